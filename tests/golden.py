@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 PATH = pathlib.Path(__file__).parent / 'data' / 'golden.json'
+KEYS = PATH.parent / 'keys'
 
 
 def case(name):
@@ -40,3 +41,19 @@ def _weight(position, key, shape):
   else:
     r = np.sqrt(2 / np.prod(shape[1:])) * r
   return r.astype(np.float32)
+
+
+def shapes(name, num_classes=None):
+  """The keys and shapes of `tests/data/keys`, of the authors' checkpoints.
+
+  Args:
+    name: of the file, without its suffix.
+    num_classes: if given, the classifier has so many outputs.
+  """
+  lines = (KEYS / f'{name}.txt').read_text().splitlines()
+  found = {k: tuple(json.loads(v)) for k, v in (x.split('\t') for x in lines)}
+  if num_classes:
+    for key, shape in found.items():
+      if '.new_fc.' in key or '.fc.' in key or 'classifier.' in key:
+        found[key] = (num_classes, *shape[1:])
+  return found

@@ -1,6 +1,6 @@
 """Models by their configuration."""
 
-from tsm_jax.models import resnet, shift
+from tsm_jax.models import layers, mobilenet_v2, resnet, shift
 
 
 def create_model(config):
@@ -11,41 +11,88 @@ def create_model(config):
 
   Returns:
     A module: `model.apply(variables, frames, train=False)` maps frames
-    `[B, T, H, W, 3]` (float, normalised) to logits `[B, num_classes]`.
+    `[B, T, H, W, C]` (float, normalised) to logits `[B, num_classes]`.
 
   Raises:
     ValueError: if a field has an impossible value; it names field, value and
       choices.
   """
-  _check_choice('name', config['name'], ('resnet',))
-  _check_choice('depth', config['depth'], tuple(resnet.DEPTHS))
-  _check_choice('shift', config['shift'], resnet.SHIFTS)
-  _check_choice('direction', config['direction'], shift.DIRECTIONS)
-  _check_choice('dtype', config['dtype'], ('float32', 'bfloat16'))
-  for field in ('num_classes', 'num_frames', 'width', 'fold_div'):
-    if not isinstance(config[field], int) or config[field] < 1:
-      raise ValueError(
-        f'model.{field} is {config[field]!r}; it must be a positive integer.'
-      )
+  _check_choice(config, 'name', tuple(_BUILDERS))
+  _check_choice(config, 'direction', shift.DIRECTIONS)
+  _check_choice(config, 'modality', tuple(layers.CHANNELS))
+  _check_choice(config, 'dtype', ('float32', 'bfloat16'))
+  _check_choice(config, 'non_local', (False, True))
+  _check_choice(config, 'temporal_pool', (False, True))
+  _check_positive(config, 'num_classes', 'num_frames', 'fold_div')
   if not 0 <= config['dropout'] < 1:
     raise ValueError(
       f'model.dropout is {config["dropout"]!r}; it must be in [0, 1).'
     )
+  return _BUILDERS[config['name']](config, _shared(config))
+
+
+def _shared(config):
+  fields = ('num_classes', 'direction', 'fold_div', 'dropout', 'modality')
+  return {k: config[k] for k in (*fields, 'dtype')}
+
+
+def _resnet(config, shared):
+  _check_choice(config, 'shift', resnet.SHIFTS)
+  _check_choice(config, 'depth', tuple(resnet.DEPTHS))
+  _check_positive(config, 'width', 'groups', 'width_per_group')
   bottleneck, stage_sizes = resnet.DEPTHS[config['depth']]
+  if not bottleneck:  # basic blocks know no groups
+    for field, value in (('groups', 1), ('width_per_group', 64)):
+      if config[field] != value:
+        raise ValueError(
+          f'model.{field} is {config[field]}; basic blocks (depth 18 and 34) '
+          f'allow only {value}.'
+        )
+  if config['temporal_pool'] and config['num_frames'] % 2:
+    raise ValueError(
+      f'model.num_frames is {config["num_frames"]}; with model.temporal_pool, '
+      f'which halves it, it must be even.'
+    )
+  fields = ('width', 'groups', 'width_per_group', 'shift', 'shift_every')
   return resnet.ResNet(
     stage_sizes=tuple(config['stage_sizes']) or stage_sizes,
     bottleneck=bottleneck,
-    num_classes=config['num_classes'],
-    width=config['width'],
-    shift=config['shift'],
-    direction=config['direction'],
-    fold_div=config['fold_div'],
-    shift_every=config['shift_every'],
-    dropout=config['dropout'],
-    dtype=config['dtype'],
+    **{k: config[k] for k in (*fields, 'non_local', 'temporal_pool')},
+    **shared,
   )
 
 
-def _check_choice(field, value, choices):
-  if value not in choices:
-    raise ValueError(f'model.{field} is {value!r}; choose from {choices}.')
+def _mobilenet_v2(config, shared):
+  _check_choice(config, 'shift', mobilenet_v2.SHIFTS)
+  for field in ('non_local', 'temporal_pool'):
+    if config[field]:
+      raise ValueError(f'model.{field} is True; only resnet has it.')
+  if not config['width_multiplier'] > 0:
+    raise ValueError(
+      f'model.width_multiplier is {config["width_multiplier"]!r}; it must be '
+      f'positive.'
+    )
+  return mobilenet_v2.MobileNetV2(
+    width_multiplier=config['width_multiplier'],
+    shift=config['shift'],
+    **shared,
+  )
+
+
+_BUILDERS = {'resnet': _resnet, 'mobilenet_v2': _mobilenet_v2}
+
+
+def _check_choice(config, field, choices):
+  if config[field] not in choices:
+    raise ValueError(
+      f'model.{field} is {config[field]!r}; choose from {choices}.'
+    )
+
+
+def _check_positive(config, *fields):
+  for field in fields:
+    value = config[field]
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+      raise ValueError(
+        f'model.{field} is {value!r}; it must be a positive integer.'
+      )

@@ -9,9 +9,9 @@ import functools
 from typing import Any
 
 from flax import linen as nn
-import jax
 import jax.numpy as jnp
 
+from tsm_jax.models import layers, non_local
 from tsm_jax.models import shift as shift_lib
 
 # depth: (uses bottleneck blocks, blocks per stage)
@@ -24,8 +24,6 @@ DEPTHS = {
 }
 SHIFTS = ('blockres', 'block', 'none')
 
-kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
-
 
 class Block(nn.Module):
   """A residual block, basic or bottleneck (stride on the 3x3)."""
@@ -34,152 +32,132 @@ class Block(nn.Module):
   norm: Callable[..., Any]
   shift: Callable[..., Any] | None  # for the input of the residual branch
   shift_identity: bool  # shift the identity as well (the in-place form)
-  width: int
+  width: int  # of the 3x3 convolutions
+  out_channels: int
   stride: int
+  groups: int
   bottleneck: bool
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
-    out_channels = self.width * (4 if self.bottleneck else 1)
-    y = self.shift(x) if self.shift else x
+    y = self.shift(name='shift')(x) if self.shift else x
     if self.shift_identity:
       x = y
     if self.bottleneck:
       y = self.conv(self.width, 1, name='conv1')(y)
       y = nn.relu(self.norm(name='bn1')(y))
-      y = self.conv(self.width, 3, self.stride, name='conv2')(y)
+      y = self.conv(self.width, 3, self.stride, self.groups, name='conv2')(y)
       y = nn.relu(self.norm(name='bn2')(y))
-      y = self.conv(out_channels, 1, name='conv3')(y)
+      y = self.conv(self.out_channels, 1, name='conv3')(y)
       y = self.norm(name='bn3')(y)
     else:
       y = self.conv(self.width, 3, self.stride, name='conv1')(y)
       y = nn.relu(self.norm(name='bn1')(y))
-      y = self.conv(out_channels, 3, name='conv2')(y)
+      y = self.conv(self.out_channels, 3, name='conv2')(y)
       y = self.norm(name='bn2')(y)
     if x.shape != y.shape:
-      x = self.conv(out_channels, 1, self.stride, name='downsample_conv')(x)
+      x = self.conv(self.out_channels, 1, self.stride, name='downsample_conv')(
+        x
+      )
       x = self.norm(name='downsample_bn')(x)
     return nn.relu(x + y)  # [B * T, H / stride, W / stride, out_channels]
 
 
-class ResNet(nn.Module):
-  """TSN or TSM over a ResNet: frames in, logits averaged over time out.
+class ResNet(layers.VideoClassifier, kw_only=True):
+  """TSN or TSM over a ResNet, ResNeXt or wide ResNet.
 
   Attributes:
     stage_sizes: residual blocks per stage.
     bottleneck: bottleneck blocks (ResNet-50 and deeper) or basic ones.
-    num_classes: size of the output.
     width: channels of the stem; stages have 1, 2, 4, 8 times that.
+    groups: of the 3x3 convolutions in bottlenecks (ResNeXt).
+    width_per_group: of these, in the first stage (wide ResNet, ResNeXt).
     shift: 'blockres' inside the residual branch (paper section 4.1, residual
       shift), 'block' in front of the whole block (in-place shift) or 'none'
       (TSN).
-    direction: 'both' or 'past', see `temporal_shift`.
-    fold_div: see `temporal_shift`.
     shift_every: in each stage, every n-th block is shifted with 'blockres'; 0
       is the rule of the released models: 2 from 23 blocks in the third stage on
       (ResNet-101 and 152), else 1.
-    dropout: probability, with an independent mask for every frame.
-    dtype: of the computation; parameters and logits are float32.
+    non_local: a non-local block after every second block of stages 2 and 3.
+    temporal_pool: max-pool that halves T in front of stage 2.
   """
 
   stage_sizes: tuple[int, ...]
   bottleneck: bool
-  num_classes: int
   width: int = 64
+  groups: int = 1
+  width_per_group: int = 64
   shift: str = 'blockres'
-  direction: str = 'both'
-  fold_div: int = 8
   shift_every: int = 0
-  dropout: float = 0.5
-  dtype: Any = jnp.float32
+  non_local: bool = False
+  temporal_pool: bool = False
 
-  @nn.compact
-  def __call__(self, frames, train=False):
-    """Classifies clips.
-
-    Args:
-      frames: `[B, T, H, W, 3]` float, normalised.
-      train: batch statistics and dropout (rng 'dropout') if true.
-
-    Returns:
-      logits `[B, num_classes]` float32, the mean of those of the T frames.
-    """
-    batch_size, num_frames = frames.shape[:2]
-    conv = functools.partial(convolution, dtype=self.dtype)
-    norm = functools.partial(
-      nn.BatchNorm,
-      use_running_average=not train,
-      momentum=0.9,
-      epsilon=1e-5,
-      dtype=self.dtype,
-    )
-
-    x = frames.reshape((-1, *frames.shape[2:])).astype(self.dtype)
+  def features(self, x, num_frames, train):
+    """Maps frames [B * T, H, W, C] to features [B * T', F]."""
+    conv = functools.partial(layers.convolution, dtype=self.dtype)
+    norm = layers.batch_norm(train, self.dtype)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
     x = nn.relu(norm(name='bn1')(x))
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     for stage, size in enumerate(self.stage_sizes):
+      if stage == 1 and self.temporal_pool:
+        x = pool_time(x, num_frames)
+        num_frames //= 2
       for index in range(size):
+        name = f'layer{stage + 1}_{index}'
+        planes = self.width * 2**stage
         x = Block(
           conv=conv,
           norm=norm,
           shift=self.shift_of(index, num_frames),
           shift_identity=self.shift == 'block',
-          width=self.width * 2**stage,
+          width=planes * self.width_per_group // 64 * self.groups,
+          out_channels=planes * (4 if self.bottleneck else 1),
           stride=2 if stage > 0 and index == 0 else 1,
+          groups=self.groups,
           bottleneck=self.bottleneck,
-          name=f'layer{stage + 1}_{index}',
+          name=name,
         )(x)
-    x = jnp.mean(x, axis=(1, 2))  # [B * T, C]
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    logits = nn.Dense(
-      self.num_classes,
-      kernel_init=nn.initializers.normal(0.001),
-      dtype=self.dtype,
-      name='head',
-    )(x)  # [B * T, K]
-    logits = logits.astype(jnp.float32)
-    return logits.reshape((batch_size, num_frames, -1)).mean(axis=1)  # [B, K]
+        if self.non_local and has_non_local(stage, index):
+          clips = x.reshape((-1, num_frames, *x.shape[1:]))
+          attend = non_local.NonLocal(norm, self.dtype, name=f'{name}_nl')
+          x = attend(clips).reshape(x.shape)
+    return jnp.mean(x, axis=(1, 2))
 
   def shift_of(self, index, num_frames):
-    """The shift in front of the block's branch on [B * T, H, W, C], or None."""
-    deep = len(self.stage_sizes) > 2 and self.stage_sizes[2] >= 23
-    every = self.shift_every or (2 if deep else 1)
-    if self.shift == 'none' or (self.shift == 'blockres' and index % every):
+    """The constructor of the shift for a stage's block `index`, or None."""
+    if not is_shifted(self.shift, self.shift_every, self.stage_sizes, index):
       return None
+    return functools.partial(
+      shift_lib.TemporalShift,
+      num_frames,
+      self.fold_div,
+      self.direction,
+      self.streaming,
+    )
 
-    def shift(x):
-      clips = x.reshape((-1, num_frames, *x.shape[1:]))
-      y = shift_lib.temporal_shift(clips, self.fold_div, self.direction)
-      return y.reshape(x.shape)
 
-    return shift
+def is_shifted(shift, shift_every, stage_sizes, index):
+  """Whether the block `index` of every stage is shifted."""
+  deep = len(stage_sizes) > 2 and stage_sizes[2] >= 23
+  every = shift_every or (2 if deep else 1)
+  return shift == 'block' or (shift == 'blockres' and index % every == 0)
 
 
-def convolution(features, kernel, stride=1, dtype=jnp.float32, name=None):
-  """A convolution without bias, padded by half its kernel on either side."""
-  return nn.Conv(
-    features,
-    (kernel, kernel),
-    (stride, stride),
-    padding=kernel // 2,
-    use_bias=False,
-    kernel_init=kaiming_fan_out,
-    dtype=dtype,
-    conv_general_dilated=conv_or_product,
-    name=name,
+def has_non_local(stage, index):
+  """Whether a non-local block follows; for ResNet-50 the released places."""
+  return stage in (1, 2) and index % 2 == 0
+
+
+def pool_time(x, num_frames):
+  """Halves T by a max-pool of kernel 3: [B * T, ...] -> [B * T / 2, ...]."""
+  if num_frames % 2:
+    raise ValueError(
+      f'temporal_pool halves the number of frames, which is {num_frames}; it '
+      f'must be even.'
+    )
+  clips = x.reshape((-1, num_frames, *x.shape[1:]))
+  clips = nn.max_pool(
+    clips, (3, 1, 1), (2, 1, 1), padding=((1, 1), (0, 0), (0, 0))
   )
-
-
-def conv_or_product(x, kernel, strides, padding, **kwargs):
-  """A convolution; a 1x1 one as the matrix product that it is.
-
-  On CPU that makes the whole network 1.2 to 1.5 times faster; a TPU compiles
-  both to the same product.
-  """
-  if kernel.shape[:2] != (1, 1):
-    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **kwargs)
-  x = x[:, :: strides[0], :: strides[1]]
-  return jnp.einsum(
-    'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
-  )
+  return clips.reshape((-1, *x.shape[1:]))

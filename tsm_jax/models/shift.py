@@ -5,6 +5,7 @@ and the following `fold` those of the previous frame; the rest stay. The order
 of the two groups is that of the released checkpoints.
 """
 
+from flax import linen as nn
 import jax.numpy as jnp
 
 DIRECTIONS = ('both', 'past')
@@ -83,3 +84,30 @@ def fold_channels(num_channels, fold_div):
       f'fold_div is {fold_div!r}; it must be a positive integer.'
     )
   return num_channels // int(fold_div)
+
+
+class TemporalShift(nn.Module):
+  """The shift in front of a layer, for frames that are folded in the batch.
+
+  Attributes:
+    num_frames: T of the clips.
+    fold_div: see `temporal_shift`.
+    direction: see `temporal_shift`.
+    streaming: `x` is one frame of every row and `temporal_shift_step` finds the
+      previous one in the collection 'cache'.
+  """
+
+  num_frames: int
+  fold_div: int = 8
+  direction: str = 'both'
+  streaming: bool = False
+
+  @nn.compact
+  def __call__(self, x):  # [B * T, H, W, C]
+    if self.streaming:
+      shape = (*x.shape[:-1], fold_channels(x.shape[-1], self.fold_div))
+      cache = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
+      y, cache.value = temporal_shift_step(x, cache.value, self.fold_div)
+      return y
+    clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
+    return temporal_shift(clips, self.fold_div, self.direction).reshape(x.shape)

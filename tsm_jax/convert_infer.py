@@ -1,0 +1,205 @@
+"""What the authors' names and shapes tell about a model, and the way back."""
+
+import re
+
+from tsm_jax import convert_names
+from tsm_jax.models import layers, mobilenet_v2, resnet
+
+
+def kind_of(arrays, names):
+  """'imagenet' (an initialisation), 'online' (the demo's form) or 'video'."""
+  prefixes = ('base_model.', 'backbone.')
+  bare = [k.removeprefix('module.') for k in names]
+  if any(k.startswith(prefixes) or '.net.' in k for k in bare):
+    return 'video'
+  classes = [v.shape[0] for k, v in arrays.items() if is_head(names[k])]
+  if not classes or classes[0] == 1000:
+    return 'imagenet'
+  return 'online' if 'features.1.conv.0.weight' in bare else 'video'
+
+
+def is_head(name):
+  """Whether an official or plain name is of the classifier."""
+  return name.startswith(('new_fc.', 'fc.', 'classifier.', 'head.'))
+
+
+def from_shapes(shapes, kind):
+  """The fields that official names and shapes tell."""
+  head = [k for k in shapes if is_head(k) and k.endswith('.weight')]
+  config = {}
+  if head:
+    config['num_classes'] = shapes[head[0]][0]
+    config['dropout'] = 0.5 if head[0].startswith('new_fc.') else 0.0
+  if 'features.0.0.weight' in shapes:
+    config.update(_infer_mobilenet(shapes))
+  elif 'conv1.weight' in shapes and 'layer1.0.conv1.weight' in {
+    convert_names.plain(k) for k in shapes
+  }:
+    config.update(_infer_resnet(shapes))
+  else:
+    raise ValueError(
+      f'The weights are of no known network (ResNet, MobileNetV2); their names '
+      f'begin with {sorted(shapes)[:3]}.'
+    )
+  if kind == 'imagenet':
+    config['shift'] = 'blockres'
+    config.pop('shift_every', None)
+  if kind == 'online':
+    config.update(shift='blockres', direction='past')
+  return config
+
+
+def _infer_resnet(shapes):
+  blocks = [
+    (int(match[1]), int(match[2]))
+    for k in shapes
+    if (match := re.match(r'layer(\d)\.(?:net\.)?(\d+)\.', k))
+  ]
+  sizes = tuple(
+    1 + max(index for stage, index in blocks if stage == s)
+    for s in sorted({stage for stage, _ in blocks})
+  )
+  bottleneck = any('.conv3.' in k for k in shapes)
+  same = [d for d, form in resnet.DEPTHS.items() if form == (bottleneck, sizes)]
+  plain = {convert_names.plain(k): v for k, v in shapes.items()}
+  width, channels = plain['conv1.weight'][:2]
+  inner, per_group = plain['layer1.0.conv2.weight'][:2]
+  config = {
+    'name': 'resnet',
+    'depth': same[0] if same else 50 if bottleneck else 18,
+    'stage_sizes': () if same else sizes,
+    'width': width,
+    'modality': _modality(channels),
+    'non_local': any('.nl.' in k for k in shapes),
+    'temporal_pool': any(k.startswith('layer2.net.') for k in shapes),
+    **_infer_shift(shapes, sizes),
+  }
+  if bottleneck:
+    config['groups'] = inner // per_group
+    config['width_per_group'] = per_group * 64 // width
+  return config
+
+
+def _infer_shift(shapes, sizes):
+  """`shift` and `shift_every` from the wrapped layers."""
+  wrapped = r'layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?'
+  if any(re.match(wrapped + r'net\.', k) for k in shapes):
+    return {'shift': 'block'}
+  found = {
+    (int(match[1]) - 1, int(match[2]))
+    for k in shapes
+    if (match := re.match(wrapped + r'conv1\.net\.', k))
+  }
+  if not found:
+    return {'shift': 'none'}
+  for every in range(max(sizes) + 1):  # 0, the rule, first
+    if found == {
+      (stage, index)
+      for stage, size in enumerate(sizes)
+      for index in range(size)
+      if resnet.is_shifted('blockres', every, sizes, index)
+    }:
+      return {'shift': 'blockres', 'shift_every': every}
+  raise ValueError(
+    f'The shifted blocks {sorted(found)} (stage, index) are not every n-th of '
+    f'each stage, which is all that shift_every can say.'
+  )
+
+
+def _infer_mobilenet(shapes):
+  shifted = {
+    int(match[1])
+    for k in shapes
+    if (match := re.match(r'features\.(\d+)\.conv\.0\.net\.', k))
+  }
+  rule = {i for i in range(1, 18) if mobilenet_v2.is_shifted(i)}
+  if shifted not in (set(), rule):
+    raise ValueError(
+      f'The shifted blocks {sorted(shifted)} are not those of MobileNetV2 with '
+      f'the shift, {sorted(rule)}.'
+    )
+  plain = {convert_names.plain(k): v for k, v in shapes.items()}
+  found = [plain[f'features.{i}.conv.7.bias'][0] for i in range(2, 18)]
+  for multiplier in (1.0, *(i / 20 for i in range(1, 61))):
+    channels = [
+      mobilenet_v2.rounded(channels * multiplier)
+      for _, channels, _ in mobilenet_v2.blocks()[1:]
+    ]
+    if channels == found:
+      break
+  else:
+    raise ValueError(
+      f'The channels of the blocks, {found}, are of no width_multiplier.'
+    )
+  return {
+    'name': 'mobilenet_v2',
+    'width_multiplier': multiplier,
+    'modality': _modality(plain['features.0.0.weight'][1]),
+    'shift': 'blockres' if shifted else 'none',
+  }
+
+
+def _modality(channels):
+  for modality, count in layers.CHANNELS.items():
+    if count == channels:
+      return modality
+  raise ValueError(
+    f'The first convolution takes {channels} channels; known are '
+    f'{layers.CHANNELS}.'
+  )
+
+
+def from_file_name(file_name):
+  """The fields that only an official file name tells."""
+  config = {}
+  if match := re.search(r'_shift(\d+)_', file_name):
+    config['fold_div'] = int(match[1])
+  if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)-', file_name):
+    config['num_frames'] = int(match[1] or match[2])
+  if '_tpool' in file_name:
+    config['temporal_pool'] = True
+  return config
+
+
+def official_name(name, config):
+  """The authors' name, with prefix and wrappers, of a plain one."""
+  # The authors have one network of one direction, the bare one of the demo.
+  online = config['name'] == 'mobilenet_v2' and config['direction'] == 'past'
+  if name.startswith('head.'):
+    return _head_name(name.removeprefix('head.'), config, online)
+  prefix = '' if online else 'module.base_model.'
+  if match := re.match(r'features\.(\d+)\.conv\.0\.(.*)', name):
+    shifted = (
+      config['shift'] != 'none'
+      and not online
+      and mobilenet_v2.is_shifted(int(match[1]))
+    )
+    net = 'net.' if shifted and match[2] == 'weight' else ''
+    return f'{prefix}features.{match[1]}.conv.0.{net}{match[2]}'
+  match = re.match(r'layer(\d)\.(\d+)\.(.*)', name)
+  if not match:
+    return prefix + name
+  stage, index, rest = int(match[1]) - 1, int(match[2]), match[3]
+  if not rest.startswith('nl.'):
+    if config['shift'] == 'block':
+      rest = f'net.{rest}'
+    elif rest == 'conv1.weight' and _is_shifted(config, index):
+      rest = 'conv1.net.weight'
+    if config['non_local'] and resnet.has_non_local(stage, index):
+      rest = f'block.{rest}'
+  pool = '.net' if config['temporal_pool'] and stage == 1 else ''
+  return f'{prefix}layer{stage + 1}{pool}.{index}.{rest}'
+
+
+def _head_name(leaf, config, online):
+  if online:
+    return f'classifier.{leaf}'
+  if config['dropout']:
+    return f'module.new_fc.{leaf}'
+  name = 'fc' if config['name'] == 'resnet' else 'classifier'
+  return f'module.base_model.{name}.{leaf}'
+
+
+def _is_shifted(config, index):
+  sizes = tuple(config['stage_sizes']) or resnet.DEPTHS[config['depth']][1]
+  return resnet.is_shifted(config['shift'], config['shift_every'], sizes, index)

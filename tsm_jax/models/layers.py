@@ -1,0 +1,122 @@
+"""What the networks share: convolutions, and frames in, logits out."""
+
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
+
+kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class VideoClassifier(nn.Module):
+  """A 2D network over the frames of clips, whose logits are averaged.
+
+  A subclass defines `features(x, num_frames, train)`, which maps the frames
+  `[B * T, H, W, C]` to features `[B * T', F]`.
+
+  Attributes:
+    num_classes: size of the output.
+    direction: 'both' or 'past', see `temporal_shift`.
+    fold_div: see `temporal_shift`.
+    dropout: probability, with an independent mask for every frame.
+    modality: 'rgb', 'flow' or 'rgb_diff', which sets the channels of a frame.
+    consensus: 'mean' over the frames, or 'none' for the logits of each.
+    streaming: a call sees one frame of every row and the shifts keep what the
+      next one needs in the collection 'cache' (see `tsm_jax.stream`).
+    dtype: of the computation; parameters and logits are float32.
+  """
+
+  num_classes: int
+  direction: str = 'both'
+  fold_div: int = 8
+  dropout: float = 0.5
+  modality: str = 'rgb'
+  consensus: str = 'mean'
+  streaming: bool = False
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, frames, train=False):
+    """Classifies clips.
+
+    Args:
+      frames: `[B, T, H, W, C]` float, normalised; C is 3 for RGB, 10 for flow,
+        15 for RGB difference.
+      train: batch statistics and dropout (rng 'dropout') if true.
+
+    Returns:
+      logits `[B, num_classes]` float32, the mean of those of the T frames; with
+      `consensus='none'` those of each frame, `[B, T, num_classes]`.
+
+    Raises:
+      ValueError: if the frames have another shape than the modality's.
+    """
+    channels = CHANNELS[self.modality]
+    if frames.ndim != 5 or frames.shape[-1] != channels:
+      raise ValueError(
+        f'A {self.modality} model takes frames [B, T, H, W, {channels}], got '
+        f'the shape {frames.shape}.'
+      )
+    batch_size, num_frames = frames.shape[:2]
+    if self.streaming and num_frames != 1:
+      raise ValueError(f'A stream takes one frame at a time, got {num_frames}.')
+    x = frames.reshape((-1, *frames.shape[2:])).astype(self.dtype)
+    x = self.features(x, num_frames, train)  # [B * T', F]
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    logits = nn.Dense(
+      self.num_classes,
+      kernel_init=nn.initializers.normal(0.001),
+      dtype=self.dtype,
+      name='head',
+    )(x)  # [B * T', K]
+    logits = logits.astype(jnp.float32)
+    logits = logits.reshape((batch_size, -1, self.num_classes))
+    return logits.mean(axis=1) if self.consensus == 'mean' else logits
+
+
+def batch_norm(train, dtype, **kwargs):
+  """A constructor of BatchNorm with PyTorch's defaults."""
+  return functools.partial(
+    nn.BatchNorm,
+    use_running_average=not train,
+    momentum=0.9,  # of the running value; PyTorch's 0.1 is that of the new one
+    epsilon=1e-5,
+    dtype=dtype,
+    **kwargs,
+  )
+
+
+def convolution(
+  features, kernel, stride=1, groups=1, dtype=jnp.float32, name=None
+):
+  """A convolution without bias, padded by half its kernel on either side."""
+  return nn.Conv(
+    features,
+    (kernel, kernel),
+    (stride, stride),
+    padding=kernel // 2,
+    feature_group_count=groups,
+    use_bias=False,
+    kernel_init=kaiming_fan_out,
+    dtype=dtype,
+    conv_general_dilated=conv_or_product,
+    name=name,
+  )
+
+
+def conv_or_product(x, kernel, strides, padding, **kwargs):
+  """A convolution; a 1x1 one as the matrix product that it is.
+
+  On CPU that makes the whole network 1.2 to 1.5 times faster; a TPU compiles
+  both to the same product.
+  """
+  if kernel.shape[:2] != (1, 1) or kwargs['feature_group_count'] > 1:
+    return jax.lax.conv_general_dilated(x, kernel, strides, padding, **kwargs)
+  x = x[:, :: strides[0], :: strides[1]]
+  return jnp.einsum(
+    'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
+  )
