@@ -6,6 +6,7 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
 
@@ -109,14 +110,50 @@ def convolution(
 
 
 def conv_or_product(x, kernel, strides, padding, **kwargs):
-  """A convolution; a 1x1 one as the matrix product that it is.
+  """A convolution, in the form that the platform computes fastest.
 
-  On CPU that makes the whole network 1.2 to 1.5 times faster; a TPU compiles
-  both to the same product.
+  A 1x1 one is the matrix product that it is: on CPU that makes ResNets 1.2 to
+  1.5 times faster, a TPU compiles both to the same product. A depthwise one is
+  a sum of shifted products on CPU, where XLA's own is some 10 times slower.
   """
-  if kernel.shape[:2] != (1, 1) or kwargs['feature_group_count'] > 1:
+  groups = kwargs['feature_group_count']
+
+  def conv(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, strides, padding, **kwargs)
-  x = x[:, :: strides[0], :: strides[1]]
-  return jnp.einsum(
-    'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
-  )
+
+  def depthwise(x, kernel):
+    return sum_of_products(x, kernel, strides, padding)
+
+  if kernel.shape[:2] == (1, 1) and groups == 1:
+    x = x[:, :: strides[0], :: strides[1]]
+    return jnp.einsum(
+      'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
+    )
+  if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
+    return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
+  return conv(x, kernel)
+
+
+def sum_of_products(x, kernel, strides, padding):
+  """A depthwise convolution, one element of its kernel at a time.
+
+  Args:
+    x: `[N, H, W, C]`, any float dtype; the sum is float32.
+    kernel: `[h, w, 1, C]`.
+    strides: of H and W.
+    padding: (before, after) of H and W.
+
+  Returns:
+    `[N, H', W', C]`, dtype of `x`.
+  """
+  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  sides = [
+    (size - k) // stride * stride + 1
+    for size, k, stride in zip(x.shape[1:3], kernel.shape[:2], strides)
+  ]
+  total = 0.0
+  for i, j in np.ndindex(kernel.shape[:2]):
+    view = x[:, i : i + sides[0] : strides[0], j : j + sides[1] : strides[1]]
+    weight = kernel[i, j].reshape((1, 1, 1, -1)).astype(jnp.float32)
+    total += view.astype(jnp.float32) * weight
+  return total.astype(x.dtype)
