@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import convert_files, convert_infer, convert_names, models
-from tsm_jax.models import layers
+from tsm_jax.models import layers, non_local
 
 _DEFAULTS = {
   'name': 'resnet',
@@ -170,17 +170,12 @@ def _fill(config, weights, origin):
   model = models.create_model(config)
   size = (1, config['num_frames'], 32, 32, layers.CHANNELS[config['modality']])
 
-  def init():
-    return model.init(jax.random.key(0), jnp.zeros(size))
-
-  shapes = _flat(jax.eval_shape(init))
+  shapes = _flat(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size)))
   names = {p: convert_names.of_leaf(p[1:], config['name']) for p in shapes}
-  # A new head and new non-local blocks start as in training from scratch.
   fresh = [p for p, k in names.items() if _may_be_new(k, weights)]
   if fresh:
     logging.info('New weights: %s', ', '.join(names[p] for p in fresh))
-  new = jax.jit(lambda: [_flat(init())[p] for p in fresh])() if fresh else []
-  leaves = dict(zip(fresh, map(np.asarray, new)))
+  leaves = _new_leaves(fresh, shapes)
   missing, other_shape = [], []
   for path in set(shapes) - set(fresh):
     name, shape = names[path], shapes[path].shape
@@ -208,6 +203,23 @@ def _may_be_new(name, weights):
   return name.startswith('head.') and not any(
     k.startswith('head.') for k in weights
   )
+
+
+def _new_leaves(paths, shapes):
+  """A head and non-local blocks as training from scratch draws them."""
+  leaves = {}
+  for i, module in enumerate(sorted({path[1] for path in paths})):
+    if module == 'head':
+      kernel = shapes['params', 'head', 'kernel'].shape
+      layer, x = layers.head(kernel[1]), jnp.zeros((1, kernel[0]))
+    else:
+      norm = layers.batch_norm(train=False, dtype=jnp.float32)
+      channels = shapes['params', module, 'out_bn', 'scale'].shape
+      layer, x = non_local.NonLocal(norm), jnp.zeros((1, 1, 2, 2, *channels))
+    variables = layer.init(jax.random.key(i), x)
+    for (collection, *rest), leaf in _flat(variables).items():
+      leaves[collection, module, *rest] = np.asarray(leaf)
+  return leaves
 
 
 def _describe(config):

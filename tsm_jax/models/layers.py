@@ -68,15 +68,20 @@ class VideoClassifier(nn.Module):
     x = frames.reshape((-1, *frames.shape[2:])).astype(self.dtype)
     x = self.features(x, num_frames, train)  # [B * T', F]
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    logits = nn.Dense(
-      self.num_classes,
-      kernel_init=nn.initializers.normal(0.001),
-      dtype=self.dtype,
-      name='head',
-    )(x)  # [B * T', K]
+    logits = head(self.num_classes, self.dtype)(x)  # [B * T', K]
     logits = logits.astype(jnp.float32)
     logits = logits.reshape((batch_size, -1, self.num_classes))
     return logits.mean(axis=1) if self.consensus == 'mean' else logits
+
+
+def head(num_classes, dtype=jnp.float32):
+  """The classifier of frames."""
+  return nn.Dense(
+    num_classes,
+    kernel_init=nn.initializers.normal(0.001),
+    dtype=dtype,
+    name='head',
+  )
 
 
 def batch_norm(train, dtype, **kwargs):
