@@ -284,3 +284,156 @@ def test_another_class_count_is_a_new_head(caplog):
   assert config['num_classes'] == 27
   assert variables['params']['head']['kernel'].shape == (512, 27)
   assert 'classifier of 174 classes is dropped' in caplog.text
+
+
+def small(num_classes=5):
+  """A whole checkpoint that is small: two basic blocks of 8 channels."""
+  shapes = {
+    k: tuple(8 if n == 64 else n for n in shape)
+    for k, shape in golden.shapes('r18_shift', num_classes).items()
+    if not re.search(r'layer[234]|layer1\.1', k)
+  }
+  shapes['module.new_fc.weight'] = (num_classes, 8)
+  return golden.weights(shapes)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_files_of_pytorch(tmp_path, zipped):
+  # As the authors' trainer saves them, with an optimiser of several groups.
+  weights = small()
+  linear = torch.nn.Linear(2, 2)
+  optimizer = torch.optim.SGD(linear.parameters(), lr=0.1, momentum=0.9)
+  linear(torch.ones(1, 2)).sum().backward()
+  optimizer.step()
+  path = tmp_path / (
+    'TSM_kinetics_RGB_resnet18_shift4_blockres_avg_segment16_e45.pth.tar'
+  )
+  checkpoint = {
+    'epoch': 45,
+    'arch': 'resnet18',
+    'state_dict': {k: torch.tensor(v) for k, v in weights.items()},
+    'optimizer': optimizer.state_dict(),
+    'best_prec1': torch.tensor(71.2),
+  }
+  torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
+  config, variables = convert.from_torch(path)
+  assert (config['fold_div'], config['num_frames']) == (4, 16)
+  assert config['stage_sizes'] == (1,)
+  expected = convert.from_torch(weights, fold_div=4, num_frames=16)
+  assert_same((config, variables), expected)
+  override, _ = convert.from_torch(str(path), num_frames=8, fold_div=2)
+  assert (override['fold_div'], override['num_frames']) == (2, 8)
+
+
+def test_files_of_safetensors(tmp_path):
+  safetensors = pytest.importorskip('safetensors.numpy')
+  path = tmp_path / 'model.safetensors'
+  weights = small()
+  safetensors.save_file(weights, path)
+  assert_same(convert.from_torch(path), convert.from_torch(weights))
+  weights['module.new_fc.bias'] = weights['module.new_fc.bias'].astype('f2')
+  safetensors.save_file(weights, path)
+  with pytest.raises(ValueError, match=r'new_fc.bias \(float16\)'):
+    convert.from_torch(path)
+  bfloat16 = {'new_fc.bias': torch.zeros(3, dtype=torch.bfloat16)}
+  pytest.importorskip('safetensors.torch').save_file(bfloat16, path)
+  with pytest.raises(ValueError, match=r'float32|cannot be read'):
+    convert.from_torch(path)
+  path.write_bytes(path.read_bytes()[:50])
+  with pytest.raises(ValueError, match=r'cannot be read.*truncated'):
+    convert.from_torch(path)
+
+
+class Bomb:
+  """Pickled, it creates a file when it is unpickled."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return (open, (str(self.path), 'w'))
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_pickle_that_runs_code_is_refused(tmp_path, zipped):
+  trace = tmp_path / 'it_ran'
+  path = tmp_path / 'evil.pth'
+  content = {'state_dict': {'x': torch.zeros(1)}, 'note': Bomb(trace)}
+  torch.save(content, path, _use_new_zipfile_serialization=zipped)
+  with pytest.raises(ValueError, match='refused: it holds more than tensors'):
+    convert.from_torch(path)
+  assert not trace.exists()
+  # The file is what it is said to be: without the protection, it does run.
+  torch.load(path, weights_only=False)['note'].close()
+  assert trace.exists()
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_a_truncated_file(tmp_path, zipped):
+  path = tmp_path / 'cut.pth'
+  state = {k: torch.tensor(v) for k, v in small().items()}
+  torch.save({'state_dict': state}, path, _use_new_zipfile_serialization=zipped)
+  for keep in (0.0, 0.5, 0.99):
+    content = path.read_bytes()
+    cut = tmp_path / 'part.pth'
+    cut.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(ValueError, match=r'cannot be read.*truncated'):
+      convert.from_torch(cut)
+  with pytest.raises(ValueError, match=r'no file .*none\.pth'):
+    convert.from_torch(tmp_path / 'none.pth')
+  torch.save(torch.zeros(3), path)
+  with pytest.raises(ValueError, match='holds a Tensor, not weights'):
+    convert.from_torch(path)
+
+
+def test_all_that_does_not_fit_is_named_at_once():
+  weights = small()
+  weights.pop('module.base_model.bn1.bias')
+  weights.pop('module.base_model.layer1.0.conv2.weight')
+  weights['module.base_model.extra.weight'] = np.zeros((3, 4), np.float32)
+  weights['module.base_model.bn1.weight'] = np.zeros(9, np.float32)
+  with pytest.raises(ValueError) as error:
+    convert.from_torch(weights)
+  text = str(error.value)
+  missing, other, unknown = re.findall(
+    r'(?:Missing|shape|known): (.*?)\.(?: |$)', text
+  )
+  assert missing == 'bn1.bias (8,), layer1.0.conv2.weight (8, 8, 3, 3)'
+  assert other == 'bn1.weight (9,) for (8,)'
+  assert unknown == 'module.base_model.extra.weight (3, 4)'
+
+
+def test_what_is_wrong_is_said_in_one_sentence():
+  weights = small()
+  head = 'module.new_fc.bias'
+  two_heads = {'module.base_model.fc.weight': np.zeros((5, 8), np.float32)}
+  cases = (
+    ({**weights, **two_heads}, {}, 'Two weights are for head.weight'),
+    ({'encoder.weight': np.zeros((2, 2), np.float32)}, {}, 'no known network'),
+    ({**weights, head: np.zeros(5)}, {}, r'new_fc.bias \(float64\)'),
+    (weights, {'depth': 50}, 'do not fit resnet depth=50'),
+    (weights, {'dept': 50}, r"fields \['dept'\] are not of a model"),
+    (weights, {'temporal_pool': True, 'num_frames': 5}, r'frames is 5.*even'),
+    (weights, {'modality': 'sound'}, "modality is 'sound'"),
+  )
+  for source, overrides, match in cases:
+    with pytest.raises(ValueError, match=match):
+      convert.from_torch(source, **overrides)
+  shapes = golden.shapes('r50_shift')
+  moved = {
+    k.replace('layer3.1.conv1.net', 'layer3.1.conv1'): v
+    for k, v in shapes.items()
+  }
+  with pytest.raises(ValueError, match='not every n-th'):
+    convert.from_torch(golden.weights(moved))
+
+
+def test_every_third_block_is_read_from_the_names():
+  shapes = {
+    re.sub(r'(layer\d\.[1245]\.conv1)\.net', r'\1', k): v
+    for k, v in golden.shapes('r50_shift').items()
+  }
+  weights = golden.weights(shapes)
+  config, variables = convert.from_torch(weights)
+  assert config['shift_every'] == 3
+  assert convert.to_torch(config, variables).keys() >= weights.keys()

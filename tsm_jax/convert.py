@@ -65,41 +65,22 @@ def from_torch(source, **overrides):
       f'The fields {unknown} are not of a model; choose from '
       f'{sorted(_DEFAULTS)}.'
     )
-  is_path = isinstance(source, (str, os.PathLike))
-  file_name = os.path.basename(source) if is_path else ''
-  arrays = (
-    convert_files.read(source)
-    if is_path
-    else convert_files.float32_arrays(source)
-  )
+  in_name = {}
+  if isinstance(source, (str, os.PathLike)):
+    in_name = convert_infer.from_file_name(os.path.basename(source))
+    source = convert_files.read(source)
+  arrays = convert_files.float32_arrays(source)
   names = convert_names.official(arrays)
   kind = convert_infer.kind_of(arrays, names)
-  if kind == 'imagenet':
+  if kind == 'imagenet':  # its classes are not of videos
     arrays = {
       k: v for k, v in arrays.items() if not convert_infer.is_head(names[k])
     }
   weights = _unwrap(arrays, names)
-  config = {
-    **_DEFAULTS,
-    **convert_infer.from_shapes(
-      {names[k]: v.shape for k, v in arrays.items()}, kind
-    ),
-    **convert_infer.from_file_name(file_name),
-  }
-  in_file = config['num_classes']
-  config.update(overrides)
-  if config['num_classes'] is None:
-    raise ValueError(
-      'The weights have no classifier of videos; give num_classes for a new '
-      'one.'
-    )
-  if in_file not in (None, config['num_classes']):
-    logging.warning(
-      'The classifier of %d classes is dropped for a new one of %d.',
-      in_file,
-      config['num_classes'],
-    )
-    weights = _without_head(weights, {k: k for k in weights})
+  shapes = {names[k]: v.shape for k, v in arrays.items()}
+  in_file = {**_DEFAULTS, **convert_infer.from_shapes(shapes, kind), **in_name}
+  config = {**in_file, **overrides}
+  _fit_head(weights, in_file['num_classes'], config['num_classes'])
   _fit_stem(weights, config)
   origin = {convert_names.plain(v): k for k, v in names.items()}
   return config, _fill(config, weights, origin)
@@ -131,12 +112,6 @@ def to_torch(model_config, variables):
   return state
 
 
-def _without_head(arrays, names):
-  return {
-    k: v for k, v in arrays.items() if not convert_infer.is_head(names[k])
-  }
-
-
 def _unwrap(arrays, names):
   """Arrays by plain name."""
   weights = {}
@@ -152,6 +127,23 @@ def _unwrap(arrays, names):
   return weights
 
 
+def _fit_head(weights, in_file, num_classes):
+  """Drops a classifier of another number of classes, in place."""
+  if num_classes is None:
+    raise ValueError(
+      'The weights have no classifier of videos; give num_classes for a new '
+      'one.'
+    )
+  if in_file not in (None, num_classes):
+    logging.warning(
+      'The classifier of %d classes is dropped for a new one of %d.',
+      in_file,
+      num_classes,
+    )
+    for leaf in ('weight', 'bias'):
+      weights.pop(f'head.{leaf}', None)
+
+
 def _fit_stem(weights, config):
   """Makes the stem of another modality from an RGB one, in place.
 
@@ -160,7 +152,7 @@ def _fit_stem(weights, config):
   """
   name = 'conv1.weight' if config['name'] == 'resnet' else 'features.0.0.weight'
   channels = layers.CHANNELS.get(config['modality'], 3)
-  if weights[name].shape[1] == 3 != channels:
+  if name in weights and weights[name].shape[1] == 3 != channels:
     mean = weights[name].mean(axis=1, keepdims=True)
     weights[name] = np.repeat(mean, channels, axis=1)
 
@@ -251,7 +243,7 @@ def _nest(leaves):
 
 def _to_flax_layout(value):
   """OIHW to HWIO, (out, in) and 1x1x1 kernels to (in, out)."""
-  if value.ndim == 5:
+  if value.shape[2:] == (1, 1, 1):
     value = value[:, :, 0, 0, 0]
   axes = (2, 3, 1, 0) if value.ndim == 4 else None
   return np.ascontiguousarray(value.transpose(axes))

@@ -30,11 +30,11 @@ def from_shapes(shapes, kind):
   if head:
     config['num_classes'] = shapes[head[0]][0]
     config['dropout'] = 0.5 if head[0].startswith('new_fc.') else 0.0
-  if 'features.0.0.weight' in shapes:
+  if len(shapes.get('features.0.0.weight', ())) == 4:
     config.update(_infer_mobilenet(shapes))
-  elif 'conv1.weight' in shapes and 'layer1.0.conv1.weight' in {
-    convert_names.plain(k) for k in shapes
-  }:
+  elif len(shapes.get('conv1.weight', ())) == 4 and any(
+    k.startswith('layer1.') for k in shapes
+  ):
     config.update(_infer_resnet(shapes))
   else:
     raise ValueError(
@@ -63,7 +63,6 @@ def _infer_resnet(shapes):
   same = [d for d, form in resnet.DEPTHS.items() if form == (bottleneck, sizes)]
   plain = {convert_names.plain(k): v for k, v in shapes.items()}
   width, channels = plain['conv1.weight'][:2]
-  inner, per_group = plain['layer1.0.conv2.weight'][:2]
   config = {
     'name': 'resnet',
     'depth': same[0] if same else 50 if bottleneck else 18,
@@ -74,7 +73,8 @@ def _infer_resnet(shapes):
     'temporal_pool': any(k.startswith('layer2.net.') for k in shapes),
     **_infer_shift(shapes, sizes),
   }
-  if bottleneck:
+  if bottleneck and 'layer1.0.conv2.weight' in plain:
+    inner, per_group = plain['layer1.0.conv2.weight'][:2]
     config['groups'] = inner // per_group
     config['width_per_group'] = per_group * 64 // width
   return config
@@ -119,17 +119,22 @@ def _infer_mobilenet(shapes):
       f'the shift, {sorted(rule)}.'
     )
   plain = {convert_names.plain(k): v for k, v in shapes.items()}
-  found = [plain[f'features.{i}.conv.7.bias'][0] for i in range(2, 18)]
+  found = {
+    i: plain[f'features.{i}.conv.7.bias'][0]
+    for i in range(2, 18)
+    if f'features.{i}.conv.7.bias' in plain
+  }
   for multiplier in (1.0, *(i / 20 for i in range(1, 61))):
-    channels = [
-      mobilenet_v2.rounded(channels * multiplier)
-      for _, channels, _ in mobilenet_v2.blocks()[1:]
-    ]
-    if channels == found:
+    channels = {
+      i: mobilenet_v2.rounded(channels * multiplier)
+      for i, (_, channels, _) in enumerate(mobilenet_v2.blocks(), start=1)
+    }
+    if all(channels[i] == found[i] for i in found):
       break
   else:
     raise ValueError(
-      f'The channels of the blocks, {found}, are of no width_multiplier.'
+      f'The channels of the blocks, {list(found.values())}, are of no '
+      f'width_multiplier up to 3 in steps of 0.05.'
     )
   return {
     'name': 'mobilenet_v2',
