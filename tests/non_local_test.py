@@ -13,7 +13,7 @@ from tsm_jax.models import layers, non_local, resnet
 
 torch = pytest.importorskip('torch')
 
-NORM = layers.batch_norm(train=False, dtype=jnp.float32)
+NORM = functools.partial(layers.BatchNorm, train=False)
 
 
 def variables_of(weights):

@@ -5,6 +5,7 @@ ImageNet files as an initialisation; written is the authors' form. Nothing here
 executes a pickle.
 """
 
+import functools
 import os
 
 from absl import logging
@@ -205,7 +206,7 @@ def _new_leaves(paths, shapes):
       kernel = shapes['params', 'head', 'kernel'].shape
       layer, x = layers.head(kernel[1]), jnp.zeros((1, kernel[0]))
     else:
-      norm = layers.batch_norm(train=False, dtype=jnp.float32)
+      norm = functools.partial(layers.BatchNorm, train=False)
       channels = shapes['params', module, 'out_bn', 'scale'].shape
       layer, x = non_local.NonLocal(norm), jnp.zeros((1, 1, 2, 2, *channels))
     variables = layer.init(jax.random.key(i), x)

@@ -40,6 +40,11 @@ def _resnet(config, shared):
   _check_choice(config, 'shift', resnet.SHIFTS)
   _check_choice(config, 'depth', tuple(resnet.DEPTHS))
   _check_positive(config, 'width', 'groups', 'width_per_group')
+  if not _is_count(config['shift_every'], 0):
+    raise ValueError(
+      f'model.shift_every is {config["shift_every"]!r}; it must be a positive '
+      f'integer, or 0 for the rule of the released models.'
+    )
   bottleneck, stage_sizes = resnet.DEPTHS[config['depth']]
   if not bottleneck:  # basic blocks know no groups
     for field, value in (('groups', 1), ('width_per_group', 64)):
@@ -91,8 +96,11 @@ def _check_choice(config, field, choices):
 
 def _check_positive(config, *fields):
   for field in fields:
-    value = config[field]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not _is_count(config[field], 1):
       raise ValueError(
-        f'model.{field} is {value!r}; it must be a positive integer.'
+        f'model.{field} is {config[field]!r}; it must be a positive integer.'
       )
+
+
+def _is_count(value, least):
+  return type(value) is int and value >= least

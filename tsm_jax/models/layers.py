@@ -1,6 +1,6 @@
 """What the networks share: convolutions, and frames in, logits out."""
 
-import functools
+from collections.abc import Callable
 from typing import Any
 
 from flax import linen as nn
@@ -84,16 +84,44 @@ def head(num_classes, dtype=jnp.float32):
   )
 
 
-def batch_norm(train, dtype, **kwargs):
-  """A constructor of BatchNorm with PyTorch's defaults."""
-  return functools.partial(
-    nn.BatchNorm,
-    use_running_average=not train,
-    momentum=0.9,  # of the running value; PyTorch's 0.1 is that of the new one
-    epsilon=1e-5,
-    dtype=dtype,
-    **kwargs,
-  )
+class BatchNorm(nn.Module):
+  """BatchNorm with PyTorch's numbers.
+
+  It normalises by the biased variance of the batch, but keeps the unbiased one
+  for evaluation, where Flax's keeps the biased one.
+
+  Attributes:
+    train: normalise by the batch, and move the running statistics.
+    dtype: of the output; statistics and parameters are float32.
+    scale_init: of the scale.
+  """
+
+  train: bool
+  dtype: Any = jnp.float32
+  scale_init: Callable[..., Any] = nn.initializers.ones
+
+  @nn.compact
+  def __call__(self, x):  # [..., C]
+    shape = x.shape[-1:]
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, shape)
+    var = self.variable('batch_stats', 'var', jnp.ones, shape)
+    scale = self.param('scale', self.scale_init, shape)
+    bias = self.param('bias', nn.initializers.zeros, shape)
+    batch_mean, batch_var = mean.value, var.value
+    if self.train:
+      axes = tuple(range(x.ndim - 1))
+      y = x.astype(jnp.float32)
+      batch_mean = y.mean(axes)
+      # In one pass over y, as Flax has it; rounding could make it negative.
+      batch_var = jnp.maximum(0, jnp.square(y).mean(axes) - batch_mean**2)
+      if not self.is_initializing():
+        n = x.size // shape[0]
+        mean.value = 0.9 * mean.value + 0.1 * batch_mean
+        var.value = 0.9 * var.value + 0.1 * batch_var * n / max(1, n - 1)
+    factor = jax.lax.rsqrt(batch_var + 1e-5) * scale
+    ones = (1,) * (x.ndim - 1)
+    y = (x - batch_mean.reshape((*ones, -1))) * factor.reshape((*ones, -1))
+    return (y + bias.reshape((*ones, -1))).astype(self.dtype)
 
 
 def convolution(

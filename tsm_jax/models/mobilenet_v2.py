@@ -68,7 +68,7 @@ class MobileNetV2(layers.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
     conv = functools.partial(layers.convolution, dtype=self.dtype)
-    norm = layers.batch_norm(train, self.dtype)
+    norm = functools.partial(layers.BatchNorm, train, self.dtype)
     shift = functools.partial(
       shift_lib.TemporalShift,
       num_frames,

@@ -95,7 +95,7 @@ class ResNet(layers.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
     conv = functools.partial(layers.convolution, dtype=self.dtype)
-    norm = layers.batch_norm(train, self.dtype)
+    norm = functools.partial(layers.BatchNorm, train, self.dtype)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
     x = nn.relu(norm(name='bn1')(x))
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
