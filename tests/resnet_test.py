@@ -150,7 +150,7 @@ def test_number_of_parameters_of_variants():
 
 def num_parameters(config, channels=3):
   model = models.create_model(config)
-  frames = jnp.zeros((1, 8, 32, 32, channels))
+  frames = jnp.zeros((1, 8, 64, 64, channels))
   variables = jax.eval_shape(model.init, jax.random.key(0), frames)
   return sum(x.size for x in jax.tree.leaves(variables['params']))
 

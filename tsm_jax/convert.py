@@ -66,9 +66,9 @@ def from_torch(source, **overrides):
       f'The fields {unknown} are not of a model; choose from '
       f'{sorted(_DEFAULTS)}.'
     )
-  in_name = {}
+  file_name = ''
   if isinstance(source, (str, os.PathLike)):
-    in_name = convert_infer.from_file_name(os.path.basename(source))
+    file_name = os.path.basename(source)
     source = convert_files.read(source)
   arrays = convert_files.float32_arrays(source)
   names = convert_names.official(arrays)
@@ -79,8 +79,14 @@ def from_torch(source, **overrides):
     }
   weights = _unwrap(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  in_file = {**_DEFAULTS, **convert_infer.from_shapes(shapes, kind), **in_name}
+  in_file = {**_DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
+  in_file.update(convert_infer.from_file_name(file_name, in_file['name']))
   config = {**in_file, **overrides}
+  if config['shift'] is None:
+    raise ValueError(
+      "The names of BNInception's weights do not tell where it is shifted; "
+      "give shift, 'block', 'none' or a mask."
+    )
   _fit_head(weights, in_file['num_classes'], config['num_classes'])
   _fit_stem(weights, config)
   origin = {convert_names.plain(v): k for k, v in names.items()}
@@ -151,7 +157,7 @@ def _fit_stem(weights, config):
   Every new channel has the mean over the RGB channels, as the authors have it
   for optical flow.
   """
-  name = 'conv1.weight' if config['name'] == 'resnet' else 'features.0.0.weight'
+  name = convert_names.of_leaf(('conv1', 'kernel'), config['name'])
   channels = layers.CHANNELS.get(config['modality'], 3)
   if name in weights and weights[name].shape[1] == 3 != channels:
     mean = weights[name].mean(axis=1, keepdims=True)

@@ -36,10 +36,15 @@ def from_shapes(shapes, kind):
     k.startswith('layer1.') for k in shapes
   ):
     config.update(_infer_resnet(shapes))
+  elif len(shapes.get('conv1_7x7_s2.weight', ())) == 4:
+    config['name'] = 'bn_inception'
+    config['modality'] = _modality(shapes['conv1_7x7_s2.weight'][1])
+    config['shift'] = None  # its names are the same with and without
+    return config
   else:
     raise ValueError(
-      f'The weights are of no known network (ResNet, MobileNetV2); their names '
-      f'begin with {sorted(shapes)[:3]}.'
+      f'The weights are of no known network (ResNet, MobileNetV2, '
+      f'BNInception); their names begin with {sorted(shapes)[:3]}.'
     )
   if kind == 'imagenet':
     config['shift'] = 'blockres'
@@ -154,11 +159,14 @@ def _modality(channels):
   )
 
 
-def from_file_name(file_name):
+def from_file_name(file_name, model_name):
   """The fields that only an official file name tells."""
   config = {}
   if match := re.search(r'_shift(\d+)_', file_name):
     config['fold_div'] = int(match[1])
+  place = re.search(r'_BNInception_(?:shift\d+_(block|[01]{12})_)?', file_name)
+  if model_name == 'bn_inception' and place:
+    config['shift'] = place[1] or 'none'
   if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)-', file_name):
     config['num_frames'] = int(match[1] or match[2])
   if '_tpool' in file_name:
@@ -201,7 +209,7 @@ def _head_name(leaf, config, online):
     return f'classifier.{leaf}'
   if config['dropout']:
     return f'module.new_fc.{leaf}'
-  name = 'fc' if config['name'] == 'resnet' else 'classifier'
+  name = 'classifier' if config['name'] == 'mobilenet_v2' else 'fc'
   return f'module.base_model.{name}.{leaf}'
 
 

@@ -37,11 +37,14 @@ _MOBILENET_LAYERS = {
   'project': (6, 3),
   'project_bn': (7, 4),
 }
-_MOBILENET_ENDS = {
-  'conv1': 'features.0.0',
-  'bn1': 'features.0.1',
-  'conv2': 'features.18.0',
-  'bn2': 'features.18.1',
+_ENDS = {
+  'mobilenet_v2': {
+    'conv1': 'features.0.0',
+    'bn1': 'features.0.1',
+    'conv2': 'features.18.0',
+    'bn2': 'features.18.1',
+  },
+  'bn_inception': {'conv1': 'conv1_7x7_s2', 'bn1': 'conv1_7x7_s2_bn'},
 }
 _DOWNSAMPLE = {
   'downsample_conv': 'downsample.0',
@@ -134,6 +137,5 @@ def of_leaf(path, model_name):
     if match[3]:
       return f'{start}.nl.{_NON_LOCAL[last]}.{leaf}'
     return f'{start}.{_DOWNSAMPLE.get(last, last)}.{leaf}'
-  if model_name == 'mobilenet_v2':
-    first = _MOBILENET_ENDS.get(first, first)
+  first = _ENDS.get(model_name, {}).get(first, first)
   return f'{first}.{leaf}'

@@ -1,6 +1,6 @@
 """Models by their configuration."""
 
-from tsm_jax.models import layers, mobilenet_v2, resnet, shift
+from tsm_jax.models import bn_inception, layers, mobilenet_v2, resnet, shift
 
 
 def create_model(config):
@@ -69,9 +69,7 @@ def _resnet(config, shared):
 
 def _mobilenet_v2(config, shared):
   _check_choice(config, 'shift', mobilenet_v2.SHIFTS)
-  for field in ('non_local', 'temporal_pool'):
-    if config[field]:
-      raise ValueError(f'model.{field} is True; only resnet has it.')
+  _check_only_resnet(config)
   if not config['width_multiplier'] > 0:
     raise ValueError(
       f'model.width_multiplier is {config["width_multiplier"]!r}; it must be '
@@ -84,7 +82,23 @@ def _mobilenet_v2(config, shared):
   )
 
 
-_BUILDERS = {'resnet': _resnet, 'mobilenet_v2': _mobilenet_v2}
+def _bn_inception(config, shared):
+  _check_only_resnet(config)
+  bn_inception.mask_of(config['shift'])
+  return bn_inception.BNInception(shift=config['shift'], **shared)
+
+
+_BUILDERS = {
+  'resnet': _resnet,
+  'mobilenet_v2': _mobilenet_v2,
+  'bn_inception': _bn_inception,
+}
+
+
+def _check_only_resnet(config):
+  for field in ('non_local', 'temporal_pool'):
+    if config[field]:
+      raise ValueError(f'model.{field} is True; only resnet has it.')
 
 
 def _check_choice(config, field, choices):

@@ -93,11 +93,13 @@ class BatchNorm(nn.Module):
   Attributes:
     train: normalise by the batch, and move the running statistics.
     dtype: of the output; statistics and parameters are float32.
+    momentum: of the running statistics; PyTorch's 0.1 is that of the batch's.
     scale_init: of the scale.
   """
 
   train: bool
   dtype: Any = jnp.float32
+  momentum: float = 0.9
   scale_init: Callable[..., Any] = nn.initializers.ones
 
   @nn.compact
@@ -116,8 +118,9 @@ class BatchNorm(nn.Module):
       batch_var = jnp.maximum(0, jnp.square(y).mean(axes) - batch_mean**2)
       if not self.is_initializing():
         n = x.size // shape[0]
-        mean.value = 0.9 * mean.value + 0.1 * batch_mean
-        var.value = 0.9 * var.value + 0.1 * batch_var * n / max(1, n - 1)
+        kept, new = self.momentum, 1 - self.momentum
+        mean.value = kept * mean.value + new * batch_mean
+        var.value = kept * var.value + new * batch_var * n / max(1, n - 1)
     factor = jax.lax.rsqrt(batch_var + 1e-5) * scale
     ones = (1,) * (x.ndim - 1)
     y = (x - batch_mean.reshape((*ones, -1))) * factor.reshape((*ones, -1))
@@ -125,16 +128,22 @@ class BatchNorm(nn.Module):
 
 
 def convolution(
-  features, kernel, stride=1, groups=1, dtype=jnp.float32, name=None
+  features,
+  kernel,
+  stride=1,
+  groups=1,
+  use_bias=False,
+  dtype=jnp.float32,
+  name=None,
 ):
-  """A convolution without bias, padded by half its kernel on either side."""
+  """A convolution, padded by half its kernel on either side."""
   return nn.Conv(
     features,
     (kernel, kernel),
     (stride, stride),
     padding=kernel // 2,
     feature_group_count=groups,
-    use_bias=False,
+    use_bias=use_bias,
     kernel_init=kaiming_fan_out,
     dtype=dtype,
     conv_general_dilated=conv_or_product,
