@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from tsm_jax import convert, models
+from tsm_jax import convert, convert_infer, models
 
 torch = pytest.importorskip('torch')
 import torch_resnet  # noqa: E402  (imports torch)
@@ -428,6 +428,27 @@ def test_what_is_wrong_is_said_in_one_sentence():
     convert.from_torch(golden.weights(moved))
 
 
+def test_names_of_files():
+  for name, expected in (
+    ('TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth', {'num_frames': 5}),
+    (
+      'TSM_something_RGB_resnet101_shift8_blockres_avg_segment8_e45.pth',
+      {'num_frames': 8, 'fold_div': 8},
+    ),
+    (
+      'tsm_imagenet-pretrained-r50_8xb16-1x1x16-50e_kinetics400-rgb.pth',
+      {'num_frames': 16},
+    ),
+    ('TSM_x_RGB_resnet50_shift8_block_tpool_avg_segment8_e1.pth', {
+      'num_frames': 8, 'fold_div': 8, 'temporal_pool': True,
+    }),
+    ('temporal-shift-module.pth', {}),
+  ):  # fmt: skip
+    assert convert_infer.from_file_name(name, 'resnet') == expected
+  with pytest.raises(ValueError, match='dot-product'):
+    convert_infer.from_file_name('tsm_r50-nl-dot-product_1x1x8.pth', 'resnet')
+
+
 def test_every_third_block_is_read_from_the_names():
   shapes = {
     re.sub(r'(layer\d\.[1245]\.conv1)\.net', r'\1', k): v
@@ -437,3 +458,43 @@ def test_every_third_block_is_read_from_the_names():
   config, variables = convert.from_torch(weights)
   assert config['shift_every'] == 3
   assert convert.to_torch(config, variables).keys() >= weights.keys()
+
+
+def test_training_equals_pytorch():
+  # Two bottlenecks of a ResNet-50 with an eighth of its channels.
+  shapes = {
+    k: tuple(n // 8 if n >= 64 else n for n in shape)
+    for k, shape in golden.shapes('r50_shift', 5).items()
+    if not re.search(r'layer[34]|layer\d\.[1-9]', k)
+  }
+  shapes['module.new_fc.weight'] = (5, 64)
+  weights = without_module(golden.weights(shapes))
+  tensors = {k: torch.tensor(v) for k, v in weights.items()}
+  learnt = {k: v for k, v in tensors.items() if 'running' not in k}
+  for tensor in learnt.values():
+    tensor.requires_grad_()
+  frames, label = golden.frames(3, 4, 32), np.array([0, 3, 4])
+  logits = torch_resnet.forward(tensors, frames, train=True)
+  loss = torch.nn.functional.cross_entropy(logits, torch.tensor(label))
+  loss.backward()
+
+  config, variables = convert.from_torch(weights, dropout=0.0)
+  model = models.create_model(config)
+
+  def loss_of(params):
+    logits, state = model.apply(
+      {**variables, 'params': params}, frames, train=True, mutable='batch_stats'
+    )
+    log_probs = jax.nn.log_softmax(logits)
+    return -log_probs[np.arange(3), label].mean(), state
+
+  grad = jax.jit(jax.grad(loss_of, has_aux=True))
+  gradient, state = grad(variables['params'])
+  config['dropout'] = 0.5  # for the name of the head
+  ours = without_module(convert.to_torch(config, {'params': gradient, **state}))
+  for key, tensor in tensors.items():
+    expected = tensor.detach() if 'running' in key else tensor.grad
+    scale = float(expected.abs().max())
+    np.testing.assert_allclose(
+      ours[key], expected.numpy(), rtol=1e-4, atol=1e-4 * scale, err_msg=key
+    )

@@ -19,9 +19,14 @@ def logits(weights, frames, fold_div=8):
     frames: `[B, T, H, W, C]` array.
     fold_div: of the shift.
   """
-  w = {
-    k.removeprefix('base_model.'): torch.tensor(v) for k, v in weights.items()
-  }
+  w = {k: torch.tensor(v) for k, v in weights.items()}
+  return forward(w, frames, fold_div).numpy()
+
+
+def forward(tensors, frames, fold_div=8, train=False):
+  """As `logits`, of tensors; with `train`, by the statistics of the batch."""
+  w = {k.removeprefix('base_model.'): v for k, v in tensors.items()}
+  w['train'] = train
   batch_size, num_frames = frames.shape[:2]
   x = torch.tensor(frames).permute(0, 1, 4, 2, 3).flatten(0, 1)
   x = F.conv2d(x, w['conv1.weight'], stride=2, padding=3)
@@ -42,7 +47,7 @@ def logits(weights, frames, fold_div=8):
   x = x.mean((2, 3))
   head = 'new_fc' if 'new_fc.weight' in w else 'fc'
   x = F.linear(x, w[f'{head}.weight'], w[f'{head}.bias'])
-  return x.reshape(batch_size, num_frames, -1).mean(1).numpy()
+  return x.reshape(batch_size, num_frames, -1).mean(1)
 
 
 def block(x, w, start, strided, num_frames, fold_div):
@@ -111,4 +116,5 @@ def norm(x, w, name):
     w[f'{name}.running_var'],
     w[f'{name}.weight'],
     w[f'{name}.bias'],
+    training=w['train'],
   )

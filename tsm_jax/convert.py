@@ -67,7 +67,7 @@ def from_torch(source, **overrides):
       f'{sorted(_DEFAULTS)}.'
     )
   file_name = ''
-  if isinstance(source, (str, os.PathLike)):
+  if isinstance(source, str | os.PathLike):
     file_name = os.path.basename(source)
     source = convert_files.read(source)
   arrays = convert_files.float32_arrays(source)
@@ -82,6 +82,7 @@ def from_torch(source, **overrides):
   in_file = {**_DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
   in_file.update(convert_infer.from_file_name(file_name, in_file['name']))
   config = {**in_file, **overrides}
+  logging.info('Model of the weights: %s', config)
   if config['shift'] is None:
     raise ValueError(
       "The names of BNInception's weights do not tell where it is shifted; "
@@ -127,10 +128,10 @@ def _unwrap(arrays, names):
     if plain in weights:
       raise ValueError(f'Two weights are for {plain}, one of them is {name}.')
     weights[plain] = value
-  for name in list(weights):  # OpenMMLab's last product in NL has no bias
-    bias = name.replace('.nl.W.0.weight', '.nl.W.0.bias')
-    if bias not in weights:
-      weights[bias] = np.zeros(weights[name].shape[:1], np.float32)
+    if name.endswith('.conv_out.conv.weight'):
+      # OpenMMLab's last product in the attention has no bias.
+      bias = plain.replace('.weight', '.bias')
+      weights[bias] = np.zeros(value.shape[:1], np.float32)
   return weights
 
 
@@ -168,7 +169,6 @@ def _fill(config, weights, origin):
   """Variables of the configured model from the weights, all or none."""
   model = models.create_model(config)
   size = (1, config['num_frames'], 32, 32, layers.CHANNELS[config['modality']])
-
   shapes = _flat(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size)))
   names = {p: convert_names.of_leaf(p[1:], config['name']) for p in shapes}
   fresh = [p for p, k in names.items() if _may_be_new(k, weights)]

@@ -161,6 +161,11 @@ def _modality(channels):
 
 def from_file_name(file_name, model_name):
   """The fields that only an official file name tells."""
+  if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
+    raise ValueError(
+      f'{file_name} has dot-product attention; the non-local blocks here have '
+      f'the embedded Gaussian only.'
+    )
   config = {}
   if match := re.search(r'_shift(\d+)_', file_name):
     config['fold_div'] = int(match[1])
