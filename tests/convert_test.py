@@ -1,4 +1,5 @@
 import re
+import sys
 
 import golden
 import jax
@@ -95,11 +96,11 @@ def assert_near(ours, theirs):
   'name, overrides',
   [
     ('r18_shift', {'fold_div': 4}),
-    ('r34_shift', {}),
+    pytest.param('r34_shift', {}, marks=pytest.mark.slow),
     ('r50_shift_block', {}),
     ('r50_shift_nl', {}),
-    ('r50_tsn', {}),
-    ('r50_flow', {'fold_div': 3}),
+    pytest.param('r50_tsn', {}, marks=pytest.mark.slow),
+    pytest.param('r50_flow', {'fold_div': 3}, marks=pytest.mark.slow),
     ('r101_shift', {}),
   ],
 )
@@ -368,6 +369,18 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path, zipped):
   assert trace.exists()
 
 
+def test_a_library_that_is_wanted_is_named(tmp_path, monkeypatch):
+  for module, name in (('torch', 'x.pth'), ('safetensors', 'x.safetensors')):
+    (tmp_path / name).write_bytes(b'')
+    with monkeypatch.context() as context:
+      for loaded in [m for m in sys.modules if m.split('.')[0] == module]:
+        context.delitem(sys.modules, loaded)
+      context.setitem(sys.modules, module, None)
+      match = rf"read by {module}.*pip install 'tsm_jax\[torch\]'"
+      with pytest.raises(ImportError, match=match):
+        convert.from_torch(tmp_path / name)
+
+
 @pytest.mark.parametrize('zipped', [True, False])
 def test_a_truncated_file(tmp_path, zipped):
   path = tmp_path / 'cut.pth'
@@ -381,6 +394,13 @@ def test_a_truncated_file(tmp_path, zipped):
       convert.from_torch(cut)
   with pytest.raises(ValueError, match=r'no file .*none\.pth'):
     convert.from_torch(tmp_path / 'none.pth')
+  for content in (b'<!DOCTYPE html><html>404</html>', bytes(range(256))):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'cannot be read.*no checkpoint'):
+      convert.from_torch(path)
+  torch.save({'state_dict': {}, 'best': np.float64(3)}, path)
+  with pytest.raises(ValueError, match=r'refused.*rebuild numpy.*scalar'):
+    convert.from_torch(path)
   torch.save(torch.zeros(3), path)
   with pytest.raises(ValueError, match='holds a Tensor, not weights'):
     convert.from_torch(path)

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import resnet_test
 
@@ -66,3 +67,23 @@ def test_names_of_first_and_last_layers_are_the_same_everywhere():
     frames = jnp.zeros((1, 8, 32, 32, 3))
     params = jax.eval_shape(model.init, jax.random.key(0), frames)['params']
     assert {'conv1', 'bn1', 'head'} <= params.keys()
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {'name': 'mobilenet_v2', 'width_multiplier': 0.5},
+    {'stage_sizes': (1, 1), 'width': 16, 'non_local': True},
+  ],
+)
+def test_bfloat16_is_near(fields):
+  frames = resnet_test.clips(2, 8, 32, 32, 3)
+  model = models.create_model({**CONFIG, **fields})
+  half = models.create_model({**CONFIG, **fields, 'dtype': 'bfloat16'})
+  variables = resnet_test.tiny_variables(model, frames)
+  expected = jax.jit(model.apply)(variables, frames)
+  logits = jax.jit(half.apply)(variables, frames)
+  assert logits.dtype == jnp.float32
+  np.testing.assert_allclose(
+    logits, expected, atol=0.1 * np.abs(expected).max()
+  )

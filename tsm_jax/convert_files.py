@@ -1,36 +1,31 @@
 """Files of weights, read without executing any of them."""
 
+import functools
 import os
 import re
 
 import numpy as np
 
+# What PyTorch says of a pickle that would call something it does not trust.
+_NOT_TRUSTED = re.compile(r'GLOBAL ([\w.]+)|(allowlisted|unrecognized) [^\n]*')
+
 
 def read(path):
   """The mapping from name to weight in a file; executes nothing of it."""
-  if str(path).endswith('.safetensors'):
-    import safetensors.numpy
-
-    load = safetensors.numpy.load_file
-  else:
-    import torch
-
-    def load(path):
-      return torch.load(path, map_location='cpu', weights_only=True)
-
   if not os.path.exists(path):
     raise ValueError(f'There is no file {path}.')
+  load = _loader(path)
   try:
     content = load(path)
   except Exception as error:
-    reason = str(error).split('\n')[0]
-    if 'Unsupported' in str(error):
+    if match := _NOT_TRUSTED.search(str(error)):
       raise ValueError(
-        f'{path} is refused: it holds more than tensors, which only code in it '
-        f'could rebuild, and that is never run ({_unsupported(error)}).'
+        f'{path} is refused: it holds more than tensors, and to rebuild '
+        f'{match[1] or match[0]} would run code of the file.'
       ) from error
+    # Not PyTorch's own words, which advise to load such a file unprotected.
     raise ValueError(
-      f'{path} cannot be read, it may be truncated or no checkpoint: {reason}'
+      f'{path} cannot be read; it is truncated or no checkpoint.'
     ) from error
   if isinstance(content, dict) and isinstance(content.get('state_dict'), dict):
     content = content['state_dict']
@@ -39,15 +34,26 @@ def read(path):
   return content
 
 
-def _unsupported(error):
-  match = re.search(r'Unsupported[^\n]*', str(error))
-  return match[0].strip()[:120]
+def _loader(path):
+  """The function that reads such a file; its library is wanted only here."""
+  try:
+    if str(path).endswith('.safetensors'):
+      import safetensors.numpy
+
+      return safetensors.numpy.load_file
+    import torch
+  except ImportError as error:
+    raise ImportError(
+      f"{path} is read by {error.name}: pip install 'tsm_jax[torch]'."
+    ) from error
+  return functools.partial(torch.load, map_location='cpu', weights_only=True)
 
 
 def float32_arrays(mapping):
   """Float32 arrays by name; counters of batches are left out."""
   arrays, wrong = {}, []
   for name, value in mapping.items():
+    name = str(name)
     if name.endswith('num_batches_tracked'):
       continue
     dtype = str(getattr(value, 'dtype', type(value).__name__))
