@@ -1,5 +1,6 @@
 """Models by their configuration."""
 
+from tsm_jax import errors
 from tsm_jax.models import resnet, shift
 
 
@@ -14,7 +15,7 @@ def create_model(config):
     `[B, T, H, W, 3]` (float, normalised) to logits `[B, num_classes]`.
 
   Raises:
-    ValueError: if a field has an impossible value; it names field, value and
+    InputError: if a field has an impossible value; it names field, value and
       choices.
   """
   _check_choice('name', config['name'], ('resnet',))
@@ -24,11 +25,11 @@ def create_model(config):
   _check_choice('dtype', config['dtype'], ('float32', 'bfloat16'))
   for field in ('num_classes', 'num_frames', 'width', 'fold_div'):
     if not isinstance(config[field], int) or config[field] < 1:
-      raise ValueError(
+      raise errors.InputError(
         f'model.{field} is {config[field]!r}; it must be a positive integer.'
       )
   if not 0 <= config['dropout'] < 1:
-    raise ValueError(
+    raise errors.InputError(
       f'model.dropout is {config["dropout"]!r}; it must be in [0, 1).'
     )
   bottleneck, stage_sizes = resnet.DEPTHS[config['depth']]
@@ -48,4 +49,6 @@ def create_model(config):
 
 def _check_choice(field, value, choices):
   if value not in choices:
-    raise ValueError(f'model.{field} is {value!r}; choose from {choices}.')
+    raise errors.InputError(
+      f'model.{field} is {value!r}; choose from {choices}.'
+    )
