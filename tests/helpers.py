@@ -1,11 +1,15 @@
 """Small real things that several tests need."""
 
 import pathlib
+import sys
 
 import numpy as np
 
-from tsm_jax.data import builders
-from tsm_jax.data import videos
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # configs are read from the repository's root
+
+from configs import quickstart  # noqa: E402
+from tsm_jax.data import builders, videos  # noqa: E402
 
 DATA = {
   'source': '',
@@ -19,8 +23,8 @@ DATA = {
 }
 
 
-def write_video(path, num_frames=12, size=(32, 48), seed=0, **kwargs):
-  """A real video of smooth random frames; returns its path."""
+def write_video(path, num_frames=12, size=(32, 48), seed=0, bright=0, **kwargs):
+  """A real video of smooth random frames, one channel brighter; its path."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   rng = np.random.default_rng(seed)
@@ -28,7 +32,9 @@ def write_video(path, num_frames=12, size=(32, 48), seed=0, **kwargs):
   frames = []
   for t in range(num_frames):
     waves = [np.sin((x + y * k + 9 * t) / 9 + rng.random()) for k in range(3)]
-    frames.append((127 + 120 * np.stack(waves, -1)).astype(np.uint8))
+    image = 100 + 60 * np.stack(waves, -1)
+    image[..., bright % 3] += 80
+    frames.append(image.astype(np.uint8))
   videos.write(path, frames, **kwargs)
   return path
 
@@ -40,6 +46,7 @@ def write_folder(root, classes=('jump', 'run'), clips=4, **kwargs):
       write_video(
         pathlib.Path(root) / name / f'{clip}.mp4',
         seed=100 * number + clip,
+        bright=number,
         **kwargs,
       )
   return pathlib.Path(root)
@@ -51,3 +58,27 @@ def build(source, data_dir, **options):
   config = {**DATA, 'source': str(source), 'data_dir': str(data_dir)}
   path = builders.prepare({**config, **options}, lines.append)
   return path, lines
+
+
+def tiny_config(source, data_dir, **changes):
+  """The quickstart's config, for a network and clips that train in seconds.
+
+  Args:
+    source: a folder of videos, for example from `write_folder`.
+    data_dir: where the dataset is built.
+    **changes: of top-level fields, or of `section__field`.
+  """
+  config = quickstart.get_config()
+  config.data.update(
+    source=str(source), data_dir=str(data_dir), image_size=32, num_threads=2
+  )
+  config.model.update(stage_sizes=(1, 1), width=8, num_frames=4)
+  config.update(batch_size=8, epochs=5.0, log_every_steps=2)
+  config.base_learning_rate = 2.0
+  config.schedule.warmup_epochs = 0.0
+  config.eval.every_epochs = 100.0
+  config.checkpoint.every_steps = 100
+  for name, value in changes.items():
+    section, _, field = name.rpartition('__')
+    (config[section] if section else config)[field] = value
+  return config

@@ -35,10 +35,18 @@ def open_manager(workdir, keep=2):
   return ocp.CheckpointManager(
     (pathlib.Path(workdir) / 'checkpoints').absolute(),
     options=ocp.CheckpointManagerOptions(
-      max_to_keep=keep,
-      cleanup_tmp_directories=True,
+      max_to_keep=keep, cleanup_tmp_directories=True
     ),
+    item_handlers=_handlers(),
   )
+
+
+def _handlers():
+  return {
+    'model': ocp.StandardCheckpointHandler(),
+    'train': ocp.StandardCheckpointHandler(),
+    'data': ocp.JsonCheckpointHandler(),
+  }
 
 
 def save(manager, state, meta):
@@ -86,12 +94,13 @@ class _failed_save_explained:
 
   def __exit__(self, kind, error, traceback):
     if isinstance(error, Exception):
-      whole = self._manager.all_steps(read=True)
+      self._manager.reload()
+      whole = self._manager.all_steps()
       raise errors.InputError(
         f'A checkpoint could not be written to {self._manager.directory} '
         f'({str(error).splitlines()[0][:300]}); '
         + (f'that of step {max(whole)} is whole. ' if whole else '')
-        + 'Make room and run the same command again.'
+        + 'Put that right (often: make room) and run the same command again.'
       ) from error
 
 
@@ -224,7 +233,7 @@ def restore_model(path):
       f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
       'its folder checkpoints, or one step in that.'
     )
-  with ocp.CheckpointManager(folder) as manager:
+  with ocp.CheckpointManager(folder, item_handlers=_handlers()) as manager:
     step = manager.latest_step() if step is None else step
     meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
     shapes = manager.item_metadata(step)['model']

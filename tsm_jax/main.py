@@ -2,10 +2,11 @@
 
 import pathlib
 import re
-import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from tsm_jax import cli
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, with its arguments after a colon.'
@@ -20,8 +21,7 @@ flags.mark_flag_as_required('config')
 
 
 def main(argv):
-  if len(argv) > 1:
-    raise app.UsageError(f'Unknown argument {argv[1]!r}; all need a --flag.')
+  del argv
   logging.set_verbosity(logging.ERROR)
   # Imported late: processes that only decode start from this file, too.
   from tsm_jax import errors, evaluate, report, train
@@ -39,9 +39,10 @@ def main(argv):
       for line in report.describe(config):
         print(line)
   except errors.InputError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(2)
+    cli.fail(error)
+  except OSError as error:  # for example a full disk
+    cli.fail(f'{error} (workdir {workdir})')
 
 
 if __name__ == '__main__':
-  app.run(main)
+  app.run(main, flags_parser=cli.parse_flags)

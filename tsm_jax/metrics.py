@@ -85,7 +85,10 @@ class Writer:
       self._board.add_scalar(name, value, step)
     self._board.flush()
 
-  def close(self):
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
     if self._active:
       self._file.close()
       self._board.close()

@@ -22,7 +22,10 @@ def describe_model(model, preprocessing):
   """The model's parts, parameters and arithmetic, as lines."""
   frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
   tabulate = nn.tabulate(
-    model, jax.random.key(0), depth=1, console_kwargs={'width': 110}
+    model,
+    jax.random.key(0),
+    depth=1,
+    console_kwargs={'width': 110, 'force_terminal': False},
   )
   yield tabulate(np.zeros(frames.shape, frames.dtype))  # traced, not run
   shapes = jax.eval_shape(model.init, jax.random.key(0), frames)

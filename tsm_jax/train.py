@@ -128,6 +128,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('batch_size', config.batch_size, mesh)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
+  # A wrong field is told before the data is built for hours.
+  models.create_model({**config.model, 'num_classes': 1})
   if jax.process_index() == 0:
     builders.prepare(config.data, log)
   sharding.barrier('dataset is built')
@@ -176,7 +178,6 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   active = jax.process_index() == 0
   if active:
     checkpoints.freeze_config(workdir, config)
-  writer = metrics.Writer(workdir, start_step, active)
   for line in report.describe_model(model, preprocessing):
     log(line)
   for line in report.describe_plan(
@@ -192,8 +193,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   def save():
     progress.fetch(window)
     progress.check_finite(window)
-    meta['window'] = window
-    checkpoints.save(manager, state, meta)
+    # A copy: the save goes on in the background while the window changes.
+    checkpoints.save(manager, state, {**meta, 'window': list(window)})
 
   def evaluate(step):
     result = evaluate_lib.evaluate(
@@ -231,7 +232,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   )
   result = None
   clock = progress.Clock()
-  with progress.Stop() as stop, bar:
+  writer = metrics.Writer(workdir, start_step, active)
+  with writer, progress.Stop() as stop, bar:
     due = 0 < start_step < total_steps and start_step % eval_every == 0
     if due and start_step not in evaluated:
       evaluate(start_step)  # it was killed after the save and before this
@@ -274,10 +276,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       log(f'This run finished at step {total_steps}; evaluating it.')
       result = evaluate(total_steps)
   checkpoints.wait(manager)
-  writer.close()
   if stop.signal:
-    saved = manager.latest_step()
-    log(f'{stop.signal.name}: step {saved} is saved; run again to continue.')
+    last = manager.latest_step()
+    log(f'{stop.signal.name}: step {last} is saved; run again to continue.')
     raise SystemExit(128 + stop.signal)
   if active and result is not None:
     path = report.write(workdir, labels, result)

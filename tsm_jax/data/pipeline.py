@@ -46,6 +46,13 @@ class Preprocessing:
 def preprocessing_of(config):
   """The `Preprocessing` in a configuration; the only place that maps them."""
   data = config.data
+  sizes = {
+    'model.num_frames': config.model.num_frames,
+    'data.image_size': data.image_size,
+  }
+  for field, value in sizes.items():
+    if value < 1:
+      raise errors.InputError(f'{field} is {value}; it must be at least 1.')
   return Preprocessing(
     num_frames=config.model.num_frames,
     image_size=data.image_size,

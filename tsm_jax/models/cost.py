@@ -3,6 +3,7 @@
 import math
 
 import jax
+from jax.extend import core
 
 
 def multiply_adds(function, *args):
@@ -34,7 +35,7 @@ def _count(jaxpr):
       (contracted, _), _ = equation.params['dimension_numbers']
       shape = equation.invars[0].aval.shape
       total += math.prod(out.shape) * math.prod(shape[i] for i in contracted)
-    for inner in jax.core.jaxprs_in_params(equation.params):
+    for inner in core.jaxprs_in_params(equation.params):
       total += _count(inner)
   return total
 
