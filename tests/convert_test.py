@@ -446,6 +446,12 @@ def test_what_is_wrong_is_said_in_one_sentence():
   }
   with pytest.raises(ValueError, match='not every n-th'):
     convert.from_torch(golden.weights(moved))
+  one_not = {
+    k.replace('layer3.1.net.', 'layer3.1.'): v
+    for k, v in golden.shapes('r50_shift_block').items()
+  }
+  with pytest.raises(ValueError, match="'block' shifts all"):
+    convert.from_torch(golden.weights(one_not))
 
 
 def test_names_of_files():

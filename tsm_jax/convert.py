@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax import convert_files, convert_infer, convert_names, models
+from tsm_jax import convert_files, convert_infer, convert_names, errors, models
 from tsm_jax.models import layers, non_local
 
 _DEFAULTS = {
@@ -57,12 +57,12 @@ def from_torch(source, **overrides):
     variables 'params' and 'batch_stats' as NumPy arrays.
 
   Raises:
-    ValueError: if the file cannot be read without executing code, if the
+    InputError: if the file cannot be read without executing code, if the
       weights are of no model that is known here, or do not fit; all that do not
       fit are named.
   """
   if unknown := sorted(set(overrides) - set(_DEFAULTS)):
-    raise ValueError(
+    raise errors.InputError(
       f'The fields {unknown} are not of a model; choose from '
       f'{sorted(_DEFAULTS)}.'
     )
@@ -84,7 +84,7 @@ def from_torch(source, **overrides):
   config = {**in_file, **overrides}
   logging.info('Model of the weights: %s', config)
   if config['shift'] is None:
-    raise ValueError(
+    raise errors.InputError(
       "The names of BNInception's weights do not tell where it is shifted; "
       "give shift, 'block', 'none' or a mask."
     )
@@ -126,7 +126,9 @@ def _unwrap(arrays, names):
   for name, value in arrays.items():
     plain = convert_names.plain(names[name])
     if plain in weights:
-      raise ValueError(f'Two weights are for {plain}, one of them is {name}.')
+      raise errors.InputError(
+        f'Two weights are for {plain}, one of them is {name}.'
+      )
     weights[plain] = value
     if name.endswith('.conv_out.conv.weight'):
       # OpenMMLab's last product in the attention has no bias.
@@ -138,7 +140,7 @@ def _unwrap(arrays, names):
 def _fit_head(weights, in_file, num_classes):
   """Drops a classifier of another number of classes, in place."""
   if num_classes is None:
-    raise ValueError(
+    raise errors.InputError(
       'The weights have no classifier of videos; give num_classes for a new '
       'one.'
     )
@@ -188,7 +190,7 @@ def _fill(config, weights, origin):
   extra = set(weights) - set(names.values())
   unknown = [f'{origin[k]} {weights[k].shape}' for k in extra]
   if missing or other_shape or unknown:
-    raise ValueError(
+    raise errors.InputError(
       f'The weights do not fit {_describe(config)}. Missing: {_join(missing)}. '
       f'Of another shape: {_join(other_shape)}. Not known: {_join(unknown)}.'
     )

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 
+from tsm_jax import errors
+
 # What PyTorch says of a pickle that would call something it does not trust.
 _NOT_TRUSTED = re.compile(r'GLOBAL ([\w.]+)|(allowlisted|unrecognized) [^\n]*')
 
@@ -13,24 +15,26 @@ _NOT_TRUSTED = re.compile(r'GLOBAL ([\w.]+)|(allowlisted|unrecognized) [^\n]*')
 def read(path):
   """The mapping from name to weight in a file; executes nothing of it."""
   if not os.path.exists(path):
-    raise ValueError(f'There is no file {path}.')
+    raise errors.InputError(f'There is no file {path}.')
   load = _loader(path)
   try:
     content = load(path)
   except Exception as error:
     if match := _NOT_TRUSTED.search(str(error)):
-      raise ValueError(
+      raise errors.InputError(
         f'{path} is refused: it holds more than tensors, and to rebuild '
         f'{match[1] or match[0]} would run code of the file.'
       ) from error
     # Not PyTorch's own words, which advise to load such a file unprotected.
-    raise ValueError(
+    raise errors.InputError(
       f'{path} cannot be read; it is truncated or no checkpoint.'
     ) from error
   if isinstance(content, dict) and isinstance(content.get('state_dict'), dict):
     content = content['state_dict']
   if not isinstance(content, dict):
-    raise ValueError(f'{path} holds a {type(content).__name__}, not weights.')
+    raise errors.InputError(
+      f'{path} holds a {type(content).__name__}, not weights.'
+    )
   return content
 
 
@@ -62,7 +66,7 @@ def float32_arrays(mapping):
     else:
       wrong.append(f'{name} ({dtype})')
   if wrong:
-    raise ValueError(
+    raise errors.InputError(
       f'Weights must be float32; convert these first: {", ".join(wrong)}.'
     )
   return arrays

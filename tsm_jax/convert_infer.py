@@ -2,7 +2,7 @@
 
 import re
 
-from tsm_jax import convert_names
+from tsm_jax import convert_names, errors
 from tsm_jax.models import layers, mobilenet_v2, resnet
 
 
@@ -42,7 +42,7 @@ def from_shapes(shapes, kind):
     config['shift'] = None  # its names are the same with and without
     return config
   else:
-    raise ValueError(
+    raise errors.InputError(
       f'The weights are of no known network (ResNet, MobileNetV2, '
       f'BNInception); their names begin with {sorted(shapes)[:3]}.'
     )
@@ -87,14 +87,20 @@ def _infer_resnet(shapes):
 
 def _infer_shift(shapes, sizes):
   """`shift` and `shift_every` from the wrapped layers."""
-  wrapped = r'layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?'
-  if any(re.match(wrapped + r'net\.', k) for k in shapes):
+
+  def wrapped_by(inner):
+    start = r'layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?'
+    matches = (re.match(start + inner, k) for k in shapes)
+    return {(int(m[1]) - 1, int(m[2])) for m in matches if m}
+
+  if whole := wrapped_by(r'net\.'):
+    if len(whole) < sum(sizes):
+      raise errors.InputError(
+        f'Only the blocks {sorted(whole)} (stage, index) are shifted as a '
+        f"whole, which no value of shift says; 'block' shifts all."
+      )
     return {'shift': 'block'}
-  found = {
-    (int(match[1]) - 1, int(match[2]))
-    for k in shapes
-    if (match := re.match(wrapped + r'conv1\.net\.', k))
-  }
+  found = wrapped_by(r'conv1\.net\.')
   if not found:
     return {'shift': 'none'}
   for every in range(max(sizes) + 1):  # 0, the rule, first
@@ -105,7 +111,7 @@ def _infer_shift(shapes, sizes):
       if resnet.is_shifted('blockres', every, sizes, index)
     }:
       return {'shift': 'blockres', 'shift_every': every}
-  raise ValueError(
+  raise errors.InputError(
     f'The shifted blocks {sorted(found)} (stage, index) are not every n-th of '
     f'each stage, which is all that shift_every can say.'
   )
@@ -119,7 +125,7 @@ def _infer_mobilenet(shapes):
   }
   rule = {i for i in range(1, 18) if mobilenet_v2.is_shifted(i)}
   if shifted not in (set(), rule):
-    raise ValueError(
+    raise errors.InputError(
       f'The shifted blocks {sorted(shifted)} are not those of MobileNetV2 with '
       f'the shift, {sorted(rule)}.'
     )
@@ -137,7 +143,7 @@ def _infer_mobilenet(shapes):
     if all(channels[i] == found[i] for i in found):
       break
   else:
-    raise ValueError(
+    raise errors.InputError(
       f'The channels of the blocks, {list(found.values())}, are of no '
       f'width_multiplier up to 3 in steps of 0.05.'
     )
@@ -153,7 +159,7 @@ def _modality(channels):
   for modality, count in layers.CHANNELS.items():
     if count == channels:
       return modality
-  raise ValueError(
+  raise errors.InputError(
     f'The first convolution takes {channels} channels; known are '
     f'{layers.CHANNELS}.'
   )
@@ -162,7 +168,7 @@ def _modality(channels):
 def from_file_name(file_name, model_name):
   """The fields that only an official file name tells."""
   if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
-    raise ValueError(
+    raise errors.InputError(
       f'{file_name} has dot-product attention; the non-local blocks here have '
       f'the embedded Gaussian only.'
     )

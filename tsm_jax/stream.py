@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax import errors
 from tsm_jax.models import layers
 
 
@@ -24,7 +25,7 @@ def init_cache(model, batch_size, image_size):
     input's dtype; empty without shifts.
 
   Raises:
-    ValueError: if the model needs frames other than the present and the past.
+    InputError: if the model needs frames other than the present and the past.
   """
   height, width = np.broadcast_to(image_size, 2).tolist()
   channels = layers.CHANNELS[model.modality]
@@ -70,13 +71,13 @@ def _zero_rows(x, rows):
 def _streaming(model):
   """The model in its form for one frame, which keeps the past in a cache."""
   if model.shift != 'none' and model.direction != 'past':
-    raise ValueError(
+    raise errors.InputError(
       f'model.direction is {model.direction!r}, which needs the next frame; a '
       f"stream needs 'past'."
     )
   for field in ('non_local', 'temporal_pool'):
     if getattr(model, field, False):
-      raise ValueError(
+      raise errors.InputError(
         f'model.{field} is True, which needs whole clips; a stream needs False.'
       )
   return model.clone(streaming=True, consensus='mean')

@@ -1,5 +1,6 @@
 """Models by their configuration."""
 
+from tsm_jax import errors
 from tsm_jax.models import bn_inception, layers, mobilenet_v2, resnet, shift
 
 
@@ -14,7 +15,7 @@ def create_model(config):
     `[B, T, H, W, C]` (float, normalised) to logits `[B, num_classes]`.
 
   Raises:
-    ValueError: if a field has an impossible value; it names field, value and
+    InputError: if a field has an impossible value; it names field, value and
       choices.
   """
   _check_choice(config, 'name', tuple(_BUILDERS))
@@ -25,7 +26,7 @@ def create_model(config):
   _check_choice(config, 'temporal_pool', (False, True))
   _check_positive(config, 'num_classes', 'num_frames', 'fold_div')
   if not 0 <= config['dropout'] < 1:
-    raise ValueError(
+    raise errors.InputError(
       f'model.dropout is {config["dropout"]!r}; it must be in [0, 1).'
     )
   return _BUILDERS[config['name']](config, _shared(config))
@@ -41,7 +42,7 @@ def _resnet(config, shared):
   _check_choice(config, 'depth', tuple(resnet.DEPTHS))
   _check_positive(config, 'width', 'groups', 'width_per_group')
   if not _is_count(config['shift_every'], 0):
-    raise ValueError(
+    raise errors.InputError(
       f'model.shift_every is {config["shift_every"]!r}; it must be a positive '
       f'integer, or 0 for the rule of the released models.'
     )
@@ -49,12 +50,12 @@ def _resnet(config, shared):
   if not bottleneck:  # basic blocks know no groups
     for field, value in (('groups', 1), ('width_per_group', 64)):
       if config[field] != value:
-        raise ValueError(
+        raise errors.InputError(
           f'model.{field} is {config[field]}; basic blocks (depth 18 and 34) '
           f'allow only {value}.'
         )
   if config['temporal_pool'] and config['num_frames'] % 2:
-    raise ValueError(
+    raise errors.InputError(
       f'model.num_frames is {config["num_frames"]}; with model.temporal_pool, '
       f'which halves it, it must be even.'
     )
@@ -71,7 +72,7 @@ def _mobilenet_v2(config, shared):
   _check_choice(config, 'shift', mobilenet_v2.SHIFTS)
   _check_only_resnet(config)
   if not config['width_multiplier'] > 0:
-    raise ValueError(
+    raise errors.InputError(
       f'model.width_multiplier is {config["width_multiplier"]!r}; it must be '
       f'positive.'
     )
@@ -98,12 +99,12 @@ _BUILDERS = {
 def _check_only_resnet(config):
   for field in ('non_local', 'temporal_pool'):
     if config[field]:
-      raise ValueError(f'model.{field} is True; only resnet has it.')
+      raise errors.InputError(f'model.{field} is True; only resnet has it.')
 
 
 def _check_choice(config, field, choices):
   if config[field] not in choices:
-    raise ValueError(
+    raise errors.InputError(
       f'model.{field} is {config[field]!r}; choose from {choices}.'
     )
 
@@ -111,7 +112,7 @@ def _check_choice(config, field, choices):
 def _check_positive(config, *fields):
   for field in fields:
     if not _is_count(config[field], 1):
-      raise ValueError(
+      raise errors.InputError(
         f'model.{field} is {config[field]!r}; it must be a positive integer.'
       )
 

@@ -11,6 +11,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
+from tsm_jax import errors
 from tsm_jax.models import layers
 from tsm_jax.models import shift as shift_lib
 
@@ -77,11 +78,11 @@ def mask_of(shift):
   """For each unit, whether it is shifted.
 
   Raises:
-    ValueError: if `shift` is neither 'block', 'none' nor a mask.
+    InputError: if `shift` is neither 'block', 'none' nor a mask.
   """
   mask = {'block': '1' * NUM_MASKED, 'none': '0' * NUM_MASKED}.get(shift, shift)
   if len(mask) != NUM_MASKED or set(mask) - set('01'):
-    raise ValueError(
+    raise errors.InputError(
       f"model.shift is {shift!r}; choose from 'block', 'none' or {NUM_MASKED} "
       f'characters of 0 and 1, one for each unit of bn_inception.'
     )
@@ -93,7 +94,7 @@ def unit(layer, x, name, widths):
   single, (reduce, wide), (double_reduce, first, second), pool = widths
   stride = 1 if single else 2
   if stride == 2 and any(size % 2 for size in x.shape[1:3]):
-    raise ValueError(
+    raise errors.InputError(
       f'{name} halves {x.shape[1:3]}, which must be even; bn_inception takes '
       f'frames whose height and width are multiples of 32.'
     )

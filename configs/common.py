@@ -1,0 +1,120 @@
+"""The fields that all configurations share, and arguments of config files."""
+
+import difflib
+
+from ml_collections import config_dict
+
+# Normalisation of the ImageNet-trained networks, and the batch to which the
+# published learning rates belong.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+REFERENCE_BATCH = 128
+
+
+def parse_arg(arg, **defaults):
+  """Arguments of a config file: `--config configs/x.py:shift=none,depth=18`.
+
+  Args:
+    arg: the text behind the colon, or None.
+    **defaults: every argument's name and value; the value's type is its type.
+
+  Returns:
+    A ConfigDict of the defaults with what `arg` changes.
+
+  Raises:
+    ValueError: if a name is unknown (it suggests the nearest) or a value has
+      the wrong type.
+  """
+  args = config_dict.ConfigDict(defaults)
+  for part in filter(None, (arg or '').split(',')):
+    name, _, value = part.partition('=')
+    if name not in defaults:
+      near = difflib.get_close_matches(name, defaults, 1, 0)
+      raise ValueError(
+        f'The config has no argument {name!r}; did you mean {near[0]!r}? '
+        f'Choose from {", ".join(defaults)}.'
+      )
+    kind = type(defaults[name])
+    try:
+      args[name] = value == 'True' if kind is bool else kind(value)
+    except ValueError:
+      raise ValueError(
+        f'The argument {name} is {value!r}; it must be of type {kind.__name__}.'
+      ) from None
+  return args
+
+
+def get_config(name, arg=None):
+  """The paper's Kinetics recipe without data; a config file sets the rest.
+
+  Args:
+    name: of the config; with `arg`, of the run.
+    arg: as given to the config file.
+  """
+  config = config_dict.ConfigDict()
+  config.name = f'{name}-{arg}' if arg else name
+  config.seed = 0
+  config.batch_size = 64  # clips, over all devices
+  config.epochs = 50.0
+  config.label_smoothing = 0.0
+  config.log_every_steps = 20
+
+  model = config.model = config_dict.ConfigDict()
+  model.name = 'resnet'
+  model.depth = 50  # 18, 34, 50, 101, 152
+  model.stage_sizes = ()  # blocks per stage; () takes those of the depth
+  model.width = 64  # channels of the stem
+  model.num_classes = 0  # 0 takes the number from the dataset
+  model.num_frames = 8  # T, frames per clip
+  model.shift = 'blockres'  # 'blockres', 'block', 'none' (which is TSN)
+  model.direction = 'both'  # 'both' (offline), 'past' (online)
+  model.fold_div = 8  # one of so many channels moves in each direction
+  model.shift_every = 0  # every n-th block of a stage; 0: as published
+  model.dropout = 0.5
+  model.dtype = 'float32'  # of the computation: 'float32', 'bfloat16'
+
+  data = config.data = config_dict.ConfigDict()
+  # A folder of videos, a CSV or JSON list, a built dataset, or 'motion'.
+  data.source = ''
+  data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
+  data.labels = ''  # file with a class per line; '': the training split's
+  data.holdout = 0.2  # share that becomes 'val' where no split is given
+  data.holdout_seed = 0
+  data.max_excluded = 0.02  # share of unusable videos that stops the build
+  data.short_side = 256  # pixels, of stored frames; none is enlarged
+  data.quality = 90  # of stored JPEGs
+  data.image_size = 224  # pixels, of the network's input
+  data.mean = IMAGENET_MEAN
+  data.std = IMAGENET_STD
+  data.scales = (1.0, 0.875, 0.75, 0.66)  # of training crops
+  data.flip = True  # mirror training clips; not where left and right matter
+  data.num_threads = 16  # that decode, per process
+
+  config.base_learning_rate = 0.02  # for a batch of 128 clips
+  # The linear scaling rule, here alone: the rate follows the batch.
+  config.learning_rate = (
+    config.get_ref('base_learning_rate')
+    * config.get_ref('batch_size')
+    / REFERENCE_BATCH
+  )
+  schedule = config.schedule = config_dict.ConfigDict()
+  schedule.kind = 'step'  # 'step', 'cosine'
+  schedule.milestones = (20.0, 40.0)  # epochs, for 'step'
+  schedule.warmup_epochs = 0.0
+
+  optimizer = config.optimizer = config_dict.ConfigDict()
+  optimizer.momentum = 0.9
+  optimizer.weight_decay = 1e-4
+  optimizer.clip_norm = 20.0  # 0: no clipping
+  optimizer.head_scale = 1.0  # 5 for a new head on a pretrained network
+
+  config.eval = config_dict.ConfigDict()
+  config.eval.split = 'val'
+  config.eval.every_epochs = 1.0
+  config.eval.clips = 1  # views over time, averaged
+  config.eval.batch_size = config.get_ref('batch_size')
+
+  config.checkpoint = config_dict.ConfigDict()
+  config.checkpoint.every_steps = 1000
+  config.checkpoint.keep = 2
+  return config

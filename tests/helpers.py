@@ -1,0 +1,84 @@
+"""Small real things that several tests need."""
+
+import pathlib
+import sys
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # configs are read from the repository's root
+
+from configs import quickstart  # noqa: E402
+from tsm_jax.data import builders, videos  # noqa: E402
+
+DATA = {
+  'source': '',
+  'data_dir': '',
+  'labels': '',
+  'holdout': 0.25,
+  'holdout_seed': 0,
+  'max_excluded': 0.02,
+  'short_side': 256,
+  'quality': 90,
+}
+
+
+def write_video(path, num_frames=12, size=(32, 48), seed=0, bright=0, **kwargs):
+  """A real video of smooth random frames, one channel brighter; its path."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  rng = np.random.default_rng(seed)
+  y, x = np.mgrid[: size[0], : size[1]]
+  frames = []
+  for t in range(num_frames):
+    waves = [np.sin((x + y * k + 9 * t) / 9 + rng.random()) for k in range(3)]
+    image = 100 + 60 * np.stack(waves, -1)
+    image[..., bright % 3] += 80
+    frames.append(image.astype(np.uint8))
+  videos.write(path, frames, **kwargs)
+  return path
+
+
+def write_folder(root, classes=('jump', 'run'), clips=4, **kwargs):
+  """A folder of classes with `clips` videos each; returns it."""
+  for number, name in enumerate(classes):
+    for clip in range(clips):
+      write_video(
+        pathlib.Path(root) / name / f'{clip}.mp4',
+        seed=100 * number + clip,
+        bright=number,
+        **kwargs,
+      )
+  return pathlib.Path(root)
+
+
+def build(source, data_dir, **options):
+  """Builds `source`; returns the built dataset's path and the lines logged."""
+  lines = []
+  config = {**DATA, 'source': str(source), 'data_dir': str(data_dir)}
+  path = builders.prepare({**config, **options}, lines.append)
+  return path, lines
+
+
+def tiny_config(source, data_dir, **changes):
+  """The quickstart's config, for a network and clips that train in seconds.
+
+  Args:
+    source: a folder of videos, for example from `write_folder`.
+    data_dir: where the dataset is built.
+    **changes: of top-level fields, or of `section__field`.
+  """
+  config = quickstart.get_config()
+  config.data.update(
+    source=str(source), data_dir=str(data_dir), image_size=32, num_threads=2
+  )
+  config.model.update(stage_sizes=(1, 1), width=8, num_frames=4)
+  config.update(batch_size=8, epochs=5.0, log_every_steps=2)
+  config.base_learning_rate = 2.0
+  config.schedule.warmup_epochs = 0.0
+  config.eval.every_epochs = 100.0
+  config.checkpoint.every_steps = 100
+  for name, value in changes.items():
+    section, _, field = name.rpartition('__')
+    (config[section] if section else config)[field] = value
+  return config

@@ -1,0 +1,233 @@
+"""The commands, as real processes on one device."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import chex
+import helpers
+import jax
+import pytest
+
+from tsm_jax import checkpoints, metrics
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return helpers.write_folder(tmp_path_factory.mktemp('videos'), clips=12)
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  return tmp_path_factory.mktemp('data')
+
+
+def command(module, *args):
+  return [sys.executable, '-m', f'tsm_jax.{module}', *map(str, args)]
+
+
+def training(folder, data_dir, workdir, *more):
+  """The arguments of a training of 48 steps that takes some seconds."""
+  return command(
+    'main',
+    '--config=configs/quickstart.py',
+    f'--workdir={workdir}',
+    f'--config.data.source={folder}',
+    f'--config.data.data_dir={data_dir}',
+    '--config.data.image_size=32',
+    '--config.model.stage_sizes=(1, 1)',
+    '--config.model.width=8',
+    '--config.model.num_frames=4',
+    '--config.model.dropout=0.5',
+    '--config.data.flip=True',
+    '--config.batch_size=10',
+    '--config.epochs=24',
+    '--config.eval.every_epochs=8',
+    '--config.log_every_steps=4',
+    '--config.checkpoint.every_steps=5',
+    *more,
+  )
+
+
+def run(arguments, **kwargs):
+  return subprocess.run(
+    arguments,
+    cwd=helpers.ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    **kwargs,
+  )
+
+
+def environment():
+  cache = jax.config.jax_compilation_cache_dir
+  return {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': cache,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    'JAX_PLATFORMS': 'cpu',
+  }
+
+
+def interrupt(arguments, workdir, step, signum):
+  """Starts a run, sends it a signal once it logged `step` and saved before."""
+  with subprocess.Popen(
+    arguments,
+    cwd=helpers.ROOT,
+    env=environment(),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  ) as process:
+    deadline = time.monotonic() + 240
+    while max((r['step'] for r in metrics.read(workdir)), default=0) < step or (
+      not any(p.name.isdigit() for p in workdir.glob('checkpoints/*'))
+    ):
+      assert process.poll() is None, process.stdout.read()
+      assert time.monotonic() < deadline, 'the run makes no progress'
+      time.sleep(0.002)
+    process.send_signal(signum)
+    output = process.stdout.read()
+  return process.returncode, output
+
+
+def without_speed(workdir):
+  timed = {'steps_per_s', 'clips_per_s', 'data_wait'}
+  return [
+    {k: v for k, v in record.items() if k not in timed}
+    for record in metrics.read(workdir)
+  ]
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(
+  folder, data_dir, tmp_path
+):
+  whole = run(training(folder, data_dir, tmp_path / 'whole'))
+  assert whole.returncode == 0, whole.stderr
+  assert 'G multiply-adds' in whole.stdout
+  assert 'waiting for data' in whole.stderr
+
+  parts = tmp_path / 'parts'
+  arguments = training(folder, data_dir, parts)
+  code, _ = interrupt(arguments, parts, 8, signal.SIGKILL)
+  assert code == -signal.SIGKILL
+  code, output = interrupt(arguments, parts, 24, signal.SIGTERM)
+  assert code == 128 + signal.SIGTERM
+  assert 'Continuing' in output and 'SIGTERM: step' in output
+  code, output = interrupt(arguments, parts, 36, signal.SIGINT)
+  assert code == 128 + signal.SIGINT
+  last = run(arguments)
+  assert last.returncode == 0, last.stderr
+  assert 'Continuing' in last.stdout
+
+  expected = checkpoints.restore_model(tmp_path / 'whole')
+  found = checkpoints.restore_model(parts)
+  assert found.step == expected.step == 48
+  chex.assert_trees_all_equal(found.variables, expected.variables)
+  assert without_speed(parts) == without_speed(tmp_path / 'whole')
+
+  again = run(arguments)
+  assert again.returncode == 0
+  assert 'This run finished at step 48' in again.stdout
+
+  refused = run([*arguments, '--config.model.fold_div=2'])
+  assert refused.returncode == 2
+  assert refused.stderr.splitlines()[-1].startswith('error: The checkpoint in')
+  assert 'model.fold_div (there 8, now 2)' in refused.stderr
+
+  evaluated = run([*arguments, '--mode=eval', '--config.eval.clips=2'])
+  assert evaluated.returncode == 0, evaluated.stderr
+  assert "4 clips of 'val', step 48: top-1 100.00%" in evaluated.stdout
+  predictions(parts, folder)
+
+
+def predictions(workdir, folder):
+  """`predict` names the label of training clips, for people and machines."""
+  clips = [folder / 'jump' / '0.mp4', folder / 'run' / '3.mp4']
+  done = run(command('predict', workdir, *clips))
+  assert done.returncode == 0, done.stderr
+  assert 'jump' in done.stdout and '%' in done.stdout
+  machine = run(command('predict', workdir, *clips, '--json', '--clips=2'))
+  results = json.loads(machine.stdout)
+  assert [r['video'] for r in results] == [str(clip) for clip in clips]
+  assert [r['predictions'][0]['label'] for r in results] == ['jump', 'run']
+  assert sum(p['probability'] for p in results[0]['predictions']) == (
+    pytest.approx(1, abs=1e-5)
+  )
+  bad = run(command('predict', workdir, folder / 'none.mp4', clips[0]))
+  assert bad.returncode == 1
+  assert "none.mp4': file does not exist." in bad.stderr
+  assert '0.mp4' in bad.stdout  # the others are still predicted
+  nowhere = run(command('predict', folder, clips[0]))
+  assert nowhere.returncode == 1
+  assert 'holds no checkpoint' in nowhere.stderr
+
+
+def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
+  arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
+  code, output = interrupt(arguments, tmp_path, 8, signal.SIGTERM)
+  assert code == 143, output
+  before = checkpoints.restore_model(tmp_path)
+
+  # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails
+  # half-way, as on a full disk.
+  full = run(['sh', '-c', 'ulimit -f 512; exec "$@"', 'sh', *arguments])
+  assert full.returncode == 2
+  message = full.stderr.splitlines()[-1]
+  assert 'could not be written' in message
+  assert f'that of step {before.step} is whole' in message
+  after = checkpoints.restore_model(tmp_path)
+  assert after.step == before.step
+  chex.assert_trees_all_equal(after.variables, before.variables)
+  room = run(arguments)
+  assert room.returncode == 0, room.stderr
+  assert f'at step {before.step} of 48' in room.stdout
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--config.lerning_rate=1'], "did you mean 'learning_rate'"),
+    (['--config.model.fold_dif=1'], "did you mean 'model.fold_div'"),
+    (['--config.num_frames=1'], "did you mean 'model.num_frames'"),
+    (['--config.batch_size=many'], 'batch_size=many'),
+    (['--config=configs/nosuch.py'], 'configs/quickstart.py'),
+    (['--config.data.source=/no/such/folder'], "'/no/such/folder'"),
+    (['--config.model.depth=20'], 'choose from'),
+    (['surplus'], 'surplus'),
+  ],
+)
+def test_bad_input_is_a_sentence_and_no_traceback(arguments, message, tmp_path):
+  done = run(
+    command(
+      'main',
+      '--config=configs/quickstart.py',
+      f'--workdir={tmp_path}',
+      f'--config.data.data_dir={tmp_path}',
+      *arguments,
+    )
+  )
+  assert done.returncode != 0
+  assert message in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert done.stderr.startswith('error: ')
+  assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_config_argument_suggests_the_nearest(tmp_path):
+  done = run(command('main', '--config=configs/quickstart.py:shfit=none'))
+  assert done.returncode != 0
+  assert "did you mean 'shift'" in done.stderr
+  assert 'Traceback' not in done.stderr
+
+
+def test_describe_needs_no_data():
+  done = run(
+    command('main', '--config=configs/quickstart.py', '--mode=describe')
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'parameters' in done.stdout

@@ -1,0 +1,255 @@
+"""Checkpoints by orbax: what a run continues from, what a model is used from.
+
+A checkpoint has three items: `model` (params and batch_stats), `train` (step
+and optimiser state) and `data` (JSON: config, labels, preprocessing, versions).
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+import orbax.checkpoint as ocp
+
+import tsm_jax
+from tsm_jax import errors
+from tsm_jax.data import pipeline
+
+# Fields that may differ when a run is continued: they do not change its result.
+FREE = (
+  'checkpoint.',
+  'eval.',
+  'log_every_steps',
+  'data.data_dir',
+  'data.max_excluded',
+  'data.num_threads',
+  'data.source',  # the dataset itself is compared by its hash
+)
+
+
+def open_manager(workdir, keep=2):
+  """The manager of `workdir/checkpoints`, which keeps the latest so many."""
+  return ocp.CheckpointManager(
+    (pathlib.Path(workdir) / 'checkpoints').absolute(),
+    options=ocp.CheckpointManagerOptions(
+      max_to_keep=keep, cleanup_tmp_directories=True
+    ),
+    item_handlers=_handlers(),
+  )
+
+
+def _handlers():
+  return {
+    'model': ocp.StandardCheckpointHandler(),
+    'train': ocp.StandardCheckpointHandler(),
+    'data': ocp.JsonCheckpointHandler(),
+  }
+
+
+def save(manager, state, meta):
+  """Starts to save `state`; does nothing if its step is saved already.
+
+  Args:
+    manager: as from `open_manager`.
+    state: a `TrainState`.
+    meta: a JSON-able dict, see `describe_run`.
+
+  Raises:
+    InputError: if an earlier save failed; it says which checkpoint is whole.
+  """
+  step = int(state.step)
+  if step in manager.all_steps():
+    return
+  train = {'step': state.step, 'opt_state': state.opt_state}
+  model = {'params': state.params, 'batch_stats': state.batch_stats}
+  with _failed_save_explained(manager):
+    manager.save(
+      step,
+      args=ocp.args.Composite(
+        model=ocp.args.StandardSave(model),
+        train=ocp.args.StandardSave(train),
+        data=ocp.args.JsonSave(meta),
+      ),
+      force=True,
+    )
+
+
+def wait(manager):
+  """Waits until the last save is whole on disk; raises as `save`."""
+  with _failed_save_explained(manager):
+    manager.wait_until_finished()
+
+
+class _failed_save_explained:
+  """Turns what storage reports into one sentence."""
+
+  def __init__(self, manager):
+    self._manager = manager
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, traceback):
+    if isinstance(error, Exception):
+      self._manager.reload()
+      whole = self._manager.all_steps()
+      raise errors.InputError(
+        f'A checkpoint could not be written to {self._manager.directory} '
+        f'({str(error).splitlines()[0][:300]}); '
+        + (f'that of step {max(whole)} is whole. ' if whole else '')
+        + 'Put that right (often: make room) and run the same command again.'
+      ) from error
+
+
+def freeze_config(workdir, config):
+  """Writes the effective configuration to `workdir/config.json`."""
+  workdir = pathlib.Path(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  unfinished = workdir / 'config.json.unfinished'
+  unfinished.write_text(json.dumps(config.to_dict(), indent=1))
+  os.replace(unfinished, workdir / 'config.json')
+
+
+def describe_run(config, labels, dataset):
+  """The JSON item of a checkpoint, without what changes from step to step."""
+  return {
+    'config': json.loads(json.dumps(config.to_dict())),
+    'labels': labels,
+    'dataset': dataset,
+    'versions': {
+      'tsm_jax': tsm_jax.__version__,
+      'jax': jax.__version__,
+      'orbax': ocp.__version__,
+    },
+  }
+
+
+def restore(manager, state, meta):
+  """The last checkpoint of a run, to continue it.
+
+  Args:
+    manager: as from `open_manager`.
+    state: a `TrainState` of arrays or shapes with shardings.
+    meta: of the run that wants to continue, see `describe_run`.
+
+  Returns:
+    `(state, meta)` of the checkpoint.
+
+  Raises:
+    InputError: if the run contradicts the checkpoint; it lists the fields.
+  """
+  step = manager.latest_step()
+  saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
+  _check_same_run(manager, saved, meta)
+  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+  model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
+  train = {'step': abstract.step, 'opt_state': abstract.opt_state}
+  restored = manager.restore(
+    step,
+    args=ocp.args.Composite(
+      model=ocp.args.StandardRestore(model),
+      train=ocp.args.StandardRestore(train),
+    ),
+  )
+  return state._replace(**restored.model, **restored.train), saved
+
+
+_JSON = ocp.args.JsonRestore()
+
+
+def _check_same_run(manager, saved, meta):
+  differing = []
+  old, new = (_flatten(m['config']) for m in (saved, meta))
+  for field in sorted(old.keys() | new.keys()):
+    if field.startswith(FREE):
+      continue
+    if old.get(field) != new.get(field):
+      differing.append(
+        f'{field} (there {old.get(field)!r}, now {new.get(field)!r})'
+      )
+  for field in ('labels', 'dataset'):
+    if saved[field] != meta[field]:
+      differing.append(f'{field} (there {saved[field]!r}, now {meta[field]!r})')
+  if differing:
+    raise errors.InputError(
+      f'The checkpoint in {manager.directory} is of another run; choose '
+      f'another --workdir, or the same values of: {"; ".join(differing)}.'
+    )
+
+
+def _flatten(tree, prefix=''):
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      flat.update(_flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """What is needed to use a trained model.
+
+  Attributes:
+    config: the `model` part of its configuration.
+    variables: params and batch_stats.
+    labels: class names by index.
+    preprocessing: a `pipeline.Preprocessing`.
+    meta: the whole JSON item, with the frozen config.
+    step: of the checkpoint.
+  """
+
+  config: ml_collections.ConfigDict
+  variables: dict[str, Any]
+  labels: list[str]
+  preprocessing: pipeline.Preprocessing
+  meta: dict[str, Any]
+  step: int
+
+
+def restore_model(path):
+  """The model of a checkpoint, without its optimiser.
+
+  Args:
+    path: a workdir, its `checkpoints` folder or one step in that.
+
+  Returns:
+    A `Model`, its variables on the first device.
+
+  Raises:
+    InputError: if there is no checkpoint.
+  """
+  path = pathlib.Path(path).expanduser().absolute()
+  step = None
+  if path.name.isdigit() and (path / 'data').exists():
+    path, step = path.parent, int(path.name)
+  folder = path / 'checkpoints' if (path / 'checkpoints').is_dir() else path
+  if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
+    raise errors.InputError(
+      f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
+      'its folder checkpoints, or one step in that.'
+    )
+  with ocp.CheckpointManager(folder, item_handlers=_handlers()) as manager:
+    step = manager.latest_step() if step is None else step
+    meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
+    shapes = manager.item_metadata(step)['model']
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract = jax.tree.map(
+      lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), shapes
+    )
+    variables = manager.restore(
+      step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract))
+    ).model
+  config = ml_collections.ConfigDict(meta['config'])
+  return Model(
+    config=config.model,
+    variables=variables,
+    labels=meta['labels'],
+    preprocessing=pipeline.preprocessing_of(config),
+    meta=meta,
+    step=step,
+  )

@@ -1,0 +1,213 @@
+"""Batches out of a built dataset, as a pure function of (seed, step).
+
+Reading needs neither TensorFlow nor state: the position in the data follows
+from the step, so a run continues where it was on any number of processes.
+"""
+
+import concurrent.futures as futures
+import dataclasses
+import functools
+from typing import Any
+
+import grain
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tsm_jax import errors
+from tsm_jax.data import sampling, transforms, videos
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+  """All that turns a video into the network's input; stored in a checkpoint.
+
+  Attributes:
+    num_frames: T, frames of a clip.
+    image_size: S, both sides of the input in pixels.
+    mean: of the channels, in [0, 1].
+    std: of the channels, in [0, 1].
+    short_side: pixels of the shorter side as stored.
+    quality: of the stored JPEG.
+  """
+
+  num_frames: int
+  image_size: int
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  short_side: int
+  quality: int
+
+  def clip_shape(self):
+    """The shape of one clip as the network sees it, `(1, T, S, S, 3)`."""
+    size = self.image_size
+    return (1, self.num_frames, size, size, len(self.mean))
+
+
+def preprocessing_of(config):
+  """The `Preprocessing` in a configuration; the only place that maps them."""
+  data = config.data
+  sizes = {
+    'model.num_frames': config.model.num_frames,
+    'data.image_size': data.image_size,
+  }
+  for field, value in sizes.items():
+    if value < 1:
+      raise errors.InputError(f'{field} is {value}; it must be at least 1.')
+  return Preprocessing(
+    num_frames=config.model.num_frames,
+    image_size=data.image_size,
+    mean=tuple(data.mean),
+    std=tuple(data.std),
+    short_side=data.short_side,
+    quality=data.quality,
+  )
+
+
+def open_split(path, split):
+  """The records of one split of a built dataset.
+
+  Args:
+    path: as returned by `builders.prepare`.
+    split: 'train', 'val' or 'test'.
+
+  Returns:
+    A random-access source of records with JPEG frames.
+
+  Raises:
+    InputError: if the dataset has no such split, or no clip in it.
+  """
+  builder = tfds.builder_from_directory(str(path))
+  sizes = {
+    name: info.num_examples for name, info in builder.info.splits.items()
+  }
+  if not sizes.get(split):
+    raise errors.InputError(
+      f'The dataset {str(path)!r} has no clip in the split {split!r}; it has '
+      f'{", ".join(f"{name} ({size})" for name, size in sizes.items())}.'
+    )
+  return builder.as_data_source(split)
+
+
+def label_names(path):
+  """The class names of a built dataset, in the order of their indices."""
+  builder = tfds.builder_from_directory(str(path))
+  return list(builder.info.features['label'].names)
+
+
+def train_batches(source, config, preprocessing, start_step, process):
+  """Training batches from `start_step` on, without end.
+
+  Every epoch has all clips once, in an order that depends on the seed and the
+  epoch alone; batches cross its end. The crop and frames of a clip depend on
+  the seed and its position alone.
+
+  Args:
+    source: as returned by `open_split`.
+    config: needs seed, batch_size (over all processes) and data.
+    preprocessing: a `Preprocessing`.
+    start_step: the number of batches to pass over.
+    process: `(index, count)` of this process.
+
+  Returns:
+    An iterator of dicts: frames uint8 `[B / count, T, S, S, 3]` and label
+    int32 `[B / count]`.
+  """
+  index, count = process
+  local = config.batch_size // count
+  augment = functools.partial(
+    train_clip, preprocessing=preprocessing, scales=tuple(config.data.scales)
+  )
+  dataset = (
+    grain.MapDataset.source(source)
+    .seed(config.seed)
+    .shuffle()
+    .repeat(None)
+    .random_map(augment)[index::count]
+  )
+  dataset = dataset[start_step * local :]
+  options = grain.ReadOptions(
+    num_threads=config.data.num_threads, prefetch_buffer_size=2 * local
+  )
+  return iter(dataset.to_iter_dataset(options).batch(local))
+
+
+def train_clip(record, rng, preprocessing, scales):
+  """A record to a training clip: random frames, one random crop."""
+  indices = sampling.random_indices(
+    rng, len(record['frames']), preprocessing.num_frames
+  )
+  frames = _decode(record, indices)
+  clip = transforms.train_frames(frames, rng, preprocessing.image_size, scales)
+  return {'frames': clip, 'label': np.int32(record['label'])}
+
+
+def eval_views(record, preprocessing, clips=1):
+  """A record to its views, uint8 `[V, T, S, S, 3]`: centre crops of `clips`."""
+  views = []
+  for indices in sampling.uniform_indices(
+    len(record['frames']), preprocessing.num_frames, clips
+  ):
+    frames = _decode(record, indices)
+    views.append(transforms.eval_frames(frames, preprocessing.image_size))
+  return np.stack(views)
+
+
+def _decode(record, indices):
+  """Decodes the chosen frames, each of them once."""
+  jpegs = record['frames']
+  images = {i: videos.decode_jpeg(jpegs[i]) for i in set(indices.tolist())}
+  return [images[i] for i in indices.tolist()]
+
+
+def eval_batches(source, batch_size, preprocessing, clips, threads, process):
+  """Every clip of a split exactly once, over all processes.
+
+  Args:
+    source: as returned by `open_split`.
+    batch_size: clips of a batch over all processes.
+    preprocessing: a `Preprocessing`.
+    clips: views of a video, spread over time.
+    threads: that decode.
+    process: `(index, count)` of this process.
+
+  Yields:
+    As many batches on every process: frames uint8 `[b, V, T, S, S, 3]`, label
+    int32 `[b]` and mask float32 `[b]`, 0 for the clips that fill up the last
+    batches.
+  """
+  index, count = process
+  local = batch_size // count
+  mine = list(range(index, len(source), count))
+  num_batches = -(-len(source) // batch_size)
+
+  def load(i) -> dict[str, Any]:
+    record = source[i]
+    return {
+      'frames': eval_views(record, preprocessing, clips),
+      'label': np.int32(record['label']),
+    }
+
+  with futures.ThreadPoolExecutor(threads) as pool:
+    ahead = None
+    for number in range(num_batches + 1):
+      chosen = mine[number * local : (number + 1) * local]
+      pending = [pool.submit(load, i) for i in chosen]
+      if number > 0:
+        yield _pad(ahead, local, clips, preprocessing)
+      ahead = pending
+
+
+def _pad(pending, size, clips, preprocessing):
+  side = preprocessing.image_size
+  batch = {
+    'frames': np.zeros(
+      (size, clips, preprocessing.num_frames, side, side, 3), np.uint8
+    ),
+    'label': np.zeros(size, np.int32),
+    'mask': np.zeros(size, np.float32),
+  }
+  for row, future in enumerate(pending):
+    clip = future.result()
+    batch['frames'][row], batch['label'][row] = clip['frames'], clip['label']
+    batch['mask'][row] = 1
+  return batch

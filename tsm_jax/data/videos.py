@@ -1,0 +1,199 @@
+"""Frames out of video files and JPEG bytes, and back.
+
+A frame is `[H, W, 3]` uint8 RGB. No file is trusted: its container's claims are
+compared with what decodes.
+"""
+
+from collections.abc import Callable
+import os
+from typing import Any, NamedTuple
+
+import av
+import cv2
+import numpy as np
+from PIL import Image
+
+from tsm_jax import errors
+
+SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
+
+cv2.setNumThreads(1)  # the processes and threads around it are parallel
+
+
+class VideoError(errors.InputError):
+  """A video that cannot be used; the message is the reason without a name."""
+
+
+class Video(NamedTuple):
+  """A decoded video.
+
+  Attributes:
+    frames: what `keep` made of every frame, in order.
+    fps: frames per second as the container states it, 0 if it does not.
+    damage: what is broken in a video of which only a part decodes, else ''.
+    share: the part of its frames that decode, in (0, 1].
+  """
+
+  frames: list[Any]
+  fps: float
+  damage: str
+  share: float
+
+
+def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
+  """Decodes all frames of a video file, past its damaged packets.
+
+  The rotation in the metadata is applied, as players do. A frame whose size
+  differs from that of the first is scaled to it.
+
+  Args:
+    path: a file of any container and codec that FFmpeg knows.
+    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it.
+
+  Returns:
+    A `Video`.
+
+  Raises:
+    VideoError: if not a single frame decodes.
+  """
+  if not os.path.exists(path):
+    raise VideoError('file does not exist')
+  if os.path.getsize(path) == 0:
+    raise VideoError('file is empty (0 bytes)')
+  try:
+    container = av.open(os.fspath(path))
+  except (av.error.FFmpegError, OSError, ValueError) as error:
+    raise VideoError(f'not a readable video: {_reason(error)}') from error
+  with container:
+    if not container.streams.video:
+      raise VideoError('has no video stream')
+    stream = container.streams.video[0]
+    stream.thread_count = 1
+    frames, errors, size = [], [], None
+    for frame in _decode(container, stream, errors):
+      size = size or (frame.width, frame.height)
+      if size != (frame.width, frame.height):
+        frame = frame.reformat(width=size[0], height=size[1])
+      image = frame.to_ndarray(format='rgb24')
+      image = np.rot90(image, (int(frame.rotation) // 90) % 4)
+      frames.append(keep(np.ascontiguousarray(image)))
+    if not frames:
+      reason = f': {errors[0]}' if errors else ''
+      raise VideoError(f'no frame decodes{reason}')
+    expected = max(stream.frames, len(frames) + (1 if errors else 0))
+    damage = ''
+    if len(frames) < expected:
+      reason = errors[0] if errors else 'the rest is missing'
+      damage = f'{len(frames)} of {expected} frames decode: {reason}'
+    return Video(
+      frames=frames,
+      fps=float(stream.average_rate or 0),
+      damage=damage,
+      share=len(frames) / expected,
+    )
+
+
+def _decode(container, stream, errors):
+  """Yields the frames of every packet that decodes; appends what fails."""
+  packets = container.demux(stream)
+  while True:
+    try:
+      packet = next(packets, None)
+      if packet is None:
+        return
+      yield from packet.decode()
+    except (av.error.FFmpegError, ValueError) as error:
+      errors.append(_reason(error))
+      if not isinstance(error, av.error.InvalidDataError):
+        return  # the demuxer itself failed and would fail forever
+
+
+def _reason(error):
+  return getattr(error, 'strerror', None) or str(error)
+
+
+def write(path, frames, fps=24, codec='libx264', options=None):
+  """Encodes `frames` (equal even sizes) into a video file, losslessly.
+
+  Args:
+    path: where to; the ending chooses the container.
+    frames: `[H, W, 3]` uint8 each.
+    fps: frames per second, an integer.
+    codec: FFmpeg's name of an encoder.
+    options: of the encoder; by default every frame is coded without loss, so
+      that the same frame decodes to the same pixels wherever it stands.
+  """
+  options = {'qp': '0', 'preset': 'ultrafast'} if options is None else options
+  height, width = frames[0].shape[:2]
+  with av.open(os.fspath(path), 'w') as container:
+    stream = container.add_stream(codec, rate=fps, options=options)
+    stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
+    stream.thread_count = 1
+    for image in frames:
+      frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def to_record(path, short_side, quality):
+  """The stored form of a video file: JPEG frames, shrunk, never enlarged.
+
+  Args:
+    path: the file.
+    short_side: pixels of the shorter side; smaller videos stay as they are.
+    quality: of the JPEG, 1 to 100.
+
+  Returns:
+    `(record, video)`: a dict with frames (list of JPEG bytes), num_frames,
+    height, width and fps, and the `Video` that it was made of.
+
+  Raises:
+    VideoError: as `read`.
+  """
+
+  def keep(image):
+    height, width = image.shape[:2]
+    if min(height, width) > short_side:
+      image = resize(image, *short_side_size(width, height, short_side))
+    return encode_jpeg(image, quality), image.shape
+
+  video = read(path, keep)
+  jpegs, shapes = zip(*video.frames)
+  record = {
+    'frames': list(jpegs),
+    'num_frames': len(jpegs),
+    'height': shapes[0][0],
+    'width': shapes[0][1],
+    'fps': video.fps,
+  }
+  return record, video._replace(frames=record['frames'])
+
+
+def short_side_size(width, height, short_side):
+  """`(width, height)` with the given shorter side, the longer one floored."""
+  if width <= height:
+    return short_side, short_side * height // width
+  return short_side * width // height, short_side
+
+
+def resize(image, width, height):
+  """Pillow's bilinear resize (antialiased when shrinking) of a uint8 frame."""
+  if image.shape[:2] == (height, width):
+    return image
+  scaled = Image.fromarray(image).resize(
+    (width, height), Image.Resampling.BILINEAR
+  )
+  return np.asarray(scaled)
+
+
+def encode_jpeg(image, quality):
+  """JPEG bytes (4:2:0) of a frame."""
+  _, data = cv2.imencode(
+    '.jpg', image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality)
+  )
+  return data.tobytes()
+
+
+def decode_jpeg(data):
+  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes."""
+  return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -1,0 +1,182 @@
+"""Exact evaluation: every clip of a split counted once, on any devices."""
+
+import functools
+import json
+import pathlib
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from tqdm import auto as tqdm
+
+from tsm_jax import checkpoints, errors, metrics, models, sharding
+from tsm_jax.data import builders, pipeline, transforms
+
+
+class Result(NamedTuple):
+  """Sums over a split, and the fractions that follow from them.
+
+  Attributes:
+    top1: fraction of clips whose largest logit is that of their label.
+    top5: fraction whose label is among the five largest.
+    loss: mean cross-entropy.
+    num_clips: clips counted.
+    confusion: int `[K, K]`, row: label, column: prediction.
+  """
+
+  top1: float
+  top5: float
+  loss: float
+  num_clips: int
+  confusion: np.ndarray
+
+  def per_class(self):
+    """Top-1 of the clips of every class `[K]`; nan for a class without any."""
+    total = self.confusion.sum(axis=1)
+    right = np.diagonal(self.confusion)
+    return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+
+
+def view_logits(model, variables, frames, preprocessing):
+  """The logits of clips seen in several views.
+
+  Args:
+    model: a Flax module.
+    variables: params and batch_stats.
+    frames: uint8 `[B, V, T, S, S, 3]`.
+    preprocessing: a `pipeline.Preprocessing`.
+
+  Returns:
+    float32 `[B, K]`, the mean over the views of a clip.
+  """
+  views = frames.reshape((-1, *frames.shape[2:]))  # [B * V, T, S, S, 3]
+  x = transforms.normalize(views, preprocessing.mean, preprocessing.std)
+  logits = model.apply(variables, x, train=False)
+  return logits.reshape((*frames.shape[:2], -1)).mean(axis=1)
+
+
+def make_eval_step(model, preprocessing, mesh):
+  """The jitted `(variables, batch) -> counts` over a sharded batch."""
+
+  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+  def eval_step(variables, batch):
+    logits = view_logits(model, variables, batch['frames'], preprocessing)
+    return metrics.counts(logits, batch['label'], batch['mask'])
+
+  return eval_step
+
+
+def evaluate(
+  eval_step, variables, source, config, preprocessing, mesh, stop=lambda: False
+):
+  """Counts a whole split.
+
+  Args:
+    eval_step: as from `make_eval_step`.
+    variables: params and batch_stats.
+    source: of the split, as from `pipeline.open_split`.
+    config: needs eval and data.num_threads.
+    preprocessing: a `pipeline.Preprocessing`.
+    mesh: of all devices.
+    stop: asked after every batch; ends the evaluation when true.
+
+  Returns:
+    A `Result`, or None if stopped.
+  """
+  batches = pipeline.eval_batches(
+    source,
+    config.eval.batch_size,
+    preprocessing,
+    config.eval.clips,
+    config.data.num_threads,
+    sharding.process(),
+  )
+  total = None
+  num_batches = -(-len(source) // config.eval.batch_size)
+  for batch in tqdm.tqdm(
+    batches, 'evaluate', num_batches, leave=False, mininterval=1, disable=None
+  ):
+    counts = eval_step(variables, sharding.to_devices(batch, mesh))
+    counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
+    total = counts if total is None else jax.tree.map(np.add, total, counts)
+    if stop():
+      return None
+  confusion = total['confusion'].astype(np.int64)
+  counted = int(confusion.sum())
+  if counted != len(source):
+    raise AssertionError(
+      f'{counted} clips were counted, but the split holds {len(source)}.'
+    )
+  return Result(
+    top1=float(np.trace(confusion)) / counted,
+    top5=float(total['top5']) / counted,
+    loss=float(total['loss']) / counted,
+    num_clips=counted,
+    confusion=confusion,
+  )
+
+
+def evaluate_checkpoint(config, workdir, log=print):
+  """`--mode=eval`: the model in `workdir` on the data that `config` names.
+
+  The model, its preprocessing and its labels are those of the checkpoint.
+  Writes `workdir/eval_{split}.json`.
+
+  Returns:
+    A `Result`.
+
+  Raises:
+    InputError: if there is no checkpoint, or the data has other classes.
+  """
+  trained = checkpoints.restore_model(workdir)
+  mesh = sharding.create_mesh()
+  sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
+  dataset = builders.prepare(config.data, log)
+  check_labels(trained.labels, pipeline.label_names(dataset))
+  source = pipeline.open_split(dataset, config.eval.split)
+  model = models.create_model(trained.config)
+  result = evaluate(
+    make_eval_step(model, trained.preprocessing, mesh),
+    jax.device_put(trained.variables, sharding.replicated(mesh)),
+    source,
+    config,
+    trained.preprocessing,
+    mesh,
+  )
+  report = {
+    'step': trained.step,
+    'split': config.eval.split,
+    'views': config.eval.clips,
+    'num_clips': result.num_clips,
+    'top1': result.top1,
+    'top5': result.top5,
+    'loss': result.loss,
+    'per_class': {
+      label: None if np.isnan(top1) else top1
+      for label, top1 in zip(trained.labels, result.per_class().tolist())
+    },
+  }
+  path = pathlib.Path(workdir) / f'eval_{config.eval.split}.json'
+  path.write_text(json.dumps(report, indent=1))
+  for label, top1 in report['per_class'].items():
+    log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
+  log(
+    f'{result.num_clips} clips of {config.eval.split!r}, step {trained.step}: '
+    f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
+  )
+  return result
+
+
+def check_labels(trained, given):
+  """Raises InputError unless a dataset has the classes of a checkpoint."""
+  if len(trained) != len(given):
+    raise errors.InputError(
+      f'The checkpoint has {len(trained)} classes and the dataset '
+      f'{len(given)}; evaluate on a dataset with the classes it was trained on.'
+    )
+  for index, (old, new) in enumerate(zip(trained, given)):
+    if old != new:
+      raise errors.InputError(
+        f'Class {index} is {old!r} in the checkpoint and {new!r} in the '
+        'dataset; evaluate on a dataset with the classes it was trained on.'
+      )

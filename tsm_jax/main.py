@@ -1,0 +1,48 @@
+"""`python -m tsm_jax.main --config configs/quickstart.py`: flags, dispatch."""
+
+import pathlib
+import re
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from tsm_jax import cli
+
+CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'A file of configs/, with its arguments after a colon.'
+)
+WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Where the run is kept; by default runs/ and its name.'
+)
+MODE = flags.DEFINE_enum(
+  'mode', 'train', ['train', 'eval', 'describe'], 'What to do.'
+)
+flags.mark_flag_as_required('config')
+
+
+def main(argv):
+  del argv
+  logging.set_verbosity(logging.ERROR)
+  # Imported late: processes that only decode start from this file, too.
+  from tsm_jax import errors, evaluate, report, train
+
+  config = CONFIG.value
+  workdir = WORKDIR.value or str(
+    pathlib.Path('runs') / re.sub(r'[^\w.=,-]+', '-', config.name)
+  )
+  try:
+    if MODE.value == 'train':
+      train.train(config, workdir)
+    elif MODE.value == 'eval':
+      evaluate.evaluate_checkpoint(config, workdir)
+    else:
+      for line in report.describe(config):
+        print(line)
+  except errors.InputError as error:
+    cli.fail(error)
+  except OSError as error:  # for example a full disk
+    cli.fail(f'{error} (workdir {workdir})')
+
+
+if __name__ == '__main__':
+  app.run(main, flags_parser=cli.parse_flags)

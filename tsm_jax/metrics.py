@@ -1,0 +1,94 @@
+"""Measures of a batch, and the files that they go to."""
+
+import json
+import os
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import optax
+import tensorboardX
+
+FILE = 'metrics.jsonl'
+
+
+def cross_entropy(logits, label, smoothing=0.0):
+  """Cross-entropy `[B]` of `logits` `[B, K]` with smoothed labels."""
+  target = jax.nn.one_hot(label, logits.shape[-1])
+  return optax.softmax_cross_entropy(
+    logits, optax.smooth_labels(target, smoothing)
+  )
+
+
+def counts(logits, label, mask):
+  """What evaluation adds up over batches.
+
+  Args:
+    logits: `[B, K]`.
+    label: int32 `[B]`.
+    mask: `[B]`, 1 for a clip and 0 for filling.
+
+  Returns:
+    A dict of sums: confusion int32 `[K, K]` (row: label, column: prediction),
+    top5 (clips whose label is among the five largest logits) and loss.
+  """
+  num_classes = logits.shape[-1]
+  mask = mask.astype(jnp.int32)
+  rows = jax.nn.one_hot(label, num_classes, dtype=jnp.int32) * mask[:, None]
+  columns = jax.nn.one_hot(logits.argmax(-1), num_classes, dtype=jnp.int32)
+  _, best = jax.lax.top_k(logits, min(5, num_classes))
+  return {
+    'confusion': jnp.einsum('bi,bj->ij', rows, columns),
+    'top5': ((best == label[:, None]).any(-1) * mask).sum(),
+    'loss': (cross_entropy(logits, label) * mask).sum(),
+  }
+
+
+def read(workdir):
+  """The lines of `workdir/metrics.jsonl`, whole ones only."""
+  path = pathlib.Path(workdir) / FILE
+  lines = path.read_text().splitlines() if path.exists() else []
+  records = []
+  for line in lines:
+    try:
+      records.append(json.loads(line))
+    except json.JSONDecodeError:  # cut short when the process was killed
+      continue
+  return records
+
+
+class Writer:
+  """Writes scalars to `metrics.jsonl` and, for TensorBoard, to event files."""
+
+  def __init__(self, workdir, step, active=True):
+    """Continues at `step`: later lines, of a killed run, are dropped."""
+    self._active = active
+    if not active:
+      return
+    workdir = pathlib.Path(workdir)
+    kept = [r for r in read(workdir) if r['step'] <= step]
+    unfinished = workdir / (FILE + '.unfinished')
+    unfinished.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+    os.replace(unfinished, workdir / FILE)
+    self._file = open(workdir / FILE, 'a')  # noqa: SIM115 (closed by close)
+    self._board = tensorboardX.SummaryWriter(
+      str(workdir / 'tensorboard'), purge_step=step + 1
+    )
+
+  def write(self, step, scalars):
+    """One line with `step` and the scalars, written through at once."""
+    if not self._active:
+      return
+    self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+    self._file.flush()
+    for name, value in scalars.items():
+      self._board.add_scalar(name, value, step)
+    self._board.flush()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    if self._active:
+      self._file.close()
+      self._board.close()

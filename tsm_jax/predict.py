@@ -1,0 +1,113 @@
+"""Labels for video files: `python -m tsm_jax.predict CHECKPOINT VIDEO...`."""
+
+import argparse
+import json
+import sys
+
+import jax
+import numpy as np
+from rich import console, table
+
+from tsm_jax import checkpoints, errors, evaluate, models
+from tsm_jax.data import pipeline, videos
+
+
+def make_predict(trained):
+  """The function `frames uint8 [V, T, S, S, 3] -> probabilities [K]`.
+
+  Args:
+    trained: a `checkpoints.Model`.
+
+  Returns:
+    A jitted function; the logits of the views are averaged before the softmax,
+    as in evaluation.
+  """
+  model = models.create_model(trained.config)
+
+  @jax.jit
+  def predict(frames):
+    logits = evaluate.view_logits(
+      model, trained.variables, frames[None], trained.preprocessing
+    )
+    return jax.nn.softmax(logits[0])
+
+  return predict
+
+
+def predict_video(predict, trained, path, clips=1):
+  """Probabilities `[K]` float32 of a video file.
+
+  The file takes the way of a training video: the same storage, frames and
+  crops, so that the result is that of evaluation.
+
+  Args:
+    predict: as from `make_predict`.
+    trained: a `checkpoints.Model`.
+    path: a video file.
+    clips: views spread over time.
+
+  Raises:
+    InputError: if the file cannot be decoded; it names file and reason.
+  """
+  how = trained.preprocessing
+  try:
+    record, video = videos.to_record(path, how.short_side, how.quality)
+  except videos.VideoError as error:
+    raise errors.InputError(f'{str(path)!r}: {error}.') from error
+  if video.damage:
+    print(f'{path}: damaged, {video.damage}', file=sys.stderr)
+  return np.asarray(predict(pipeline.eval_views(record, how, clips)))
+
+
+def main(argv=None):
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.predict',
+    description='Prints the most probable labels of video files.',
+  )
+  parser.add_argument('checkpoint', help='a workdir, or one step in it')
+  parser.add_argument('videos', nargs='+', metavar='video')
+  parser.add_argument('--top', type=int, default=5, help='labels per video')
+  parser.add_argument('--clips', type=int, default=1, help='views over time')
+  parser.add_argument('--json', action='store_true', help='for machines')
+  args = parser.parse_args(argv)
+  for name in ('top', 'clips'):
+    if getattr(args, name) < 1:
+      parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
+  try:
+    trained = checkpoints.restore_model(args.checkpoint)
+  except errors.InputError as error:
+    sys.exit(f'error: {error}')
+  predict = make_predict(trained)
+  results, failures = [], 0
+  for path in args.videos:
+    try:
+      probabilities = predict_video(predict, trained, path, args.clips)
+    except errors.InputError as error:
+      print(f'error: {error}', file=sys.stderr)
+      failures += 1
+      continue
+    best = np.argsort(-probabilities, kind='stable')[: args.top]
+    top = [
+      {'label': trained.labels[i], 'probability': float(probabilities[i])}
+      for i in best
+    ]
+    results.append({'video': path, 'predictions': top})
+  print(json.dumps(results, indent=1)) if args.json else print_table(results)
+  sys.exit(1 if failures else 0)
+
+
+def print_table(results):
+  """One row per label, most probable first."""
+  rows = table.Table('video', 'label', 'probability')
+  for result in results:
+    for rank, prediction in enumerate(result['predictions']):
+      rows.add_row(
+        result['video'] if rank == 0 else '',
+        prediction['label'],
+        f'{prediction["probability"]:.2%}',
+      )
+  console.Console().print(rows)
+
+
+if __name__ == '__main__':
+  main()

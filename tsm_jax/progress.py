@@ -1,0 +1,90 @@
+"""How fast a loop is, what it waits for, and when it is asked to stop."""
+
+import signal
+import time
+
+import numpy as np
+
+from tsm_jax import errors
+
+
+class Clock:
+  """Speed since the last look, and the share of it spent waiting for data."""
+
+  def __init__(self):
+    self.restart()
+
+  def restart(self):
+    """Forgets what was, for example an evaluation."""
+    self._start = time.perf_counter()
+    self._waited = 0.0
+
+  def waiting(self, function, *args):
+    """Calls a function and counts its time as waiting for data."""
+    start = time.perf_counter()
+    value = function(*args)
+    self._waited += time.perf_counter() - start
+    return value
+
+  def rates(self, steps, batch_size):
+    """steps/s, clips/s and the share of waiting since the last call."""
+    seconds = time.perf_counter() - self._start
+    rates = {
+      'steps_per_s': steps / seconds,
+      'clips_per_s': steps * batch_size / seconds,
+      'data_wait': self._waited / seconds,
+    }
+    self.restart()
+    return rates
+
+
+class Stop:
+  """Notes SIGTERM and SIGINT while it is entered; a second one acts at once.
+
+  Attributes:
+    signal: the `signal.Signals` that came, or None.
+  """
+
+  def __init__(self):
+    self.signal = None
+    self._old = {}
+
+  def __enter__(self):
+    for number in (signal.SIGTERM, signal.SIGINT):
+      self._old[number] = signal.signal(number, self._note)
+    return self
+
+  def _note(self, number, frame):
+    del frame
+    self.signal = signal.Signals(number)
+    signal.signal(number, self._old[number])
+
+  def __exit__(self, *unused):
+    for number, handler in self._old.items():
+      signal.signal(number, handler)
+
+
+def check_finite(window):
+  """Raises InputError when training has diverged within these steps."""
+  for values in window:
+    if not np.isfinite(values['loss']):
+      raise errors.InputError(
+        f'The loss became {values["loss"]}: training diverged; lower '
+        'base_learning_rate or set optimizer.clip_norm. The last checkpoint is '
+        'from before.'
+      )
+
+
+def fetch(window):
+  """Brings the metrics of a list of steps to the host, in place."""
+  for i, values in enumerate(window):
+    window[i] = {name: float(value) for name, value in values.items()}
+
+
+def means(window):
+  """The mean of every metric over a list of steps."""
+  fetch(window)
+  return {
+    name: float(np.mean([values[name] for values in window]))
+    for name in window[0]
+  }

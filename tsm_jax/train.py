@@ -1,0 +1,296 @@
+"""Training: one straight loop, from a folder of videos to a report."""
+
+import functools
+import os
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from tqdm import auto as tqdm
+
+from tsm_jax import (
+  checkpoints,
+  errors,
+  metrics,
+  models,
+  optim,
+  progress,
+  report,
+  sharding,
+)
+from tsm_jax import evaluate as evaluate_lib
+from tsm_jax.data import builders, pipeline, transforms
+
+
+class TrainState(NamedTuple):
+  """All that changes while training."""
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+
+
+def init_state(model, tx, preprocessing, key):
+  """The state at step 0; the input's size changes no shape in it."""
+  size = preprocessing.image_size
+  frames = np.zeros((1, preprocessing.num_frames, size, size, 3), np.float32)
+  variables = model.init(key, frames)
+  params = variables['params']
+  return TrainState(
+    step=np.zeros((), np.int32),
+    params=params,
+    batch_stats=variables.get('batch_stats', {}),
+    opt_state=tx.init(params),
+  )
+
+
+def make_train_step(model, tx, config):
+  """The pure function `(state, batch, key) -> (state, metrics)`.
+
+  Args:
+    model: a Flax module.
+    tx: an optax gradient transformation.
+    config: needs label_smoothing and data (mean, std, flip).
+
+  Returns:
+    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
+    int32 `[B]`) and the run's key; metrics are float32 scalars.
+  """
+  data = config.data
+
+  def train_step(state, batch, key):
+    flip_key, dropout_key = jax.random.split(
+      jax.random.fold_in(key, state.step)
+    )
+    frames = transforms.normalize(batch['frames'], data.mean, data.std)
+    if data.flip:
+      frames = transforms.random_flip(flip_key, frames)
+
+    def loss_fn(params):
+      logits, updates = model.apply(
+        {'params': params, 'batch_stats': state.batch_stats},
+        frames,
+        train=True,
+        rngs={'dropout': dropout_key},
+        mutable=['batch_stats'],
+      )
+      losses = metrics.cross_entropy(
+        logits, batch['label'], config.label_smoothing
+      )
+      return losses.mean(), (logits, updates['batch_stats'])
+
+    (loss, (logits, batch_stats)), grads = jax.value_and_grad(
+      loss_fn, has_aux=True
+    )(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    state = TrainState(
+      step=state.step + 1,
+      params=optax.apply_updates(state.params, updates),
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+    )
+    top1 = (logits.argmax(-1) == batch['label']).mean()
+    return state, {'loss': loss, 'top1': top1}
+
+  return train_step
+
+
+def plan_steps(config, num_clips):
+  """`(steps_per_epoch, total_steps)`; the former may be fractional."""
+  for field in ('epochs', 'log_every_steps'):
+    if config[field] <= 0:
+      raise errors.InputError(
+        f'{field} is {config[field]}; it must be above 0.'
+      )
+  steps_per_epoch = num_clips / config.batch_size
+  return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
+
+
+def train(config, workdir, log=print):  # noqa: C901 (the one long function)
+  """Trains, or continues to train, the model of `config` in `workdir`.
+
+  Args:
+    config: as from `configs/common.py`.
+    workdir: gets config.json, metrics.jsonl, checkpoints and a report.
+    log: called with every line for the user.
+
+  Returns:
+    The final `TrainState` and the last `evaluate.Result`.
+
+  Raises:
+    InputError: if the configuration, the data or the checkpoint in `workdir`
+      do not fit; a sentence says which value.
+    SystemExit: after SIGTERM or SIGINT, once the checkpoint is saved.
+  """
+  # --- Devices and data. ---
+  mesh = sharding.create_mesh()
+  sharding.check_batch_size('batch_size', config.batch_size, mesh)
+  sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
+  # A wrong field is told before the data is built for hours.
+  models.create_model({**config.model, 'num_classes': 1})
+  if jax.process_index() == 0:
+    builders.prepare(config.data, log)
+  sharding.barrier('dataset is built')
+  dataset = builders.prepare(config.data, lambda line: None)
+  built = builders.read_report(dataset)
+  config.data.update(built['options'])  # those of a dataset built before
+  labels = pipeline.label_names(dataset)
+  train_source = pipeline.open_split(dataset, 'train')
+  eval_source = pipeline.open_split(dataset, config.eval.split)
+
+  # --- Model, optimiser and state. ---
+  config.model.num_classes = checked_num_classes(config.model, labels)
+  preprocessing = pipeline.preprocessing_of(config)
+  model = models.create_model(config.model)
+  steps_per_epoch, total_steps = plan_steps(config, len(train_source))
+  schedule = optim.create_schedule(
+    learning_rate=config.learning_rate,
+    steps_per_epoch=steps_per_epoch,
+    epochs=config.epochs,
+    **config.schedule,
+  )
+  key = jax.random.key(config.seed)
+  frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
+  shapes = jax.eval_shape(model.init, key, frames)
+  tx = optim.create_optimizer(shapes['params'], schedule, **config.optimizer)
+  init = functools.partial(init_state, model, tx, preprocessing)
+  state_sharding = sharding.replicated(mesh)
+  state = jax.jit(init, out_shardings=state_sharding)(key)
+  train_step = jax.jit(
+    make_train_step(model, tx, config),
+    donate_argnums=0,
+    out_shardings=state_sharding,
+  )
+  eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
+
+  # --- Where this run stands. ---
+  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
+  meta = checkpoints.describe_run(config, labels, built['name'])
+  if manager.latest_step() is not None:
+    state, saved = checkpoints.restore(manager, state, meta)
+    window = saved['window']
+    log(f'Continuing {workdir} at step {int(state.step)} of {total_steps}.')
+  else:
+    window = []
+  start_step = int(state.step)
+  active = jax.process_index() == 0
+  if active:
+    checkpoints.freeze_config(workdir, config)
+  for line in report.describe_model(model, preprocessing):
+    log(line)
+  for line in report.describe_plan(
+    config,
+    [n for split in built['num_frames'].values() for n in split],
+    len(train_source),
+    len(eval_source),
+    total_steps,
+    mesh,
+  ):
+    log(line)
+
+  def save():
+    progress.fetch(window)
+    progress.check_finite(window)
+    # A copy: the save goes on in the background while the window changes.
+    checkpoints.save(manager, state, {**meta, 'window': list(window)})
+
+  def evaluate(step):
+    result = evaluate_lib.evaluate(
+      eval_step,
+      {'params': state.params, 'batch_stats': state.batch_stats},
+      eval_source,
+      config,
+      preprocessing,
+      mesh,
+      stop=lambda: stop.signal is not None,
+    )
+    if result is None or step in evaluated:
+      return result
+    scalars = {name: getattr(result, name) for name in ('top1', 'top5', 'loss')}
+    writer.write(step, {f'eval/{k}': v for k, v in scalars.items()})
+    bar.write(
+      f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
+      f'top-5 {result.top5:.2%} of {result.num_clips} clips'
+    )
+    return result
+
+  # --- The loop. ---
+  eval_every = max(1, round(config.eval.every_epochs * steps_per_epoch))
+  evaluated = {r['step'] for r in metrics.read(workdir) if 'eval/top1' in r}
+  batches = pipeline.train_batches(
+    train_source, config, preprocessing, start_step, sharding.process()
+  )
+  bar = tqdm.tqdm(
+    total=total_steps,
+    initial=start_step,
+    unit='step',
+    dynamic_ncols=True,
+    mininterval=0.5 if os.isatty(2) else 10,
+    disable=not active,
+  )
+  result = None
+  clock = progress.Clock()
+  writer = metrics.Writer(workdir, start_step, active)
+  with writer, progress.Stop() as stop, bar:
+    due = 0 < start_step < total_steps and start_step % eval_every == 0
+    if due and start_step not in evaluated:
+      evaluate(start_step)  # it was killed after the save and before this
+    for step in range(start_step + 1, total_steps + 1):
+      batch = clock.waiting(next, batches)
+      state, values = train_step(state, sharding.to_devices(batch, mesh), key)
+      window.append(values)
+      if len(window) > 1:
+        jax.block_until_ready(window[-2])  # at most two steps in flight
+      if step % config.log_every_steps == 0 or step == total_steps:
+        means = progress.means(window)
+        progress.check_finite(window)
+        rates = clock.rates(len(window), config.batch_size)
+        window.clear()
+        rate = float(schedule(step - 1))
+        writer.write(
+          step,
+          {
+            **{f'train/{name}': value for name, value in means.items()},
+            'learning_rate': rate,
+            **rates,
+          },
+        )
+        bar.set_postfix_str(
+          f'loss {means["loss"]:.3f}, top-1 {means["top1"]:.1%}, '
+          f'{rates["clips_per_s"]:.0f} clips/s, '
+          f'waiting for data {rates["data_wait"]:.0%}',
+          refresh=False,
+        )
+      bar.update()
+      last = step == total_steps
+      if stop.signal or last or step % config.checkpoint.every_steps == 0:
+        save()
+      if not stop.signal and (last or step % eval_every == 0):
+        result = evaluate(step)
+        clock.restart()
+      if stop.signal:
+        break
+    if start_step == total_steps:
+      log(f'This run finished at step {total_steps}; evaluating it.')
+      result = evaluate(total_steps)
+  checkpoints.wait(manager)
+  if stop.signal:
+    last = manager.latest_step()
+    log(f'{stop.signal.name}: step {last} is saved; run again to continue.')
+    raise SystemExit(128 + stop.signal)
+  if active and result is not None:
+    path = report.write(workdir, labels, result)
+    log(f'top-1 {result.top1:.2%}; the report is {path}')
+  return state, result
+
+
+def checked_num_classes(model_config, labels):
+  """The number of classes of the dataset; the field must be that or 0."""
+  if model_config.num_classes not in (0, len(labels)):
+    raise errors.InputError(
+      f'model.num_classes is {model_config.num_classes}, but the dataset has '
+      f'{len(labels)} classes; leave it at 0 to take them from the dataset.'
+    )
+  return len(labels)
