@@ -22,7 +22,8 @@ flags.mark_flag_as_required('config')
 
 def main(argv):
   del argv
-  logging.set_verbosity(logging.ERROR)
+  # Libraries log an error before they raise it; it is told once, below.
+  logging.set_verbosity(logging.FATAL)
   # Imported late: processes that only decode start from this file, too.
   from tsm_jax import errors, evaluate, report, train
 

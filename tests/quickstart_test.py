@@ -1,0 +1,31 @@
+"""The README's first command, and what it promises."""
+
+import main_test
+import pytest
+
+from tsm_jax import metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('config', 'least', 'most'),
+  [('quickstart.py', 0.95, 1.0), ('quickstart.py:shift=none', 0.0, 0.55)],
+)
+def test_tsm_sees_the_direction_of_time_and_tsn_does_not(
+  config, least, most, tmp_path
+):
+  done = main_test.run(
+    main_test.command(
+      'main',
+      f'--config=configs/{config}',
+      f'--workdir={tmp_path / "run"}',
+      f'--config.data.data_dir={tmp_path / "data"}',
+    )
+  )
+  assert done.returncode == 0, done.stderr
+  top1 = [
+    record['eval/top1']
+    for record in metrics.read(tmp_path / 'run')
+    if 'eval/top1' in record
+  ]
+  assert least <= top1[-1] <= most
