@@ -61,14 +61,17 @@ def test_cache_of_resnet():
     {'stage_sizes': (2, 1), 'width': 16, 'shift': 'block'},
     {'stage_sizes': (1, 1), 'width': 16, 'shift': 'none'},
     {'name': 'mobilenet_v2', 'width_multiplier': 0.5},
+    pytest.param(
+      {'name': 'bn_inception', 'shift': 'block'}, marks=pytest.mark.slow
+    ),
   ],
 )
 def test_a_stream_is_the_clip_frame_by_frame(fields):
   model = models.create_model({**CONFIG, **fields})
-  frames = resnet_test.clips(2, 5, 32, 48, 3)
+  frames = resnet_test.clips(2, 5, 32, 64, 3)
   variables = resnet_test.tiny_variables(model, frames)
   offline = jax.jit(model.clone(consensus='none').apply)(variables, frames)
-  cache = stream.init_cache(model, 2, (32, 48))
+  cache = stream.init_cache(model, 2, (32, 64))
   step = jax.jit(stream.step, static_argnums=0)
   online = []
   for t in range(5):
