@@ -4,6 +4,8 @@ import difflib
 
 from ml_collections import config_dict
 
+from tsm_jax import models
+
 # Normalisation of the ImageNet-trained networks, and the batch to which the
 # published learning rates belong.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -59,19 +61,8 @@ def get_config(name, arg=None):
   config.label_smoothing = 0.0
   config.log_every_steps = 20
 
-  model = config.model = config_dict.ConfigDict()
-  model.name = 'resnet'
-  model.depth = 50  # 18, 34, 50, 101, 152
-  model.stage_sizes = ()  # blocks per stage; () takes those of the depth
-  model.width = 64  # channels of the stem
-  model.num_classes = 0  # 0 takes the number from the dataset
-  model.num_frames = 8  # T, frames per clip
-  model.shift = 'blockres'  # 'blockres', 'block', 'none' (which is TSN)
-  model.direction = 'both'  # 'both' (offline), 'past' (online)
-  model.fold_div = 8  # one of so many channels moves in each direction
-  model.shift_every = 0  # every n-th block of a stage; 0: as published
-  model.dropout = 0.5
-  model.dtype = 'float32'  # of the computation: 'float32', 'bfloat16'
+  # Its fields and what they mean are in tsm_jax/models/__init__.py.
+  config.model = config_dict.ConfigDict(models.DEFAULTS)
 
   data = config.data = config_dict.ConfigDict()
   # A folder of videos, a CSV or JSON list, a built dataset, or 'motion'.

@@ -8,13 +8,14 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
-  'cli data.sampling data.videos metrics models.cost models.shift optim '
-  'progress sharding',
+  'cli convert_files convert_names data.sampling data.videos metrics '
+  'models.cost models.layers models.shift optim progress sharding',
+  'models.non_local',
   'data.folder data.motion data.transforms models.bn_inception '
-  'models.mobilenet_v2 models.non_local models.resnet',
-  'data.builders data.pipeline models',
-  'checkpoints convert',
-  'evaluate report stream',
+  'models.mobilenet_v2 models.resnet',
+  'convert_infer data.builders data.pipeline models',
+  'checkpoints',
+  'convert evaluate report stream',
   'bench export plan predict train',
   'main serve',
 )

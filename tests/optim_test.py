@@ -7,20 +7,7 @@ import pytest
 
 from tsm_jax import errors, models, optim
 
-MODEL = {
-  'name': 'resnet',
-  'depth': 50,
-  'stage_sizes': (),
-  'width': 64,
-  'num_classes': 174,
-  'num_frames': 8,
-  'shift': 'blockres',
-  'direction': 'both',
-  'fold_div': 8,
-  'shift_every': 0,
-  'dropout': 0.5,
-  'dtype': 'float32',
-}
+MODEL = {**models.DEFAULTS, 'num_classes': 174}
 
 
 def schedule(**changes):

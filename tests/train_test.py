@@ -47,7 +47,11 @@ def test_eight_devices_give_the_loss_curve_of_one(
 ):
   for count in (8, 1):
     config = helpers.tiny_config(
-      folder, data_dir, epochs=8.0, log_every_steps=1
+      folder,
+      data_dir,
+      epochs=8.0,
+      log_every_steps=1,
+      base_learning_rate=0.3,
     )
     with monkeypatch.context() as patch:
       on_devices(patch, count)
@@ -142,12 +146,12 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
 ):
   run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
   other = helpers.tiny_config(
-    folder, data_dir, epochs=1.0, seed=1, model__fold_div=4, log_every_steps=1
+    folder, data_dir, epochs=1.0, seed=1, model__fold_div=2, log_every_steps=1
   )
   with pytest.raises(errors.InputError) as refused:
     run(other, tmp_path)
   message = str(refused.value)
-  assert 'model.fold_div (there 8, now 4)' in message
+  assert 'model.fold_div (there 4, now 2)' in message
   assert 'seed (there 0, now 1)' in message
   assert 'log_every_steps' not in message  # it does not change the result
 

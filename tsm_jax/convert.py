@@ -16,27 +16,6 @@ import numpy as np
 from tsm_jax import convert_files, convert_infer, convert_names, errors, models
 from tsm_jax.models import layers, non_local
 
-_DEFAULTS = {
-  'name': 'resnet',
-  'depth': 50,
-  'stage_sizes': (),
-  'width': 64,
-  'groups': 1,
-  'width_per_group': 64,
-  'width_multiplier': 1.0,
-  'num_classes': None,
-  'num_frames': 8,
-  'shift': 'blockres',
-  'direction': 'both',
-  'fold_div': 8,
-  'shift_every': 0,
-  'non_local': False,
-  'temporal_pool': False,
-  'modality': 'rgb',
-  'dropout': 0.5,
-  'dtype': 'float32',
-}
-
 
 def from_torch(source, **overrides):
   """Reads a checkpoint of PyTorch.
@@ -61,10 +40,10 @@ def from_torch(source, **overrides):
       weights are of no model that is known here, or do not fit; all that do not
       fit are named.
   """
-  if unknown := sorted(set(overrides) - set(_DEFAULTS)):
+  if unknown := sorted(set(overrides) - set(models.DEFAULTS)):
     raise errors.InputError(
       f'The fields {unknown} are not of a model; choose from '
-      f'{sorted(_DEFAULTS)}.'
+      f'{sorted(models.DEFAULTS)}.'
     )
   file_name = ''
   if isinstance(source, str | os.PathLike):
@@ -79,7 +58,7 @@ def from_torch(source, **overrides):
     }
   weights = _unwrap(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  in_file = {**_DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
+  in_file = {**models.DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
   in_file.update(convert_infer.from_file_name(file_name, in_file['name']))
   config = {**in_file, **overrides}
   logging.info('Model of the weights: %s', config)
@@ -139,7 +118,7 @@ def _unwrap(arrays, names):
 
 def _fit_head(weights, in_file, num_classes):
   """Drops a classifier of another number of classes, in place."""
-  if num_classes is None:
+  if not num_classes:
     raise errors.InputError(
       'The weights have no classifier of videos; give num_classes for a new '
       'one.'

@@ -3,12 +3,36 @@
 from tsm_jax import errors
 from tsm_jax.models import bn_inception, layers, mobilenet_v2, resnet, shift
 
+# The fields of `config.model`, written once.
+DEFAULTS = {
+  'name': 'resnet',  # 'resnet', 'mobilenet_v2', 'bn_inception'
+  'depth': 50,  # of a resnet: 18, 34, 50, 101, 152
+  'stage_sizes': (),  # blocks per stage; () takes those of the depth
+  'width': 64,  # channels of a resnet's stem
+  'groups': 1,  # of its 3x3 convolutions: 32 for ResNeXt
+  'width_per_group': 64,  # 4 ResNeXt-50, 8 ResNeXt-101, 128 wide ResNet
+  'width_multiplier': 1.0,  # of the channels of mobilenet_v2
+  'num_classes': 0,  # 0: from the dataset, or from the weights
+  'num_frames': 8,  # T, frames per clip
+  # 'blockres' (in the residual branch), 'block' (in front of it), 'none' (TSN);
+  # bn_inception takes a mask of 12 zeros and ones, too.
+  'shift': 'blockres',
+  'direction': 'both',  # 'both' (offline), 'past' (online)
+  'fold_div': 8,  # one of so many channels moves in each direction
+  'shift_every': 0,  # every n-th block of a stage; 0: as published
+  'non_local': False,  # attention after every second block of stages 2 and 3
+  'temporal_pool': False,  # halves T in front of stage 2
+  'modality': 'rgb',  # 'rgb' (3 channels), 'flow' (10), 'rgb_diff' (15)
+  'dropout': 0.5,  # an independent mask for every frame
+  'dtype': 'float32',  # of the computation: 'float32', 'bfloat16'
+}
+
 
 def create_model(config):
   """The Flax module that `config.model` describes.
 
   Args:
-    config: a mapping with the fields of `configs/common.py`'s `model`.
+    config: a mapping with the fields of `DEFAULTS`.
 
   Returns:
     A module: `model.apply(variables, frames, train=False)` maps frames
