@@ -4,8 +4,7 @@ import pathlib
 
 import numpy as np
 
-from tsm_jax.data import builders
-from tsm_jax.data import videos
+from tsm_jax.data import builders, videos
 
 DATA = {
   'source': '',
