@@ -4,8 +4,10 @@ Nothing is replaced and nothing is lost silently: every file that is not used
 is in `build_report.json`, by name and with its reason.
 """
 
+import contextlib
 import functools
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -169,7 +171,8 @@ def _build(listing, options, name, data_dir, work=videos.to_record):
       name=name,
       data_dir=data_dir,
     )
-    builder.download_and_prepare()
+    with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
+      builder.download_and_prepare()
   return report
 
 
