@@ -249,5 +249,8 @@ def encode_jpeg(image, quality):
 
 
 def decode_jpeg(data):
-  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes."""
-  return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none."""
+  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  if image is None:
+    raise ValueError(f'{len(data)} bytes that are no JPEG image')
+  return image
