@@ -4,11 +4,11 @@ Nothing is replaced and nothing is lost silently: every file that is not used
 is in `build_report.json`, by name and with its reason.
 """
 
-import concurrent.futures as futures
+import contextlib
 import functools
 import hashlib
+import io
 import json
-import multiprocessing
 import os
 import pathlib
 import re
@@ -17,12 +17,14 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import folder, motion, videos
+from tsm_jax.data import folder, motion, videos, workers
 
 REPORT = 'build_report.json'
 CLIPS_PER_SHARD = 128
+MAX_LINES = 20  # of each kind that are shown; the report has all
 MIN_SHARE = 0.9  # of its frames that must decode in a damaged video
 
 
@@ -31,9 +33,9 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
 
-  def __init__(self, *, listing, options, report, name, **kwargs):
+  def __init__(self, *, listing, outcomes, report, name, **kwargs):
     self.listing = listing
-    self.options = options
+    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
     self.report = report
     config = tfds.core.BuilderConfig(name=name)
     super().__init__(config=config, file_format='array_record', **kwargs)
@@ -73,18 +75,20 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     }
 
   def _shard(self, items):
-    for item, (record, video) in zip(items, _decode(items, self.options)):
-      damage = video if record is None else video.damage
+    outcomes = self.outcomes([os.fspath(item.path) for item in items])
+    for item, (result, reason) in zip(items, outcomes):
+      record, video = result or (None, None)
       if record is None or video.share < MIN_SHARE:
-        self.report['excluded'].append([item.video_id, damage])
+        reason = reason or video.damage
+        self.report['excluded'].append([item.video_id, reason])
         continue
-      if damage:
-        self.report['damaged'].append([item.video_id, damage])
+      if video.damage:
+        self.report['damaged'].append([item.video_id, video.damage])
       self.report['num_frames'][item.split].append(record['num_frames'])
-      yield (
-        item.video_id,
-        {**record, 'label': item.label, 'video_id': item.video_id},
-      )
+      record.update(label=item.label, video_id=item.video_id)
+      yield item.video_id, record
+      # TFDS keeps what a shard yields to its end, to count it: leave shells.
+      record.clear()
 
 
 def prepare(config, log=print):
@@ -110,8 +114,8 @@ def prepare(config, log=print):
     config['data_dir']
     or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
   ).expanduser()
-  if source and (pathlib.Path(source) / REPORT).exists():
-    return pathlib.Path(source)
+  if source and (built := pathlib.Path(source).expanduser() / REPORT).exists():
+    return built.parent
   if source == 'motion':
     log(f'Drawing the motion videos in {data_dir} ...')
     source = motion.make(data_dir / 'motion_videos')
@@ -122,17 +126,25 @@ def prepare(config, log=print):
   name = _name(source, listing, options)
   path = data_dir / 'video_folder' / name / str(VideoFolder.VERSION)
   if not (path / REPORT).exists():
-    shutil.rmtree(path, ignore_errors=True)  # killed before its report
+    shutil.rmtree(path.parent, ignore_errors=True)  # killed before its report
     log(f'Building {path} from {len(listing.items)} videos ...')
-    report = _build(listing, options, name, data_dir, config['max_excluded'])
-    report['source'] = str(source)
-    (path / REPORT).write_text(json.dumps(report, indent=1))
-  for line in describe(read_report(path)):
+    try:
+      report = _build(listing, options, name, data_dir)
+      _check(report, config['max_excluded'])
+    except BaseException:
+      shutil.rmtree(path.parent, ignore_errors=True)
+      raise
+    _write_report(path, {**report, 'source': str(source)})
+  # What was ignored is no part of the dataset, so its report may be older.
+  report = {**read_report(path), 'notes': listing.notes}
+  _check(report, config['max_excluded'])
+  for line in describe(report):
     log(line)
   return path
 
 
-def _build(listing, options, name, data_dir, max_excluded):
+def _build(listing, options, name, data_dir, work=videos.to_record):
+  """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
     'options': options,
@@ -142,24 +154,48 @@ def _build(listing, options, name, data_dir, max_excluded):
     'damaged': [],
     'num_frames': {item.split: [] for item in listing.items},
   }
-  builder = VideoFolder(
-    listing=listing,
-    options=options,
-    report=report,
-    name=name,
-    data_dir=data_dir,
+  progress = tqdm.tqdm(
+    total=len(listing.items), desc='decode', leave=False, disable=None
   )
-  builder.download_and_prepare()
-  total = len(listing.items) + len(listing.excluded)
-  share = len(report['excluded']) / total
-  if share > max_excluded or not any(report['num_frames'].values()):
-    shutil.rmtree(builder.data_path)
-    listed = '\n'.join(f'  {name}: {why}' for name, why in report['excluded'])
-    raise errors.InputError(
-      f'{len(report["excluded"])} of {total} videos cannot be used, a share of '
-      f'{share:.3f}, and data.max_excluded is {max_excluded}:\n{listed}'
+  with progress, workers.Workers(functools.partial(work, **options)) as pool:
+
+    def outcomes(paths):
+      for outcome in pool.outcomes(paths):
+        progress.update()
+        yield outcome
+
+    builder = VideoFolder(
+      listing=listing,
+      outcomes=outcomes,
+      report=report,
+      name=name,
+      data_dir=data_dir,
     )
+    with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
+      builder.download_and_prepare()
   return report
+
+
+def _check(report, max_excluded):
+  """Raises InputError if too many videos are excluded, or all of them."""
+  excluded = report['excluded']
+  used = sum(map(len, report['num_frames'].values()))
+  total = used + len(excluded)
+  if used and len(excluded) / total <= max_excluded:
+    return
+  listed = '\n'.join(f'  {name}: {why}' for name, why in excluded)
+  raise errors.InputError(
+    f'{len(excluded)} of {total} videos cannot be used, a share of '
+    f'{len(excluded) / total:.3f}, and data.max_excluded is '
+    f'{max_excluded}:\n{listed}'
+  )
+
+
+def _write_report(path, report):
+  """Last of all, and whole or not at all: its presence says 'complete'."""
+  unfinished = path / f'{REPORT}.unfinished'
+  unfinished.write_text(json.dumps(report, indent=1))
+  unfinished.replace(path / REPORT)
 
 
 def _name(source, listing, options):
@@ -170,43 +206,8 @@ def _name(source, listing, options):
   content = [
     [i.video_id, i.path.stat().st_size, i.label, i.split] for i in listing.items
   ]
-  text = json.dumps([content, listing.labels, options])
+  text = json.dumps([content, listing.labels, options, listing.excluded])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
-
-
-def _decode(items, options):
-  """Yields `(record, Video)` or `(None, reason)` for every item, in order."""
-  work = functools.partial(_decode_one, **options)
-  paths = [os.fspath(item.path) for item in items]
-  done = 0
-  try:
-    with _pool(os.cpu_count()) as pool:
-      for result in pool.map(work, paths):
-        done += 1
-        yield result
-    return
-  except futures.process.BrokenProcessPool:
-    pass  # a decoder crashed: find out which, with a process for each file
-  for path in paths[done:]:
-    with _pool(1) as pool:
-      try:
-        yield pool.submit(work, path).result()
-      except futures.process.BrokenProcessPool:
-        yield None, 'the decoder crashed'
-
-
-def _pool(size):
-  # Spawned, because a fork of a process with JAX's threads can hang.
-  return futures.ProcessPoolExecutor(
-    size, mp_context=multiprocessing.get_context('spawn')
-  )
-
-
-def _decode_one(path, short_side, quality):
-  try:
-    return videos.to_record(path, short_side, quality)
-  except videos.VideoError as error:
-    return None, str(error)
 
 
 def read_report(path):
@@ -218,9 +219,13 @@ def describe(report):
   """The build report as lines for people."""
   counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
   yield f'Dataset {report["name"]}: {counts}; {len(report["labels"])} classes.'
-  for name, why in report['excluded']:
-    yield f'  not used: {name}: {why}'
-  for name, why in report['damaged']:
-    yield f'  used, but damaged: {name}: {why}'
-  for note in report['notes']:
-    yield f'  note: {note}'
+  notes = (
+    [f'not used: {name}: {why}' for name, why in report['excluded']],
+    [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],
+    [f'note: {note}' for note in report['notes']],
+  )
+  for lines in notes:
+    for line in lines[:MAX_LINES]:
+      yield f'  {line}'
+    if len(lines) > MAX_LINES:
+      yield f'  ... and {len(lines) - MAX_LINES} more, listed in {REPORT}'

@@ -1,32 +1,14 @@
 """A folder or a list of video files, read as (video, label, split)."""
 
-import csv
+import functools
 import hashlib
-import json
+import os
 import pathlib
+import stat
 from typing import NamedTuple
 
 from tsm_jax import errors
-from tsm_jax.data import videos
-
-# What people call their splits, and what they are called here.
-SPLITS = {
-  'train': 'train',
-  'training': 'train',
-  'val': 'val',
-  'valid': 'val',
-  'validation': 'val',
-  'test': 'test',
-}
-
-
-class Item(NamedTuple):
-  """One video: its file, unique name, class name and split."""
-
-  path: pathlib.Path
-  video_id: str
-  label: str
-  split: str
+from tsm_jax.data import lists, videos
 
 
 class Listing(NamedTuple):
@@ -39,7 +21,7 @@ class Listing(NamedTuple):
     notes: sentences on what is odd but harmless.
   """
 
-  items: list[Item]
+  items: list[lists.Item]
   labels: list[str]
   excluded: list[tuple[str, str]]
   notes: list[str]
@@ -56,9 +38,9 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
     source: path of the folder or list.
     labels_file: text file with a class name per line; by default the classes
       are the sorted labels of the training split.
-    holdout: the share of every class that becomes 'val' where no split is
-      given, chosen by `seed` and the video's name, so that more videos do not
-      move the others.
+    holdout: about the share of every class that becomes 'val' where no split
+      is given, at least one video and never all. `seed` and the name of a video
+      decide, so that more videos do not move the others.
     seed: of the hold-out.
 
   Returns:
@@ -68,6 +50,11 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
     InputError: if there is no such folder, list or labels file, or it holds
       no labelled video, or an empty class.
   """
+  if not source:
+    raise errors.InputError(
+      'data.source is empty; give a folder of videos, a CSV or JSON list, or a '
+      'built dataset.'
+    )
   source = pathlib.Path(source).expanduser()
   if not source.exists():
     raise errors.InputError(
@@ -79,59 +66,114 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
     )
   notes = []
   is_folder = source.is_dir()
-  items = _read_folder(source, notes) if is_folder else _read_list(source)
+  items = _read_folder(source, notes) if is_folder else lists.read(source)
+  items, excluded = _part(items, _Unusable())
+  _require(items, source, excluded)
+  items.sort(key=lambda item: item.video_id)
   if not any(item.split for item in items):
     items = _hold_out(items, holdout, seed)
   labels = _labels(items, labels_file, source)
-  items, excluded = _check(items, labels)
-  if not items:
-    listed = '; '.join(f'{name} {why}' for name, why in excluded[:5])
-    raise errors.InputError(
-      f'{str(source)!r} holds no usable video with a label'
-      + (f': {listed}.' if listed else '.')
-    )
+  items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
+  excluded = sorted(excluded + unplaced)
+  _require(items, source, excluded)
+  present = {(item.label, item.split) for item in items}
   for label in labels:
-    for split in dict.fromkeys(item.split for item in items):
-      if not any(i.label == label and i.split == split for i in items):
+    for split in sorted({item.split for item in items}):
+      if (label, split) not in present:
         notes.append(f'class {label!r} has no video in the split {split!r}')
   return Listing(items, labels, excluded, notes)
 
 
+def _require(items, source, excluded):
+  if not items:
+    some = '; '.join(f'{name} {why}' for name, why in excluded[:5])
+    raise errors.InputError(
+      f'{str(source)!r} holds no usable video with a label'
+      + (f': {some}' if some else '')
+      + f'; a folder has one sub-folder per class with files ending in '
+      f'{", ".join(videos.SUFFIXES)}, a list the columns path and label.'
+    )
+
+
 def _read_folder(source, notes):
   """The videos of a folder of classes, or of splits of classes, or of lists."""
-  splits = {
-    path: SPLITS[path.stem.lower()]
-    for path in sorted(source.iterdir())
-    if path.stem.lower() in SPLITS
-    and (path.is_dir() or path.suffix in ('.csv', '.json'))
+  children = sorted(source.iterdir())
+  listed = {
+    path: lists.SPLITS[path.stem.lower()]
+    for path in children
+    if path.stem.lower() in lists.SPLITS
+    and path.suffix.lower() in lists.SUFFIXES
   }
-  if not splits:
+  folders = {
+    path: lists.SPLITS[path.name.lower()]
+    for path in children
+    if path.name.lower() in lists.SPLITS and path.is_dir()
+  }
+  if not listed and not folders:
     return _read_classes(source, source, '', notes)
   items = []
-  for path, split in splits.items():
-    if path.is_dir():
+  if listed:  # they know more than the folders, whose videos they list
+    for path, split in listed.items():
+      items += [item._replace(split=split) for item in lists.read(path)]
+  else:
+    for path, split in folders.items():
       items += _read_classes(path, source, split, notes)
-    else:
-      items += [item._replace(split=split) for item in _read_list(path)]
+  named = {os.path.abspath(item.path) for item in items}
+  for path in _walk(source):
+    if (
+      path.suffix.lower() in videos.SUFFIXES
+      and os.path.abspath(path) not in named
+      and not _hidden(path.relative_to(source))
+    ):
+      where = 'in no list' if listed else f'outside {_names(folders)}'
+      notes.append(f'{path.relative_to(source)} was ignored: it is {where}')
   return items
+
+
+def _names(paths):
+  return ', '.join(path.name for path in paths)
+
+
+def _walk(folder):
+  """All files below a folder in order, also behind links to folders."""
+
+  def fail(error):
+    raise errors.InputError(
+      f'The folder {error.filename!r} cannot be read: {error.strerror}.'
+    )
+
+  seen = set()
+  for root, names, files in os.walk(folder, onerror=fail, followlinks=True):
+    names.sort()
+    if os.path.realpath(root) in seen:  # links in a circle
+      names.clear()
+      continue
+    seen.add(os.path.realpath(root))
+    yield from (pathlib.Path(root) / name for name in sorted(files))
+
+
+def _hidden(path):
+  return any(part.startswith('.') for part in path.parts)
 
 
 def _read_classes(folder, root, split, notes):
   items = []
-  for path in sorted(folder.rglob('*')):
-    inside = path.relative_to(folder).parts
-    if path.is_dir() or any(part.startswith('.') for part in inside):
-      continue
+  for path in _walk(folder):
+    inside = path.relative_to(folder)
     name = path.relative_to(root).as_posix()
-    if path.suffix.lower() not in videos.SUFFIXES:
+    is_video = path.suffix.lower() in videos.SUFFIXES
+    if _hidden(inside):
+      if is_video:
+        notes.append(f'{name} was ignored: it is hidden')
+    elif not is_video:
       notes.append(f'{name} was ignored: not one of {videos.SUFFIXES}')
-      continue
-    label = inside[0] if len(inside) > 1 else ''
-    items.append(Item(path, name, label, split))
+    else:
+      label = inside.parts[0] if len(inside.parts) > 1 else ''
+      items.append(lists.Item(path, name, label, split))
+  labels = {item.label for item in items}
   for path in sorted(folder.iterdir()):
-    if not path.is_dir() or path.name.startswith('.'):
-      continue
-    if not any(item.label == path.name for item in items):
+    is_class = path.is_dir() and not path.name.startswith('.')
+    if is_class and path.name not in labels:
       raise errors.InputError(
         f'The class folder {str(path)!r} holds no video; add files ending in '
         f'{", ".join(videos.SUFFIXES)}, or remove it.'
@@ -139,56 +181,23 @@ def _read_classes(folder, root, split, notes):
   return items
 
 
-def _read_list(source):
-  """The rows of a CSV or JSON list."""
-  if source.suffix.lower() == '.json':
-    rows = json.loads(source.read_text(encoding='utf-8'))
-    if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
-      raise errors.InputError(
-        f'{str(source)!r} must hold an array of objects with path and label.'
-      )
-  else:
-    with open(source, encoding='utf-8-sig', newline='') as file:
-      rows = list(csv.DictReader(file))
-  items = []
-  for number, row in enumerate(rows, 1):
-    if not row.get('path'):
-      columns = ', '.join(str(key) for key in row)
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has no path; the columns are path, '
-        f'label and optionally split, found: {columns}.'
-      )
-    split = str(row.get('split') or '').strip()
-    if split and split.lower() not in SPLITS:
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has the split {split!r}; choose '
-        f'from {", ".join(SPLITS)}.'
-      )
-    label = row.get('label')
-    items.append(
-      Item(
-        path=source.parent / row['path'],
-        video_id=str(row['path']),
-        label='' if label is None else str(label).strip(),
-        split=SPLITS.get(split.lower(), ''),
-      )
-    )
-  return items
-
-
 def _hold_out(items, holdout, seed):
   """Gives every item a split: of each class, a fixed random share is 'val'."""
 
-  def order(item):
-    return hashlib.sha256(f'{seed}:{item.video_id}'.encode()).digest()
+  def place(item):  # in [0, 1), at random but for ever the same
+    digest = hashlib.sha256(f'{seed}:{item.video_id}'.encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
 
+  classes = {}
+  for item in items:
+    classes.setdefault(item.label, []).append(item)
   held_out = set()
-  for label in {item.label for item in items}:
-    names = sorted((i for i in items if i.label == label), key=order)
-    count = round(len(names) * holdout)
-    if holdout and len(names) > 1:
-      count = min(max(count, 1), len(names) - 1)
-    held_out.update(item.video_id for item in names[:count])
+  for members in classes.values():
+    members = sorted(members, key=place)
+    count = sum(place(item) < holdout for item in members)
+    if holdout and len(members) > 1:
+      count = min(max(count, 1), len(members) - 1)
+    held_out.update(item.video_id for item in members[:count])
   return [
     item._replace(split='val' if item.video_id in held_out else 'train')
     for item in items
@@ -202,35 +211,68 @@ def _labels(items, labels_file, source):
       raise errors.InputError(
         f'data.labels is {str(path)!r}, but no such file exists.'
       )
-    lines = path.read_text(encoding='utf-8').splitlines()
-    return [line.strip() for line in lines if line.strip()]
+    try:
+      lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except (OSError, ValueError) as error:
+      raise errors.InputError(
+        f'data.labels is {str(path)!r}, which cannot be read: {error}.'
+      ) from error
+    labels = [line.strip() for line in lines if line.strip()]
+    twice = [label for label in labels if labels.count(label) > 1]
+    if twice or not labels:
+      what = f'names {twice[0]!r} more than once' if twice else 'names no class'
+      raise errors.InputError(f'data.labels is {str(path)!r}, which {what}.')
+    return labels
   labels = sorted({i.label for i in items if i.split == 'train' and i.label})
   if not labels:
     raise errors.InputError(
-      f'{str(source)!r} holds no labelled training video: put the files '
-      f'(ending in {", ".join(videos.SUFFIXES)}) into one sub-folder per class.'
+      f'{str(source)!r} holds no labelled training video, so that its classes '
+      'are unknown; add some, or give data.labels.'
     )
   return labels
 
 
-def _check(items, labels):
-  """Parts the items into usable ones and `(name, reason)` of the others."""
-  usable, excluded, seen = [], [], set()
-  for item in sorted(items, key=lambda item: item.video_id):
-    reason = ''
-    if not item.label:
-      reason = 'has no label'
-    elif item.label not in labels:
-      reason = f'has the label {item.label!r}, which is not in the label map'
-    elif not item.split:
-      reason = 'has no split, although others have one'
-    elif item.video_id in seen:
-      reason = 'is listed more than once; the first row counts'
-    elif not item.path.exists():
-      reason = 'file does not exist'
-    seen.add(item.video_id)
+def _part(items, reason_against):
+  """Parts items into usable ones and `(name, reason)` of the others."""
+  usable, excluded = [], []
+  for item in items:
+    reason = reason_against(item)
     if reason:
-      excluded.append((item.video_id, reason))
+      name = item.video_id.encode(errors='backslashreplace').decode()
+      excluded.append((name, reason))
     else:
       usable.append(item)
   return usable, excluded
+
+
+class _Unusable:
+  """Why an item cannot be used whatever the labels and splits are, or ''."""
+
+  def __init__(self):
+    self._seen = set()
+
+  def __call__(self, item):
+    path = os.path.normpath(item.path)
+    if path in self._seen:
+      return 'is listed more than once; the first row counts'
+    self._seen.add(path)
+    if not item.label:
+      return 'has no label'
+    try:
+      item.video_id.encode()
+      is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except UnicodeEncodeError:
+      return 'has a name that is not UTF-8'
+    except FileNotFoundError:
+      return 'file does not exist'
+    except OSError as error:
+      return f'file cannot be read: {error.strerror}'
+    return '' if is_file else 'is not a file'
+
+
+def _misplaced(labels, item):
+  if not item.split:
+    return 'has no split, although others have one'
+  if item.label not in labels:
+    return f'has the label {item.label!r}, which is not in the label map'
+  return ''

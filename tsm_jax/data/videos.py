@@ -6,6 +6,7 @@ compared with what decodes.
 
 from collections.abc import Callable
 import os
+import re
 from typing import Any, NamedTuple
 
 import av
@@ -16,6 +17,9 @@ from PIL import Image
 from tsm_jax import errors
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
+MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
+MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
+COVER_ART = av.stream.Disposition.attached_pic
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
 
@@ -54,58 +58,108 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
     A `Video`.
 
   Raises:
-    VideoError: if not a single frame decodes.
+    VideoError: if the file cannot be read or not a single frame decodes.
   """
-  if not os.path.exists(path):
-    raise VideoError('file does not exist')
-  if os.path.getsize(path) == 0:
+  try:
+    num_bytes = os.stat(path).st_size
+  except FileNotFoundError:
+    raise VideoError('file does not exist') from None
+  except OSError as error:
+    raise VideoError(f'file cannot be read: {_reason(error)}') from error
+  if num_bytes == 0:
     raise VideoError('file is empty (0 bytes)')
   try:
     container = av.open(os.fspath(path))
   except (av.error.FFmpegError, OSError, ValueError) as error:
     raise VideoError(f'not a readable video: {_reason(error)}') from error
   with container:
-    if not container.streams.video:
+    stream = container.streams.best('video')
+    if stream is None or stream.disposition & COVER_ART:
       raise VideoError('has no video stream')
-    stream = container.streams.video[0]
     stream.thread_count = 1
-    frames, errors, size = [], [], None
-    for frame in _decode(container, stream, errors):
+    kept, failures, size, end = [], [], None, 0.0
+    for frame in _decode(container, stream, failures):
+      turns = (int(frame.rotation) // 90) % 4
       size = size or (frame.width, frame.height)
       if size != (frame.width, frame.height):
         frame = frame.reformat(width=size[0], height=size[1])
-      image = frame.to_ndarray(format='rgb24')
-      image = np.rot90(image, (int(frame.rotation) // 90) % 4)
-      frames.append(keep(np.ascontiguousarray(image)))
-    if not frames:
-      reason = f': {errors[0]}' if errors else ''
+      image = np.rot90(frame.to_ndarray(format='rgb24'), turns)
+      kept.append(keep(np.ascontiguousarray(image)))
+      end = max(end, frame.time or 0)
+    if not kept:
+      reason = f': {failures[0]}' if failures else ''
       raise VideoError(f'no frame decodes{reason}')
-    expected = max(stream.frames, len(frames) + (1 if errors else 0))
-    damage = ''
-    if len(frames) < expected:
-      reason = errors[0] if errors else 'the rest is missing'
-      damage = f'{len(frames)} of {expected} frames decode: {reason}'
-    return Video(
-      frames=frames,
-      fps=float(stream.average_rate or 0),
-      damage=damage,
-      share=len(frames) / expected,
-    )
+    damage, share = _damage(container, stream, len(kept), end, failures)
+    fps = float(stream.average_rate or 0)
+  return Video(kept, fps, damage, share)
 
 
-def _decode(container, stream, errors):
+def _decode(container, stream, failures):
   """Yields the frames of every packet that decodes; appends what fails."""
   packets = container.demux(stream)
-  while True:
+  while len(failures) < MAX_FAILURES:
     try:
       packet = next(packets, None)
-      if packet is None:
-        return
+    except (av.error.FFmpegError, ValueError) as error:
+      failures.append(_reason(error))
+      packets = container.demux(stream)  # a generator that raised has ended
+      continue
+    if packet is None:
+      return
+    try:
       yield from packet.decode()
     except (av.error.FFmpegError, ValueError) as error:
-      errors.append(_reason(error))
-      if not isinstance(error, av.error.InvalidDataError):
-        return  # the demuxer itself failed and would fail forever
+      failures.append(_reason(error))
+
+
+def _damage(container, stream, count, end, failures):
+  """What is broken in a video of which `count` frames decode, and the share.
+
+  Args:
+    container: open.
+    stream: of the video.
+    count: frames that decode, positive.
+    end: time of the last of them, seconds.
+    failures: of packets, reasons.
+
+  Returns:
+    `(damage, share)` as in `Video`.
+  """
+  reason = failures[0] if failures else 'the rest is missing'
+  expected = max(stream.frames, count + (1 if failures else 0))
+  if count < expected:
+    return f'{count} of {expected} frames decode: {reason}', count / expected
+  duration = _duration(container, stream)
+  if stream.frames or not duration:
+    return '', 1.0
+  # Matroska and WebM count no frames, but state how long they are.
+  rate = float(stream.average_rate or 0)
+  end += 1 / rate if rate else 0
+  if end < MIN_DURATION * duration:
+    return f'ends after {end:.2f} of {duration:.2f} s', end / duration
+  expected = round(duration * rate)
+  if count < MIN_DURATION * expected:
+    # Not held against it: this is how a variable frame rate looks, too.
+    return (
+      f'{count} frames decode where its rate and duration make {expected}: '
+      'some are lost, or its frame rate varies'
+    ), 1.0
+  return '', 1.0
+
+
+def _duration(container, stream):
+  """The stated length in seconds, or 0."""
+  if stream.duration:
+    return float(stream.duration * stream.time_base)
+  stated = re.fullmatch(
+    r'(\d+):(\d+):(\d+\.?\d*)', stream.metadata.get('DURATION', '')
+  )
+  if stated:
+    hours, minutes, seconds = map(float, stated.groups())
+    return 3600 * hours + 60 * minutes + seconds
+  if container.duration and len(container.streams) == 1:
+    return container.duration / av.time_base
+  return 0.0
 
 
 def _reason(error):
@@ -195,5 +249,8 @@ def encode_jpeg(image, quality):
 
 
 def decode_jpeg(data):
-  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes."""
-  return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none."""
+  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+  if image is None:
+    raise ValueError(f'{len(data)} bytes that are no JPEG image')
+  return image

@@ -1,0 +1,159 @@
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from tests import golden
+from tsm_jax.data import transforms
+
+SCALES = (1.0, 0.875, 0.75, 0.66)
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CASES = golden.case('preprocess')['cases']
+
+
+def ramp(width, height, k):
+  """The recorded image: (3x + 5y + 40c + 11k) mod 256."""
+  y, x, c = np.mgrid[:height, :width, :3]
+  return ((3 * x + 5 * y + 40 * c + 11 * k) % 256).astype(np.uint8)
+
+
+@pytest.mark.parametrize('size', ['340x256', '320x240', '176x100', '588x331'])
+def test_eval_frames_equal_the_recorded(size):
+  case = CASES[f'val_{size}']
+  width, height = map(int, size.split('x'))
+  frames = [ramp(width, height, k) for k in (0, 1)]
+  clip = transforms.eval_frames(frames, 224)
+  assert clip.shape == (2, 224, 224, 3) and clip.dtype == np.uint8
+  assert clip.sum(dtype=np.int64) == case['raw_sum']
+  assert clip[:, 0, 0].ravel().tolist() == case['raw_00']
+  assert clip[:, 112, 112].ravel().tolist() == case['raw_mid']
+  x = np.asarray(transforms.normalize(clip, MEAN, STD), np.float64)
+  np.testing.assert_allclose(x.mean(), case['mean'], atol=1e-5)
+  np.testing.assert_allclose(x.std(), case['std'], atol=1e-5)
+
+
+@pytest.mark.parametrize('width, height', [(96, 72), (72, 96), (20, 31)])
+def test_eval_frames_by_pillow(width, height):
+  frame = np.random.default_rng(0).integers(
+    0, 256, (height, width, 3), np.uint8
+  )
+  short = 56 * 256 // 224
+  assert short == 64
+  if width < height:
+    scaled = Image.fromarray(frame).resize((64, 64 * height // width), 2)
+  else:
+    scaled = Image.fromarray(frame).resize((64 * width // height, 64), 2)
+  left, top = (round((side - 56) / 2) for side in scaled.size)
+  expected = scaled.crop((left, top, left + 56, top + 56))
+  np.testing.assert_array_equal(
+    transforms.eval_frames([frame], 56)[0], np.asarray(expected)
+  )
+
+
+def boxes(width, height, image_size, scales=SCALES, draws=6000):
+  rng = np.random.default_rng(0)
+  return {
+    transforms.multi_scale_crop(rng, width, height, image_size, scales)
+    for _ in range(draws)
+  }
+
+
+@pytest.mark.parametrize(
+  'width, height, sides',
+  [
+    (340, 256, (256, 224, 192, 168)),
+    (320, 240, (240, 210, 180, 158)),
+    (176, 100, (100, 87, 75, 66)),
+    (588, 331, (331, 289, 248, 218)),
+  ],
+)
+def test_crop_sizes(width, height, sides):
+  pairs = {(w, h) for _, _, w, h in boxes(width, height, 224)}
+  assert pairs == {
+    (sides[j], sides[i])
+    for i, j in ((i, j) for i in range(4) for j in range(4))
+    if abs(i - j) <= 1
+  }
+  assert len(pairs) == 10
+
+
+def test_crop_positions():
+  found = {
+    (x, y) for x, y, w, h in boxes(340, 256, 224) if (w, h) == (224, 224)
+  }
+  assert found == {
+    *((0, 0), (116, 0), (0, 32), (116, 32), (58, 16)),
+    *((0, 16), (116, 16), (58, 32), (58, 0)),
+    *((29, 8), (87, 8), (29, 24), (87, 24)),
+  }
+
+
+def test_sizes_snap_to_the_result():
+  # 226 is less than three from 224, 221 is not.
+  assert boxes(400, 226, 224, (1.0,)) == {
+    (r * 44, d * 0, 224, 224) for r, d in transforms.POSITIONS
+  }
+  assert {b[2:] for b in boxes(400, 221, 224, (1.0,))} == {(221, 221)}
+  # 222 snaps to 224, which such a frame does not have in its height.
+  assert {b[2:] for b in boxes(400, 222, 224, (1.0,))} == {(224, 222)}
+
+
+@pytest.mark.parametrize(
+  'width, height', [(64, 48), (48, 64), (25, 24), (8, 8)]
+)
+def test_boxes_stay_inside(width, height):
+  for x, y, w, h in boxes(width, height, 25):
+    assert min(x, y) >= 0 and x + w <= width and y + h <= height
+    assert w > 0 and h > 0
+
+
+def test_train_crop_equals_the_recorded(monkeypatch):
+  monkeypatch.setattr(
+    transforms, 'multi_scale_crop', lambda *unused: (29, 8, 192, 168)
+  )
+  frames = [ramp(340, 256, 0)]
+  crop = transforms.train_frames(frames, None, 224, SCALES)[0]
+  case = CASES['crop(29,8,192x168)->224 bilinear']
+  assert crop.sum(dtype=np.int64) == case['sum']
+  assert crop[0, 0].tolist() == case['p00']
+  assert crop[100, 57].tolist() == case['p100_57']
+  assert crop[-1, -1].tolist() == case['last']
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_train_crop_is_one_for_the_whole_clip(seed):
+  frames = [ramp(90, 70, k) for k in range(4)]
+  clip = transforms.train_frames(
+    frames, np.random.default_rng(seed), 56, SCALES
+  )
+  x, y, w, h = transforms.multi_scale_crop(
+    np.random.default_rng(seed), 90, 70, 56, SCALES
+  )
+  expected = [
+    Image.fromarray(frame).crop((x, y, x + w, y + h)).resize((56, 56), 2)
+    for frame in frames
+  ]
+  np.testing.assert_array_equal(
+    clip, np.stack([np.asarray(e) for e in expected])
+  )
+
+
+def test_normalize():
+  frames = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 3), np.uint8)
+  x = jax.jit(lambda f: transforms.normalize(f, MEAN, STD))(frames)
+  expected = (frames / 255 - np.array(MEAN)) / np.array(STD)
+  assert x.dtype == np.float32
+  np.testing.assert_allclose(x, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_flips_mirror_whole_clips_by_the_key():
+  frames = np.random.default_rng(0).integers(0, 256, (32, 3, 4, 5, 3), np.uint8)
+  flip = jax.jit(transforms.random_flip)
+  result = np.asarray(flip(jax.random.key(0), frames))
+  mirrored = frames[:, :, :, ::-1]
+  was_flipped = [np.array_equal(a, b) for a, b in zip(result, mirrored)]
+  was_kept = [np.array_equal(a, b) for a, b in zip(result, frames)]
+  assert all(a != b for a, b in zip(was_flipped, was_kept))
+  assert 6 <= sum(was_flipped) <= 26  # of 32, 3.5 standard deviations
+  np.testing.assert_array_equal(flip(jax.random.key(0), frames), result)
+  assert np.any(flip(jax.random.key(1), frames) != result)

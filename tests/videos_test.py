@@ -1,0 +1,287 @@
+import io
+import os
+
+import av
+import numpy as np
+from PIL import Image
+import pytest
+
+from tests import helpers
+from tsm_jax.data import videos
+
+# Frames every 6 of which is a key frame, as damage is then soon over.
+FORMATS = {
+  'mp4': ('libx264', {'g': '6', 'crf': '15'}),
+  'mov': ('libx264', {'g': '6', 'crf': '15', 'bf': '2'}),
+  'mkv': ('libx264', {'g': '6', 'crf': '15'}),
+  'avi': ('mpeg4', {'g': '6', 'qmin': '3', 'qmax': '3'}),
+  'webm': (
+    'libvpx-vp9',
+    {'g': '6', 'crf': '20', 'deadline': 'realtime', 'cpu-used': '8'},
+  ),
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet_ffmpeg():
+  av.logging.set_level(av.logging.PANIC)
+  yield
+  av.logging.set_level(None)
+
+
+def scene(num_frames, size=(96, 128)):
+  """Frames unlike each other: a texture that moves, so that packets are big."""
+  rng = np.random.default_rng(0)
+  texture = rng.integers(0, 256, (40, 40), np.uint8)
+  texture = Image.fromarray(texture).resize((400, 400), Image.BICUBIC)
+  texture = 64 + np.asarray(texture) // 2
+  height, width = size
+  return [
+    np.stack(
+      [np.roll(texture, (-3 * t, -7 * t), (0, 1))[:height, :width]] * 3, -1
+    )
+    for t in range(num_frames)
+  ]
+
+
+def write(path, frames, suffix):
+  codec, options = FORMATS[suffix]
+  videos.write(path, frames, codec=codec, options=options)
+  return path
+
+
+def mean_error(frames, expected):
+  return np.mean(
+    [
+      abs(a.astype(int) - b).mean()
+      for a, b in zip(frames, expected, strict=True)
+    ]
+  )
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_every_container_is_read_back(tmp_path, suffix):
+  frames = scene(25)
+  video = videos.read(write(tmp_path / f'a.{suffix}', frames, suffix))
+  assert mean_error(video.frames, frames) < 4
+  assert mean_error(video.frames[1:], frames[:-1]) > 12  # it tells them apart
+  assert (video.fps, video.damage, video.share) == (24, '', 1)
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_frames_after_the_damage_are_recovered(tmp_path, suffix):
+  frames = scene(60)
+  path = write(tmp_path / f'a.{suffix}', frames, suffix)
+  data = bytearray(path.read_bytes())
+  middle = len(data) // 2
+  for i in range(middle, middle + len(data) // 12):
+    data[i] ^= 0x55
+  path.write_bytes(data)
+  video = videos.read(path)
+  assert 45 <= len(video.frames) < 60
+  assert mean_error(video.frames[:20], frames[:20]) < 4
+  assert mean_error(video.frames[-10:], frames[-10:]) < 4
+  if suffix in ('mp4', 'mov', 'avi'):
+    assert video.share == len(video.frames) / 60
+    assert video.damage.startswith(f'{len(video.frames)} of 60 frames decode')
+  else:
+    assert f'{len(video.frames)} frames decode where' in video.damage
+
+
+@pytest.mark.parametrize('suffix', ['mkv', 'webm', 'avi'])
+def test_a_cut_file_is_known_by_what_is_missing(tmp_path, suffix):
+  frames = scene(60)
+  path = write(tmp_path / f'a.{suffix}', frames, suffix)
+  path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+  video = videos.read(path)
+  count = len(video.frames)
+  assert 15 < count < 50
+  assert mean_error(video.frames, frames[:count]) < 4
+  assert abs(video.share - count / 60) < 0.02
+  if suffix == 'avi':
+    assert video.damage == f'{count} of 60 frames decode: the rest is missing'
+  else:
+    assert video.damage == f'ends after {count / 24:.2f} of 2.50 s'
+
+
+@pytest.mark.parametrize('suffix', ['mp4', 'mov'])
+def test_a_cut_file_without_its_index(tmp_path, suffix):
+  path = write(tmp_path / f'a.{suffix}', scene(20), suffix)
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+  with pytest.raises(videos.VideoError, match='not a readable video: Invalid'):
+    videos.read(path)
+
+
+def write_audio(path, cover=False):
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('aac', rate=8000, layout='mono')
+    if cover:
+      picture = container.add_stream('mjpeg', rate=1)
+      picture.width = picture.height = 32
+      picture.pix_fmt = 'yuvj420p'
+      picture.disposition = av.stream.Disposition.attached_pic
+    sound = av.AudioFrame.from_ndarray(
+      np.zeros((1, 1024), np.float32), 'fltp', 'mono'
+    )
+    sound.sample_rate = 8000
+    container.mux(stream.encode(sound))
+    container.mux(stream.encode())
+    if cover:
+      image = np.zeros((32, 32, 3), np.uint8)
+      container.mux(picture.encode(av.VideoFrame.from_ndarray(image, 'rgb24')))
+      container.mux(picture.encode())
+
+
+def test_what_is_no_video(tmp_path):
+  (tmp_path / 'empty.mp4').write_bytes(b'')
+  (tmp_path / 'text.mp4').write_text('<html>not found</html>' * 99)
+  (tmp_path / 'dir.mp4').mkdir()
+  write_audio(tmp_path / 'audio.mp4')
+  write_audio(tmp_path / 'cover.mp4', cover=True)
+  for name, reason in {
+    'empty': r'file is empty \(0 bytes\)',
+    'text': 'not a readable video: Invalid data',
+    'dir': 'not a readable video: Is a directory',
+    'audio': 'has no video stream',
+    'cover': 'has no video stream',
+    'missing': 'file does not exist',
+  }.items():
+    with pytest.raises(videos.VideoError, match=f'^{reason}'):
+      videos.read(tmp_path / f'{name}.mp4')
+
+
+def test_no_permission(tmp_path, monkeypatch):
+  path = helpers.write_video(tmp_path / 'a.mp4')
+
+  def refuse(path, *args, **kwargs):
+    raise PermissionError(13, 'Permission denied', str(path))
+
+  with monkeypatch.context() as patch:
+    patch.setattr(av, 'open', refuse)
+    with pytest.raises(videos.VideoError, match=r'Permission denied$'):
+      videos.read(path)
+  with monkeypatch.context() as patch:
+    patch.setattr(os, 'stat', refuse)
+    with pytest.raises(videos.VideoError, match=r'read: Permission denied$'):
+      videos.read(path)
+
+
+@pytest.mark.parametrize('failing', ['demux', 'decode'])
+def test_reading_goes_on_after_any_failure(failing):
+  class Packet:
+    def __init__(self, number):
+      self.number = number
+
+    def decode(self):
+      if failing == 'decode' and self.number == 2:
+        raise av.error.ArgumentError(22, 'bad argument')
+      return [self.number]
+
+  class Container:
+    def __init__(self):
+      self.packets = iter(range(5))
+
+    def demux(self, stream):
+      for number in self.packets:
+        if failing == 'demux' and number == 2:
+          raise av.error.OSError(5, 'bad disk')
+        yield Packet(number)
+
+  failures = []
+  assert list(videos._decode(Container(), None, failures)) == [0, 1, 3, 4]
+  assert failures == ['bad disk' if failing == 'demux' else 'bad argument']
+
+
+def test_a_disk_that_fails_for_ever_ends():
+  class Container:
+    def demux(self, stream):
+      raise av.error.OSError(5, 'bad disk')
+      yield
+
+  failures = []
+  assert list(videos._decode(Container(), None, failures)) == []
+  assert len(failures) == videos.MAX_FAILURES
+
+
+@pytest.mark.parametrize(
+  'matrix, turns',
+  [
+    ((0, 1, -1, 0), -1),  # x' = -y, y' = x: clockwise, as phones write it
+    ((0, -1, 1, 0), 1),
+    ((-1, 0, 0, -1), 2),
+  ],
+)
+def test_rotation_is_applied(tmp_path, matrix, turns):
+  frames = scene(3, (48, 64))
+  videos.write(tmp_path / 'a.mp4', frames)
+  straight = videos.read(tmp_path / 'a.mp4').frames
+  data = bytearray((tmp_path / 'a.mp4').read_bytes())
+  start = data.index(b'tkhd') + 44  # of the matrix, 16.16 fixed point
+  a, b, c, d = (int(v * 65536).to_bytes(4, signed=True) for v in matrix)
+  zero = bytes(4)
+  data[start : start + 32] = a + b + zero + c + d + zero + zero + zero
+  (tmp_path / 'b.mp4').write_bytes(data)
+  turned = videos.read(tmp_path / 'b.mp4').frames
+  expected = np.stack([np.rot90(frame, turns) for frame in straight])
+  np.testing.assert_array_equal(np.stack(turned), expected)
+
+
+def test_odd_sizes(tmp_path):
+  frames = scene(5, (65, 97))
+  videos.write(tmp_path / 'a.mkv', frames, codec='ffv1', options={})
+  video = videos.read(tmp_path / 'a.mkv')
+  assert video.frames[0].shape == (65, 97, 3)
+  assert mean_error(video.frames, frames) < 4
+
+
+def test_backwards_is_exactly_the_reverse(tmp_path):
+  frames = scene(24, (56, 56))
+  videos.write(tmp_path / 'a.mp4', frames)
+  videos.write(tmp_path / 'b.mp4', frames[::-1])
+  forwards = np.stack(videos.read(tmp_path / 'a.mp4').frames)
+  backwards = np.stack(videos.read(tmp_path / 'b.mp4').frames)
+  np.testing.assert_array_equal(backwards, forwards[::-1])
+  assert not np.array_equal(forwards, forwards[::-1])
+  assert mean_error(forwards, frames) < 4
+
+
+def test_jpeg_decodes_as_pillow_does():
+  image = scene(1, (49, 70))[0]
+  data = videos.encode_jpeg(image, 90)
+  decoded = videos.decode_jpeg(data)
+  expected = np.asarray(Image.open(io.BytesIO(data)))
+  np.testing.assert_array_equal(decoded, expected)
+  assert abs(decoded.astype(int) - image).mean() < 3
+  assert Image.open(io.BytesIO(data)).layer[0][1:3] == (2, 2)  # 4:2:0
+  assert len(videos.encode_jpeg(image, 30)) < len(data)
+  with pytest.raises(ValueError, match='4 bytes that are no JPEG'):
+    videos.decode_jpeg(b'JPEG')
+
+
+@pytest.mark.parametrize(
+  'size, short_side, expected',
+  [
+    ((64, 96), 32, (32, 48)),
+    ((96, 64), 32, (48, 32)),
+    ((64, 90), 48, (48, 67)),  # 67.5 is floored
+    ((64, 96), 64, (64, 96)),
+    ((64, 96), 256, (64, 96)),  # never enlarged
+  ],
+)
+def test_record(tmp_path, size, short_side, expected):
+  path = tmp_path / 'a.mp4'
+  videos.write(path, scene(7, size), fps=10)
+  record, video = videos.to_record(path, short_side, 90)
+  decoded = videos.read(path).frames
+  images = [
+    np.asarray(Image.fromarray(f).resize(expected[::-1], Image.BILINEAR))
+    for f in decoded
+  ]
+  assert record == {
+    'frames': [videos.encode_jpeg(image, 90) for image in images],
+    'num_frames': 7,
+    'height': expected[0],
+    'width': expected[1],
+    'fps': 10,
+  }
+  assert (video.frames, video.share) == (record['frames'], 1)

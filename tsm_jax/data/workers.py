@@ -1,0 +1,142 @@
+"""A function over many files, in processes that may crash.
+
+`concurrent.futures` cannot say which task crashed its process, and has been
+seen to hang after it; here every process has its own pipe, so both are known.
+"""
+
+import contextlib
+import multiprocessing
+from multiprocessing import connection as connections
+import os
+
+from tsm_jax import errors
+
+CRASHED = 'the process that read it crashed'
+_HELLO = -1  # what a process does until it has started
+
+
+class Workers:
+  """Processes that apply one function to many arguments.
+
+  Use as a context manager. The processes import the module of the function, so
+  keep that small; they are spawned, because a fork of a process with JAX's
+  threads can hang.
+  """
+
+  def __init__(self, work, size=None):
+    """Prepares for `size` processes, by default one per core.
+
+    Args:
+      work: a function of one argument, picklable.
+      size: the number of processes.
+    """
+    self._work = work
+    self._size = size or os.cpu_count() or 1
+    self._workers = []
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    for worker in self._workers:
+      worker.end()
+
+  def outcomes(self, arguments):
+    """Applies the function to a sequence of arguments.
+
+    At most `2 * size` results wait for the reader, so that memory stays
+    bounded where results are large.
+
+    Yields:
+      For every argument, in order, `(result, reason)`: the reason is '' or why
+      there is no result (what was raised, or that the process crashed).
+
+    Raises:
+      InputError: if no process can be started.
+    """
+    ready, given = {}, 0
+    try:
+      for wanted in range(len(arguments)):
+        self._collect(ready, timeout=0)
+        while True:
+          limit = min(wanted + 2 * self._size, len(arguments))
+          while given < limit and (worker := self._free_worker()):
+            worker.give(given, arguments[given])
+            given += 1
+          if wanted in ready:
+            break
+          self._collect(ready, timeout=None)
+        yield ready.pop(wanted)
+    finally:
+      for worker in [w for w in self._workers if w.task is not None]:
+        self._workers.remove(worker)  # the reader left before the end
+        worker.end()
+
+  def _free_worker(self):
+    for worker in self._workers:
+      if worker.task is None:
+        return worker
+    if len(self._workers) < self._size:
+      self._workers.append(_Worker(self._work))
+    return None
+
+  def _collect(self, ready, timeout):
+    """Moves what has arrived into `ready`, waiting for at least one."""
+    busy = {w.pipe: w for w in self._workers if w.task is not None}
+    for pipe in connections.wait(list(busy), timeout):
+      worker = busy[pipe]
+      try:
+        outcome = pipe.recv()
+      except (EOFError, ConnectionError):
+        self._workers.remove(worker)
+        worker.end()
+        if worker.task == _HELLO:
+          raise errors.InputError(
+            'No process can be started to decode; a program that builds a '
+            "dataset must be a file with `if __name__ == '__main__':`."
+          ) from None
+        outcome = None, CRASHED
+      if worker.task != _HELLO:
+        ready[worker.task] = outcome
+      worker.task = None
+
+
+class _Worker:
+  """One process, and the number of the argument that it is at."""
+
+  def __init__(self, work):
+    context = multiprocessing.get_context('spawn')
+    self.task = _HELLO
+    self.pipe, theirs = context.Pipe()
+    self._process = context.Process(
+      target=_serve, args=(work, theirs), daemon=True
+    )
+    self._process.start()
+    theirs.close()  # so that the end of the process is the end of the pipe
+
+  def give(self, task, argument):
+    self.task = task
+    with contextlib.suppress(ConnectionError):  # the next `recv` finds it
+      self.pipe.send(argument)
+
+  def end(self):
+    self.pipe.close()
+    self._process.terminate()
+    self._process.join()
+
+
+def _serve(work, pipe):
+  """What a process does: answers until the pipe ends."""
+  pipe.send(None)
+  while True:
+    try:
+      argument = pipe.recv()
+    except (EOFError, ConnectionError):
+      return
+    try:
+      outcome = work(argument), ''
+    except errors.InputError as error:
+      outcome = None, str(error)
+    except Exception as error:  # one file must not end the work on all others
+      outcome = None, f'{type(error).__name__}: {error}'
+    pipe.send(outcome)
