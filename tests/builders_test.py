@@ -155,6 +155,8 @@ def test_what_changes_the_content_is_another_dataset(tmp_path):
   paths.append(build()[0])
   helpers.write_video(source / 'jump' / 'new.mp4', num_frames=13)
   paths.append(build()[0])
+  helpers.write_video(source / 'no_class.mp4')
+  paths.append(build(max_excluded=0.5)[0])
   assert len(set(paths)) == len(paths)
 
 

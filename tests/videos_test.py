@@ -37,10 +37,11 @@ def scene(num_frames, size=(96, 128)):
   texture = 64 + np.asarray(texture) // 2
   height, width = size
   return [
-    np.stack(
-      [np.roll(texture, (-3 * t, -7 * t), (0, 1))[:height, :width]] * 3, -1
+    np.stack([gray, 255 - gray, 0 * gray + 90], -1)
+    for gray in (
+      np.roll(texture, (-3 * t, -7 * t), (0, 1))[:height, :width]
+      for t in range(num_frames)
     )
-    for t in range(num_frames)
   ]
 
 
@@ -232,6 +233,19 @@ def test_odd_sizes(tmp_path):
   video = videos.read(tmp_path / 'a.mkv')
   assert video.frames[0].shape == (65, 97, 3)
   assert mean_error(video.frames, frames) < 4
+
+
+def test_frames_of_another_size_are_scaled_to_the_first(tmp_path):
+  data = b''
+  for size in ((64, 96), (32, 48)):
+    videos.write(tmp_path / 'part.h264', scene(6, size))
+    data += (tmp_path / 'part.h264').read_bytes()
+  (tmp_path / 'a.h264').write_bytes(data)
+  frames = videos.read(tmp_path / 'a.h264').frames
+  assert [frame.shape for frame in frames] == [(64, 96, 3)] * 12
+  assert mean_error(frames[:6], scene(6, (64, 96))) < 4
+  enlarged = [videos.resize(frame, 96, 64) for frame in scene(6, (32, 48))]
+  assert mean_error(frames[6:], enlarged) < 8
 
 
 def test_backwards_is_exactly_the_reverse(tmp_path):

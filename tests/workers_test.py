@@ -22,6 +22,8 @@ def square_or_crash(number):
 
 
 def leave_a_mark(path):
+  if path.endswith('/0'):
+    time.sleep(0.5)
   open(path, 'x').close()
   return path
 
@@ -43,10 +45,12 @@ def test_only_a_few_are_in_work_ahead_of_the_reader(tmp_path):
   paths = [str(tmp_path / str(i)) for i in range(40)]
   with workers.Workers(leave_a_mark, 2) as pool:
     results = pool.outcomes(paths)
-    assert [next(results) for _ in range(3)] == [(p, '') for p in paths[:3]]
-    time.sleep(0.3)
-    assert len(list(tmp_path.iterdir())) <= 3 + 4
-    assert [path for path, _ in results] == paths[3:]
+    # While the first takes long, the other process does what it may: no more
+    # than twice as many as there are processes.
+    assert next(results) == (paths[0], '')
+    time.sleep(0.1)
+    assert 2 <= len(list(tmp_path.iterdir())) <= 4
+    assert [path for path, _ in results] == paths[1:]
 
 
 def test_a_reader_may_leave(tmp_path):

@@ -10,6 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 import av
+from av.video import reformatter
 import cv2
 import numpy as np
 from PIL import Image
@@ -77,14 +78,14 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
     if stream is None or stream.disposition & COVER_ART:
       raise VideoError('has no video stream')
     stream.thread_count = 1
+    # One for all frames: setting it up costs more than decoding small frames.
+    converter = reformatter.VideoReformatter()
     kept, failures, size, end = [], [], None, 0.0
     for frame in _decode(container, stream, failures):
       turns = (int(frame.rotation) // 90) % 4
       size = size or (frame.width, frame.height)
-      if size != (frame.width, frame.height):
-        frame = frame.reformat(width=size[0], height=size[1])
-      image = np.rot90(frame.to_ndarray(format='rgb24'), turns)
-      kept.append(keep(np.ascontiguousarray(image)))
+      image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
+      kept.append(keep(np.ascontiguousarray(np.rot90(image, turns))))
       end = max(end, frame.time or 0)
     if not kept:
       reason = f': {failures[0]}' if failures else ''
