@@ -52,6 +52,13 @@ def write_folder(root, classes=('jump', 'run'), clips=4, **kwargs):
   return pathlib.Path(root)
 
 
+def write_splits(root):
+  """A folder with 20 training and 4 validation clips of two classes."""
+  write_folder(pathlib.Path(root) / 'train', clips=10)
+  write_folder(pathlib.Path(root) / 'val', clips=2)
+  return pathlib.Path(root)
+
+
 def build(source, data_dir, **options):
   """Builds `source`; returns the built dataset's path and the lines logged."""
   lines = []

@@ -17,7 +17,7 @@ from tsm_jax import checkpoints, metrics
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  return helpers.write_folder(tmp_path_factory.mktemp('videos'), clips=12)
+  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
 
 
 @pytest.fixture(scope='module')
@@ -147,7 +147,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
 
 def predictions(workdir, folder):
   """`predict` names the label of training clips, for people and machines."""
-  clips = [folder / 'jump' / '0.mp4', folder / 'run' / '3.mp4']
+  clips = [folder / 'train/jump/0.mp4', folder / 'train/run/3.mp4']
   done = run(command('predict', workdir, *clips))
   assert done.returncode == 0, done.stderr
   assert 'jump' in done.stdout and '%' in done.stdout

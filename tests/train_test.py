@@ -14,7 +14,7 @@ from tsm_jax.data import pipeline
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  return helpers.write_folder(tmp_path_factory.mktemp('videos'), clips=12)
+  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
 
 
 @pytest.fixture(scope='module')

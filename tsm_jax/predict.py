@@ -106,7 +106,10 @@ def print_table(results):
         prediction['label'],
         f'{prediction["probability"]:.2%}',
       )
-  console.Console().print(rows)
+  terminal = console.Console()
+  if not terminal.is_terminal:  # a file or pipe has room for whole names
+    terminal.width = 1000
+  terminal.print(rows)
 
 
 if __name__ == '__main__':
