@@ -227,6 +227,22 @@ def test_rotation_is_applied(tmp_path, matrix, turns):
   np.testing.assert_array_equal(np.stack(turned), expected)
 
 
+def test_the_first_of_several_streams_is_read(tmp_path):
+  with av.open(str(tmp_path / 'a.mp4'), 'w') as container:
+    streams = []
+    for side in (32, 64):
+      stream = container.add_stream('libx264', rate=24)
+      stream.width = stream.height = side
+      stream.pix_fmt = 'yuv420p'
+      streams.append(stream)
+    for stream, count in zip(streams, (5, 9)):
+      for image in scene(count, (stream.height, stream.width)):
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, 'rgb24')))
+      container.mux(stream.encode())
+  frames = videos.read(tmp_path / 'a.mp4').frames
+  assert [frame.shape for frame in frames] == [(32, 32, 3)] * 5
+
+
 def test_odd_sizes(tmp_path):
   frames = scene(5, (65, 97))
   videos.write(tmp_path / 'a.mkv', frames, codec='ffv1', options={})

@@ -63,6 +63,20 @@ def test_a_reader_may_leave(tmp_path):
     assert list(pool.outcomes([other])) == [(other, '')]
 
 
+def sleep(seconds):
+  time.sleep(seconds)
+  return seconds
+
+
+def test_what_hangs_is_given_up():
+  with workers.Workers(sleep, 2, limit=2) as pool:
+    assert list(pool.outcomes([0, 60, 0.1])) == [
+      (0, ''),
+      (None, 'took longer than 2 s'),
+      (0.1, ''),
+    ]
+
+
 def test_nothing_to_do():
   with workers.Workers(square_or_crash, 1) as pool:
     assert list(pool.outcomes([])) == []

@@ -48,8 +48,9 @@ class Video(NamedTuple):
 def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
   """Decodes all frames of a video file, past its damaged packets.
 
-  The rotation in the metadata is applied, as players do. A frame whose size
-  differs from that of the first is scaled to it.
+  Of several video streams it is the first, cover pictures aside. The rotation
+  in the metadata is applied, as players do. A frame whose size differs from
+  that of the first is scaled to it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
@@ -74,8 +75,9 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
   except (av.error.FFmpegError, OSError, ValueError) as error:
     raise VideoError(f'not a readable video: {_reason(error)}') from error
   with container:
-    stream = container.streams.best('video')
-    if stream is None or stream.disposition & COVER_ART:
+    streams = container.streams.video
+    stream = next((s for s in streams if not s.disposition & COVER_ART), None)
+    if stream is None:
       raise VideoError('has no video stream')
     stream.thread_count = 1
     # One for all frames: setting it up costs more than decoding small frames.

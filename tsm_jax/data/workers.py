@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 from multiprocessing import connection as connections
 import os
+import time
 
 from tsm_jax import errors
 
@@ -23,14 +24,16 @@ class Workers:
   threads can hang.
   """
 
-  def __init__(self, work, size=None):
+  def __init__(self, work, size=None, limit=3600.0):
     """Prepares for `size` processes, by default one per core.
 
     Args:
       work: a function of one argument, picklable.
       size: the number of processes.
+      limit: seconds after which an argument is given up.
     """
     self._work = work
+    self._limit = limit
     self._size = size or os.cpu_count() or 1
     self._workers = []
 
@@ -49,7 +52,7 @@ class Workers:
 
     Yields:
       For every argument, in order, `(result, reason)`: the reason is '' or why
-      there is no result (what was raised, or that the process crashed).
+      there is no result: what was raised, a crash, or too long a time.
 
     Raises:
       InputError: if no process can be started.
@@ -65,7 +68,7 @@ class Workers:
             given += 1
           if wanted in ready:
             break
-          self._collect(ready, timeout=None)
+          self._collect(ready, timeout=1)
         yield ready.pop(wanted)
     finally:
       for worker in [w for w in self._workers if w.task is not None]:
@@ -81,24 +84,31 @@ class Workers:
     return None
 
   def _collect(self, ready, timeout):
-    """Moves what has arrived into `ready`, waiting for at least one."""
+    """Moves what arrives within `timeout` seconds into `ready`."""
     busy = {w.pipe: w for w in self._workers if w.task is not None}
     for pipe in connections.wait(list(busy), timeout):
-      worker = busy[pipe]
+      worker = busy.pop(pipe)
       try:
         outcome = pipe.recv()
-      except (EOFError, ConnectionError):
-        self._workers.remove(worker)
-        worker.end()
-        if worker.task == _HELLO:
-          raise errors.InputError(
-            'No process can be started to decode; a program that builds a '
-            "dataset must be a file with `if __name__ == '__main__':`."
-          ) from None
-        outcome = None, CRASHED
-      if worker.task != _HELLO:
-        ready[worker.task] = outcome
-      worker.task = None
+      except (EOFError, OSError):  # also in the middle of a message
+        self._lose(worker, CRASHED, ready)
+      else:
+        if worker.task != _HELLO:
+          ready[worker.task] = outcome
+        worker.task = None
+    for worker in busy.values():
+      if time.monotonic() - worker.since > self._limit:
+        self._lose(worker, f'took longer than {self._limit:.0f} s', ready)
+
+  def _lose(self, worker, reason, ready):
+    self._workers.remove(worker)
+    worker.end()
+    if worker.task == _HELLO:
+      raise errors.InputError(
+        'No process can be started to decode; a program that builds a '
+        "dataset must be a file with `if __name__ == '__main__':`."
+      )
+    ready[worker.task] = None, reason
 
 
 class _Worker:
@@ -107,6 +117,7 @@ class _Worker:
   def __init__(self, work):
     context = multiprocessing.get_context('spawn')
     self.task = _HELLO
+    self.since = time.monotonic()
     self.pipe, theirs = context.Pipe()
     self._process = context.Process(
       target=_serve, args=(work, theirs), daemon=True
@@ -116,12 +127,13 @@ class _Worker:
 
   def give(self, task, argument):
     self.task = task
+    self.since = time.monotonic()
     with contextlib.suppress(ConnectionError):  # the next `recv` finds it
       self.pipe.send(argument)
 
   def end(self):
     self.pipe.close()
-    self._process.terminate()
+    self._process.kill()
     self._process.join()
 
 
