@@ -38,6 +38,5 @@ def get_config(arg=None):
 
   config.base_learning_rate = 0.4
   config.schedule.update(kind='cosine', warmup_epochs=1.0)
-  config.eval.every_epochs = 2.0
   config.checkpoint.every_steps = 120
   return config

@@ -131,7 +131,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   trained = checkpoints.restore_model(workdir)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
-  dataset = builders.prepare(config.data, log)
+  dataset = prepare_dataset(config.data, log)
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)
   model = models.create_model(trained.config)
@@ -165,6 +165,14 @@ def evaluate_checkpoint(config, workdir, log=print):
     f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
   )
   return result
+
+
+def prepare_dataset(config, log):
+  """`builders.prepare` for all processes: one builds, the others wait."""
+  if jax.process_index() == 0:
+    builders.prepare(config, log)
+  sharding.barrier('dataset is built')
+  return builders.prepare(config, lambda line: None)
 
 
 def check_labels(trained, given):

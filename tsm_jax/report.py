@@ -124,7 +124,7 @@ number is in [metrics.jsonl](metrics.jsonl).
 
 def draw_curves(workdirs, path):
   """Loss and top-1 of one or more runs over their steps, as a PNG."""
-  fig = figure.Figure((9, 3.4), layout='constrained')
+  fig = figure.Figure((9, 3.8), layout='constrained')
   left, right = fig.subplots(1, 2)
   for number, workdir in enumerate(workdirs):
     workdir, color = pathlib.Path(workdir), f'C{number}'
@@ -144,7 +144,8 @@ def draw_curves(workdirs, path):
           line.set_marker('.' if part == 'eval' else '')
   left.set(xlabel='step', ylabel='loss')
   right.set(xlabel='step', ylabel='top-1', ylim=(0, 1.02))
-  right.legend(fontsize='small')
+  handles, names = right.get_legend_handles_labels()
+  fig.legend(handles, names, loc='outside lower center', ncols=4)
   for axes in (left, right):
     axes.grid(alpha=0.3)
   fig.savefig(path, dpi=110)

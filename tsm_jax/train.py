@@ -130,10 +130,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
-  if jax.process_index() == 0:
-    builders.prepare(config.data, log)
-  sharding.barrier('dataset is built')
-  dataset = builders.prepare(config.data, lambda line: None)
+  dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
   labels = pipeline.label_names(dataset)

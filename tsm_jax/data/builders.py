@@ -118,7 +118,7 @@ def prepare(config, log=print):
     return built.parent
   if source == 'motion':
     log(f'Drawing the motion videos in {data_dir} ...')
-    source = motion.make(data_dir / 'motion_videos')
+    source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
   listing = folder.scan(
     source, config['labels'], config['holdout'], config['holdout_seed']
   )

@@ -16,6 +16,7 @@ import numpy as np
 
 from tsm_jax.data import videos
 
+VERSION = 1  # of the drawing: another one is another dataset
 PAIRS = (
   ('moves left', 'moves right'),
   ('moves up', 'moves down'),
