@@ -10,26 +10,7 @@ import pytest
 from tsm_jax import convert, models
 from tsm_jax.models import resnet
 
-CONFIG = {
-  'name': 'resnet',
-  'depth': 50,
-  'stage_sizes': (),
-  'width': 64,
-  'groups': 1,
-  'width_per_group': 64,
-  'width_multiplier': 1.0,
-  'num_classes': 10,
-  'num_frames': 8,
-  'shift': 'blockres',
-  'direction': 'both',
-  'fold_div': 8,
-  'shift_every': 0,
-  'non_local': False,
-  'temporal_pool': False,
-  'modality': 'rgb',
-  'dropout': 0.5,
-  'dtype': 'float32',
-}
+CONFIG = {**models.DEFAULTS, 'num_classes': 10}
 
 
 def tiny(**fields):

@@ -96,9 +96,12 @@ class _failed_save_explained:
     if isinstance(error, Exception):
       self._manager.reload()
       whole = self._manager.all_steps()
+      reason = str(error).splitlines()[0]
+      if len(reason) > 300:  # the cause is at the end, behind long paths
+        reason = f'... {reason[-290:]}'
       raise errors.InputError(
         f'A checkpoint could not be written to {self._manager.directory} '
-        f'({str(error).splitlines()[0][:300]}); '
+        f'({reason}); '
         + (f'that of step {max(whole)} is whole. ' if whole else '')
         + 'Put that right (often: make room) and run the same command again.'
       ) from error
