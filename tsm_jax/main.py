@@ -17,6 +17,11 @@ WORKDIR = flags.DEFINE_string(
 MODE = flags.DEFINE_enum(
   'mode', 'train', ['train', 'eval', 'describe'], 'What to do.'
 )
+COORDINATOR = flags.DEFINE_string(
+  'coordinator', None, 'host:port of process 0, where several processes train.'
+)
+NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of all hosts.')
+PROCESS_ID = flags.DEFINE_integer('process_id', None, 'From 0, of this one.')
 flags.mark_flag_as_required('config')
 
 
@@ -25,13 +30,16 @@ def main(argv):
   # Libraries log an error before they raise it; it is told once, below.
   logging.set_verbosity(logging.FATAL)
   # Imported late: processes that only decode start from this file, too.
-  from tsm_jax import errors, evaluate, report, train
+  from tsm_jax import errors, evaluate, report, sharding, train
 
   config = CONFIG.value
   workdir = WORKDIR.value or str(
     pathlib.Path('runs') / re.sub(r'[^\w.=,-]+', '-', config.name)
   )
   try:
+    sharding.join_processes(
+      COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value
+    )
     if MODE.value == 'train':
       train.train(config, workdir)
     elif MODE.value == 'eval':

@@ -6,6 +6,32 @@ from jax.experimental import multihost_utils
 from tsm_jax import errors
 
 
+def join_processes(coordinator, num_processes, process_id):
+  """Connects this process with the others; to be called before all else.
+
+  Args:
+    coordinator: host:port of process 0, or None for a single process.
+    num_processes: of all hosts together.
+    process_id: of this process, from 0.
+
+  Raises:
+    InputError: if only some of the three are given, or they contradict.
+  """
+  given = (coordinator, num_processes, process_id)
+  if all(value is None for value in given):
+    return
+  if any(value is None for value in given):
+    raise errors.InputError(
+      f'--coordinator={coordinator}, --num_processes={num_processes} and '
+      f'--process_id={process_id} belong together; give all three or none.'
+    )
+  if not 0 <= process_id < num_processes:
+    raise errors.InputError(
+      f'--process_id is {process_id}; it must be from 0 to {num_processes - 1}.'
+    )
+  jax.distributed.initialize(coordinator, num_processes, process_id)
+
+
 def create_mesh(devices=None):
   """A mesh with the one axis 'data' over all devices of all processes."""
   devices = jax.devices() if devices is None else devices

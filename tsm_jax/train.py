@@ -124,6 +124,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       do not fit; a sentence says which value.
     SystemExit: after SIGTERM or SIGINT, once the checkpoint is saved.
   """
+  active = jax.process_index() == 0
+  log = log if active else (lambda line: None)
+
   # --- Devices and data. ---
   mesh = sharding.create_mesh()
   sharding.check_batch_size('batch_size', config.batch_size, mesh)
@@ -172,7 +175,6 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   else:
     window = []
   start_step = int(state.step)
-  active = jax.process_index() == 0
   if active:
     checkpoints.freeze_config(workdir, config)
   for line in report.describe_model(model, preprocessing):
@@ -207,10 +209,11 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       return result
     scalars = {name: getattr(result, name) for name in ('top1', 'top5', 'loss')}
     writer.write(step, {f'eval/{k}': v for k, v in scalars.items()})
-    bar.write(
-      f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
-      f'top-5 {result.top5:.2%} of {result.num_clips} clips'
-    )
+    if active:
+      bar.write(
+        f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
+        f'top-5 {result.top5:.2%} of {result.num_clips} clips'
+      )
     return result
 
   # --- The loop. ---

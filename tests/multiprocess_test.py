@@ -1,0 +1,99 @@
+"""Several processes, started by the command itself, as on several hosts."""
+
+import socket
+import subprocess
+
+import chex
+import helpers
+import main_test
+import numpy as np
+import pytest
+
+from tsm_jax import checkpoints, metrics
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
+
+
+def free_port():
+  with socket.socket() as server:
+    server.bind(('localhost', 0))
+    return server.getsockname()[1]
+
+
+def train(folder, data_dir, workdir, count, epochs=4):
+  """Trains with four devices on `count` processes; the outputs of all."""
+  port = free_port()
+  processes = []
+  for index in range(count):
+    arguments = main_test.training(
+      folder,
+      data_dir,
+      workdir,
+      '--config.batch_size=8',
+      f'--config.epochs={epochs}',
+      '--config.log_every_steps=1',
+      '--config.model.dropout=0.0',
+    )
+    if count > 1:
+      arguments += [
+        f'--coordinator=localhost:{port}',
+        f'--num_processes={count}',
+        f'--process_id={index}',
+      ]
+    processes.append(
+      subprocess.Popen(
+        arguments,
+        cwd=helpers.ROOT,
+        env=main_test.environment() | {'JAX_NUM_CPU_DEVICES': str(4 // count)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+    )
+  outputs = [process.communicate(timeout=300) for process in processes]
+  for process, (_, errors) in zip(processes, outputs):
+    assert process.returncode == 0, errors
+  return [output for output, _ in outputs]
+
+
+def losses(workdir):
+  return [
+    record['train/loss']
+    for record in metrics.read(workdir)
+    if 'train/loss' in record
+  ]
+
+
+def test_two_processes_train_as_one_does(folder, tmp_path):
+  data_dir = tmp_path / 'data'
+  (one,) = train(folder, data_dir, tmp_path / 'one', 1)
+  first, second = train(folder, data_dir, tmp_path / 'two', 2)
+  for output in (one, first):
+    assert '10 steps of 8 clips on 4 cpu device(s)' in output
+    assert 'top-1' in output  # of 4 clips in one batch of 8
+  assert 'Training' not in second  # one process speaks for all
+  np.testing.assert_allclose(
+    losses(tmp_path / 'two'), losses(tmp_path / 'one'), rtol=1e-5
+  )
+  expected = checkpoints.restore_model(tmp_path / 'one')
+  found = checkpoints.restore_model(tmp_path / 'two')
+  assert found.step == expected.step == 10
+  chex.assert_trees_all_close(
+    found.variables, expected.variables, rtol=1e-4, atol=1e-6
+  )
+  # Two processes made the checkpoint, one goes on with it.
+  (alone,) = train(folder, data_dir, tmp_path / 'two', 1)
+  assert 'This run finished at step 10' in alone
+
+
+def test_half_an_address_is_refused(tmp_path):
+  done = main_test.run(
+    main_test.command(
+      'main', '--config=configs/quickstart.py', '--coordinator=localhost:1'
+    )
+  )
+  assert done.returncode == 2
+  assert 'belong together' in done.stderr
