@@ -112,8 +112,7 @@ def train_batches(source, config, preprocessing, start_step, process):
     An iterator of dicts: frames uint8 `[B / count, T, S, S, 3]` and label
     int32 `[B / count]`.
   """
-  index, count = process
-  local = config.batch_size // count
+  local = config.batch_size // process[1]
   augment = functools.partial(
     train_clip, preprocessing=preprocessing, scales=tuple(config.data.scales)
   )
@@ -122,13 +121,35 @@ def train_batches(source, config, preprocessing, start_step, process):
     .seed(config.seed)
     .shuffle()
     .repeat(None)
-    .random_map(augment)[index::count]
+    .random_map(augment)
   )
-  dataset = dataset[start_step * local :]
+  dataset = grain.MapDataset.source(_Part(dataset, local, start_step, process))
   options = grain.ReadOptions(
     num_threads=config.data.num_threads, prefetch_buffer_size=2 * local
   )
   return iter(dataset.to_iter_dataset(options).batch(local))
+
+
+class _Part:
+  """A process's clips: its row of every batch, from a step on.
+
+  A row, not every n-th clip, so that a clip has the same place in the global
+  batch on any number of processes, and with it the same random flip.
+  """
+
+  def __init__(self, dataset, local, start_step, process):
+    self._dataset = dataset
+    self._local = local
+    self._start_step = start_step
+    self._index, self._count = process
+
+  def __len__(self):
+    return len(self._dataset) // self._count - self._start_step * self._local
+
+  def __getitem__(self, i):
+    step, place = divmod(i, self._local)
+    row = (self._start_step + step) * self._count + self._index
+    return self._dataset[row * self._local + place]
 
 
 def train_clip(record, rng, preprocessing, scales):
