@@ -30,11 +30,12 @@ def describe_model(model, preprocessing):
   yield tabulate(np.zeros(frames.shape, frames.dtype))  # traced, not run
   shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
   count = cost.num_parameters(shapes['params'])
-  macs = cost.multiply_adds(model.apply, shapes, frames)
+  macs, attention = cost.multiply_adds(model.apply, shapes, frames)
+  more = f' and {attention / 1e9:.2f} G in attention' if attention else ''
   yield (
-    f'{count:,} parameters, {macs / 1e9:.3f} G multiply-adds '
-    f'({2 * macs / 1e9:.3f} GFLOPs) per clip of {preprocessing.num_frames} '
-    'frames.'
+    f'{count:,} parameters, {macs / 1e9:.2f} G multiply-adds{more} '
+    f'({2 * (macs + attention) / 1e9:.2f} GFLOPs) per clip of '
+    f'{preprocessing.num_frames} frames.'
   )
 
 

@@ -7,37 +7,43 @@ from jax.extend import core
 
 
 def multiply_adds(function, *args):
-  """Multiply-adds of all convolutions and matrix products in `function(*args)`.
+  """Multiply-adds of the convolutions and matrix products of a function.
 
-  This is what the paper calls FLOPs (section 5); a FLOP count proper is twice
-  that.
+  Those with weights are what the paper calls FLOPs (section 5); a FLOP count
+  proper is twice that.
 
   Args:
     function: any function that JAX can trace.
     *args: arrays or `jax.ShapeDtypeStruct`.
 
   Returns:
-    An integer.
+    `(layers, attention)`, integers: products of features with weights, and
+    products of features with features, in non-local blocks.
   """
   return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
 def _count(jaxpr):
-  total = 0
+  layers, attention = 0, 0
   for equation in jaxpr.eqns:
     out = equation.outvars[0].aval
     if equation.primitive.name == 'conv_general_dilated':
       kernel = equation.invars[1].aval.shape
       spec = equation.params['dimension_numbers'].rhs_spec
       taps = math.prod(kernel) // kernel[spec[0]]  # all but output channels
-      total += math.prod(out.shape) * taps
+      layers += math.prod(out.shape) * taps
     elif equation.primitive.name == 'dot_general':
-      (contracted, _), _ = equation.params['dimension_numbers']
+      (contracted, _), (batch, _) = equation.params['dimension_numbers']
       shape = equation.invars[0].aval.shape
-      total += math.prod(out.shape) * math.prod(shape[i] for i in contracted)
+      macs = math.prod(out.shape) * math.prod(shape[i] for i in contracted)
+      # Weights have no batch axis in common with features.
+      layers, attention = (
+        (layers, attention + macs) if batch else (layers + macs, attention)
+      )
     for inner in core.jaxprs_in_params(equation.params):
-      total += _count(inner)
-  return total
+      more = _count(inner)
+      layers, attention = layers + more[0], attention + more[1]
+  return layers, attention
 
 
 def num_parameters(params):
