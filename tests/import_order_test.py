@@ -10,9 +10,9 @@ FLOORS = (
   'errors',
   'cli convert_files convert_names data.sampling data.videos data.workers '
   'metrics models.cost models.layers models.shift optim progress sharding',
-  'data.lists models.non_local',
-  'data.folder data.motion data.transforms models.bn_inception '
-  'models.mobilenet_v2 models.resnet',
+  'data.lists data.transforms models.non_local',
+  'data.clips data.folder data.motion models.bn_inception models.mobilenet_v2 '
+  'models.resnet',
   'convert_infer data.builders data.pipeline models',
   'checkpoints',
   'convert evaluate report stream',

@@ -180,6 +180,13 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
     ({'eval__split': 'test'}, "no clip in the split 'test'.*train"),
     ({'data__source': '/no/such'}, "data.source is '/no/such'"),
     ({'data__image_size': 0}, 'data.image_size is 0'),
+    ({'data__sampling': 'dnese'}, "data.sampling is 'dnese'.*'dense'"),
+    (
+      {'data__sampling': 'dense', 'model__num_frames': 65},
+      'num_frames is 65, but a dense clip spans 64',
+    ),
+    ({'eval__clips': 0}, 'eval.clips is 0'),
+    ({'eval__crops': 4}, 'eval.crops is 4; choose from 1, 3, 5, 10'),
   ],
 )
 def test_bad_values_are_one_sentence(

@@ -20,7 +20,7 @@ from tsm_jax import (
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
-from tsm_jax.data import builders, pipeline, transforms
+from tsm_jax.data import builders, clips, pipeline, transforms
 
 
 class TrainState(NamedTuple):
@@ -130,6 +130,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
+  pipeline.preprocessing_of(config)
+  clips.views_of(config)
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
@@ -202,6 +204,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       preprocessing,
       mesh,
       stop=lambda: stop.signal is not None,
+      validation=True,
     )
     if result is None or step in evaluated:
       return result
