@@ -59,6 +59,10 @@ def get_config(name, arg=None):
   config.batch_size = 64  # clips, over all devices
   config.epochs = 50.0
   config.label_smoothing = 0.0
+  # Both mix two clips; with both, a batch gets one or the other.
+  config.mixup_alpha = 0.0  # of Beta(alpha, alpha); 0: off
+  config.cutmix_alpha = 0.0  # likewise
+  config.erase_probability = 0.0  # of a clip to lose a random box
   config.log_every_steps = 20
 
   # Its fields and what they mean are in tsm_jax/models/__init__.py.
@@ -78,7 +82,11 @@ def get_config(name, arg=None):
   data.mean = IMAGENET_MEAN
   data.std = IMAGENET_STD
   data.scales = (1.0, 0.875, 0.75, 0.66)  # of training crops
-  data.flip = True  # mirror training clips; not where left and right matter
+  # Mirrored training clips: 'off'; 'on'; 'swap' gives them the mirrored label
+  # where labels tell left from right, by their texts.
+  data.flip = 'on'
+  data.randaugment_ops = 0  # random operations on every training clip
+  data.randaugment_magnitude = 9.0  # of them, 0 to 30
   data.sampling = 'uniform'  # over the whole video, or 'dense': 64 frames
   data.official_quirks = False  # the official code's oddities in sampling
   data.num_threads = 16  # that decode, per process

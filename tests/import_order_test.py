@@ -8,11 +8,12 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
-  'cli convert_files convert_names data.sampling data.videos data.workers '
-  'metrics models.cost models.layers models.shift optim progress sharding',
+  'cli convert_files convert_names data.flips data.randaugment data.sampling '
+  'data.videos data.workers metrics models.cost models.layers models.shift '
+  'optim progress sharding',
   'data.lists data.transforms models.non_local',
-  'data.clips data.folder data.motion models.bn_inception models.mobilenet_v2 '
-  'models.resnet',
+  'data.augment data.clips data.folder data.motion models.bn_inception '
+  'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
   'checkpoints',
   'convert evaluate report stream',

@@ -42,7 +42,7 @@ def training(folder, data_dir, workdir, *more):
     '--config.model.width=8',
     '--config.model.num_frames=4',
     '--config.model.dropout=0.5',
-    '--config.data.flip=True',
+    '--config.data.flip=on',
     '--config.batch_size=10',
     '--config.epochs=24',
     '--config.eval.every_epochs=8',

@@ -41,7 +41,12 @@ def source():
 
 
 def config(batch_size=4, seed=0, num_threads=2):
-  data = types.SimpleNamespace(scales=(1.0, 0.75), num_threads=num_threads)
+  data = types.SimpleNamespace(
+    scales=(1.0, 0.75),
+    num_threads=num_threads,
+    randaugment_ops=0,
+    randaugment_magnitude=9,
+  )
   return types.SimpleNamespace(batch_size=batch_size, seed=seed, data=data)
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data import sampling, transforms, videos
+from tsm_jax.data import randaugment, sampling, transforms, videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,20 @@ def views_of(config, validation=False):
   return Views(views.clips, views.crops, views.full_resolution, validation)
 
 
-def train_clip(record, rng, preprocessing, scales):
-  """A record to a training clip: random frames, one random crop."""
+def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
+  """A record to a training clip: random frames, one random crop, RandAugment.
+
+  Args:
+    record: with JPEG frames and label.
+    rng: numpy Generator.
+    preprocessing: a `pipeline.Preprocessing`.
+    scales: see `transforms.multi_scale_crop`.
+    ops: see `randaugment.augment`.
+    magnitude: likewise.
+
+  Returns:
+    A dict of frames uint8 `[T, S, S, 3]` and label int32.
+  """
   how = preprocessing
   draw = (
     sampling.random_dense_indices
@@ -69,6 +81,7 @@ def train_clip(record, rng, preprocessing, scales):
   )
   frames = decode(record, indices)
   clip = transforms.train_frames(frames, rng, how.image_size, scales)
+  clip = randaugment.augment(clip, rng, ops, magnitude)
   return {'frames': clip, 'label': np.int32(record['label'])}
 
 

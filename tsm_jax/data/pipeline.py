@@ -135,6 +135,8 @@ def train_batches(source, config, preprocessing, start_step, process):
     clips.train_clip,
     preprocessing=preprocessing,
     scales=tuple(config.data.scales),
+    ops=config.data.randaugment_ops,
+    magnitude=config.data.randaugment_magnitude,
   )
   dataset = (
     grain.MapDataset.source(source)

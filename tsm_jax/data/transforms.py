@@ -1,10 +1,9 @@
 """Where frames are cropped, and how a batch becomes the network's input.
 
 The host crops and resizes uint8 frames; what is cheap on the accelerator
-(flips, normalisation) happens there, inside jit.
+(normalisation, and what augment.py does) happens there, inside jit.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -143,9 +142,3 @@ def normalize(frames, mean, std):
     for v in (mean, std)
   )
   return (frames.astype(jnp.float32) / 255 - mean) / std
-
-
-def random_flip(key, frames):
-  """Mirrors each clip of `[B, T, H, W, C]` left to right, or not, at random."""
-  flip = jax.random.bernoulli(key, shape=(frames.shape[0], 1, 1, 1, 1))
-  return jnp.where(flip, frames[:, :, :, ::-1], frames)
