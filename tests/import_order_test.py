@@ -15,7 +15,7 @@ FLOORS = (
   'data.augment data.clips data.folder data.motion models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
-  'checkpoints',
+  'checkpoints data.fingerprint',
   'convert evaluate report stream',
   'bench export plan predict train',
   'main serve',
