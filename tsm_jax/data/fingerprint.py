@@ -16,7 +16,6 @@ import pathlib
 import sys
 
 from absl import app, flags
-import jax
 from ml_collections import config_flags
 import numpy as np
 
@@ -69,10 +68,9 @@ def _stages(record, number, labels, preprocessing, views):
   indices = clips.eval_indices(len(jpegs), preprocessing, views, number)
   decoded = clips.decode(record, np.unique(indices))
   cropped = clips.eval_views(record, preprocessing, views, number)
-  with jax.default_device(jax.local_devices(backend='cpu')[0]):
-    normalized = transforms.normalize(
-      cropped, preprocessing.mean, preprocessing.std
-    )
+  normalized = transforms.normalize(
+    cropped, preprocessing.mean, preprocessing.std
+  )
   rounded = np.round(np.asarray(normalized), DECIMALS) + 0.0  # -0.0 is 0.0
   label = int(record['label'])
   return {
