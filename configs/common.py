@@ -59,6 +59,10 @@ def get_config(name, arg=None):
   config.batch_size = 64  # clips, over all devices
   config.epochs = 50.0
   config.label_smoothing = 0.0
+  # Both mix two clips; with both, a batch gets one or the other.
+  config.mixup_alpha = 0.0  # of Beta(alpha, alpha); 0: off
+  config.cutmix_alpha = 0.0  # likewise
+  config.erase_probability = 0.0  # of a clip to lose a random box
   config.log_every_steps = 20
 
   # Its fields and what they mean are in tsm_jax/models/__init__.py.
@@ -78,7 +82,13 @@ def get_config(name, arg=None):
   data.mean = IMAGENET_MEAN
   data.std = IMAGENET_STD
   data.scales = (1.0, 0.875, 0.75, 0.66)  # of training crops
-  data.flip = True  # mirror training clips; not where left and right matter
+  # Mirrored training clips: 'off'; 'on'; 'swap' gives them the mirrored label
+  # where labels tell left from right, by their texts.
+  data.flip = 'on'
+  data.randaugment_ops = 0  # random operations on every training clip
+  data.randaugment_magnitude = 9.0  # of them, 0 to 30
+  data.sampling = 'uniform'  # over the whole video, or 'dense': 64 frames
+  data.official_quirks = False  # the official code's oddities in sampling
   data.num_threads = 16  # that decode, per process
 
   config.base_learning_rate = 0.02  # for a batch of 128 clips
@@ -102,7 +112,11 @@ def get_config(name, arg=None):
   config.eval = config_dict.ConfigDict()
   config.eval.split = 'val'
   config.eval.every_epochs = 1.0
-  config.eval.clips = 1  # views over time, averaged
+  # The logits of clips x crops views are averaged. The paper's protocols are
+  # 1 x 1, and at full resolution 2 x 3 or, for dense sampling, 10 x 3.
+  config.eval.clips = 1  # over time
+  config.eval.crops = 1  # 1 (centre), 3 (left, right, centre), 5, 10
+  config.eval.full_resolution = False  # crops of 256 pixels instead of 224
   config.eval.batch_size = config.get_ref('batch_size')
 
   config.checkpoint = config_dict.ConfigDict()

@@ -1,11 +1,11 @@
 """A classifier for your own folder of clips, one sub-folder per class.
 
   python -m tsm_jax.main --config configs/folder.py \\
-      --config.data.source=/path/to/videos --config.data.flip=True
+      --config.data.source=/path/to/videos --config.data.flip=swap
 
 Arguments: `configs/folder.py:depth=18,shift=none`. Mirrored clips are off until
-you say that left and right mean the same in your classes. No number to expect:
-it is your data.
+you ask for them: 'swap' where the names of classes tell left from right, else
+'on'. No number to expect: it is your data.
 """
 
 from configs import common
@@ -24,7 +24,7 @@ def get_config(arg=None):
     shift=args.shift,
     direction=args.direction,
   )
-  config.data.flip = False
+  config.data.flip = 'off'
   config.schedule.update(kind='cosine', warmup_epochs=5.0)
   config.checkpoint.every_steps = 200
   return config

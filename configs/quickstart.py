@@ -33,7 +33,7 @@ def get_config(arg=None):
   data.mean = (0.5, 0.5, 0.5)
   data.std = (0.25, 0.25, 0.25)
   data.scales = (1.0, 0.875)
-  data.flip = False  # left and right are classes
+  data.flip = 'off'  # left and right are classes
   data.num_threads = 2
 
   config.base_learning_rate = 0.4

@@ -8,13 +8,14 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
-  'cli convert_files convert_names data.sampling data.videos data.workers '
-  'metrics models.cost models.layers models.shift optim progress sharding',
-  'data.lists models.non_local',
-  'data.folder data.motion data.transforms models.bn_inception '
+  'cli convert_files convert_names data.flips data.randaugment data.sampling '
+  'data.videos data.workers metrics models.cost models.layers models.shift '
+  'optim progress sharding',
+  'data.lists data.transforms models.non_local',
+  'data.augment data.clips data.folder data.motion models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
-  'checkpoints',
+  'checkpoints data.fingerprint',
   'convert evaluate report stream',
   'bench export plan predict train',
   'main serve',

@@ -42,7 +42,7 @@ def training(folder, data_dir, workdir, *more):
     '--config.model.width=8',
     '--config.model.num_frames=4',
     '--config.model.dropout=0.5',
-    '--config.data.flip=True',
+    '--config.data.flip=on',
     '--config.batch_size=10',
     '--config.epochs=24',
     '--config.eval.every_epochs=8',
@@ -139,9 +139,14 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   assert refused.stderr.splitlines()[-1].startswith('error: The checkpoint in')
   assert 'model.fold_div (there 4, now 2)' in refused.stderr
 
-  evaluated = run([*arguments, '--mode=eval', '--config.eval.clips=2'])
+  views = ('clips=2', 'crops=3', 'full_resolution=True')
+  evaluated = run(
+    [*arguments, '--mode=eval', *(f'--config.eval.{v}' for v in views)]
+  )
   assert evaluated.returncode == 0, evaluated.stderr
   assert "4 clips of 'val', step 48: top-1 100.00%" in evaluated.stdout
+  written = json.loads((parts / 'eval_val.json').read_text())
+  assert written['views'] == 6
   predictions(parts, folder)
 
 
@@ -151,7 +156,8 @@ def predictions(workdir, folder):
   done = run(command('predict', workdir, *clips))
   assert done.returncode == 0, done.stderr
   assert 'jump' in done.stdout and '%' in done.stdout
-  machine = run(command('predict', workdir, *clips, '--json', '--clips=2'))
+  views = ('--clips=2', '--crops=3', '--full-resolution')
+  machine = run(command('predict', workdir, *clips, '--json', *views))
   results = json.loads(machine.stdout)
   assert [r['video'] for r in results] == [str(clip) for clip in clips]
   assert [r['predictions'][0]['label'] for r in results] == ['jump', 'run']

@@ -54,3 +54,18 @@ def test_a_continued_file_has_no_lines_from_beyond_its_step(tmp_path):
     {'step': 30, 'train/loss': 3.0},
   ]
   assert list((tmp_path / 'tensorboard').glob('events*'))
+
+
+def test_labels_may_be_shares_of_classes():
+  logits = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+  one, other = np.array([0, 1, 2, 0]), np.array([2, 2, 1, 1])
+  shares = 0.7 * np.eye(3, dtype=np.float32)[one]
+  shares += 0.3 * np.eye(3, dtype=np.float32)[other]
+  for smoothing in (0.0, 0.2):
+    expected = 0.7 * metrics.cross_entropy(logits, one, smoothing)
+    expected += 0.3 * metrics.cross_entropy(logits, other, smoothing)
+    np.testing.assert_allclose(
+      metrics.cross_entropy(logits, shares, smoothing), expected, rtol=1e-5
+    )
+  right = (logits.argmax(-1) == one).mean()
+  assert metrics.top1(logits, one) == metrics.top1(logits, shares) == right

@@ -78,14 +78,30 @@ def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
   monkeypatch.setattr(pipeline, 'train_batches', batches)
 
 
+AUGMENTATION = {
+  'data__randaugment_ops': 2,
+  'mixup_alpha': 0.4,
+  'cutmix_alpha': 1.0,
+  'erase_probability': 0.5,
+}
+
+
+@pytest.mark.parametrize(
+  'changes', [{}, pytest.param(AUGMENTATION, marks=pytest.mark.slow)]
+)
 def test_a_resumed_run_equals_the_uninterrupted_one(
-  folder, data_dir, tmp_path, monkeypatch
+  changes, folder, data_dir, tmp_path, monkeypatch
 ):
   on_devices(monkeypatch, 1)
 
   def config():
     return helpers.tiny_config(
-      folder, data_dir, model__dropout=0.5, data__flip=True, log_every_steps=4
+      folder,
+      data_dir,
+      model__dropout=0.5,
+      data__flip='on',
+      log_every_steps=4,
+      **changes,
     )
 
   whole, result, _ = run(config(), tmp_path / 'whole')
@@ -180,6 +196,19 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
     ({'eval__split': 'test'}, "no clip in the split 'test'.*train"),
     ({'data__source': '/no/such'}, "data.source is '/no/such'"),
     ({'data__image_size': 0}, 'data.image_size is 0'),
+    ({'data__sampling': 'dnese'}, "data.sampling is 'dnese'.*'dense'"),
+    (
+      {'data__sampling': 'dense', 'model__num_frames': 65},
+      'num_frames is 65, but a dense clip spans 64',
+    ),
+    ({'data__flip': 'yes'}, "data.flip is 'yes'; choose from 'off', 'on'"),
+    ({'mixup_alpha': -1.0}, 'mixup_alpha is -1.0; it must be at least 0'),
+    ({'cutmix_alpha': -1.0}, 'cutmix_alpha is -1.0'),
+    ({'erase_probability': 1.5}, '1.5; it must be from 0 to 1'),
+    ({'data__randaugment_ops': -1}, 'data.randaugment_ops is -1'),
+    ({'data__randaugment_magnitude': 31.0}, '31.0; it must be from 0 to 30'),
+    ({'eval__clips': 0}, 'eval.clips is 0'),
+    ({'eval__crops': 4}, 'eval.crops is 4; choose from 1, 3, 5, 10'),
   ],
 )
 def test_bad_values_are_one_sentence(
@@ -233,3 +262,18 @@ def test_wrong_counts_are_never_reported(folder, data_dir, tmp_path):
         helpers.tiny_config(folder, data_dir), tmp_path, lambda line: None
       )
   assert len(trained.labels) == 2
+
+
+def test_directional_labels_are_swapped_or_refused(
+  data_dir, tmp_path, monkeypatch
+):
+  on_devices(monkeypatch, 1)
+  videos = helpers.write_folder(tmp_path / 'videos', ('go left', 'go right'))
+
+  def config(flip):
+    return helpers.tiny_config(videos, data_dir, data__flip=flip, epochs=1.0)
+
+  with pytest.raises(errors.InputError, match=r"'on', but a mirror.*'go left'"):
+    run(config('on'), tmp_path / 'run')
+  _, _, log = run(config('swap'), tmp_path / 'run')
+  assert "Mirrored clips swap 'go left' <-> 'go right'." in log

@@ -18,11 +18,11 @@ def ramp(width, height, k):
 
 
 @pytest.mark.parametrize('size', ['340x256', '320x240', '176x100', '588x331'])
-def test_eval_frames_equal_the_recorded(size):
+def test_eval_crops_equal_the_recorded(size):
   case = CASES[f'val_{size}']
   width, height = map(int, size.split('x'))
   frames = [ramp(width, height, k) for k in (0, 1)]
-  clip = transforms.eval_frames(frames, 224)
+  (clip,) = transforms.eval_crops(frames, 224)
   assert clip.shape == (2, 224, 224, 3) and clip.dtype == np.uint8
   assert clip.sum(dtype=np.int64) == case['raw_sum']
   assert clip[:, 0, 0].ravel().tolist() == case['raw_00']
@@ -33,7 +33,7 @@ def test_eval_frames_equal_the_recorded(size):
 
 
 @pytest.mark.parametrize('width, height', [(96, 72), (72, 96), (20, 31)])
-def test_eval_frames_by_pillow(width, height):
+def test_eval_crops_by_pillow(width, height):
   frame = np.random.default_rng(0).integers(
     0, 256, (height, width, 3), np.uint8
   )
@@ -46,8 +46,76 @@ def test_eval_frames_by_pillow(width, height):
   left, top = (round((side - 56) / 2) for side in scaled.size)
   expected = scaled.crop((left, top, left + 56, top + 56))
   np.testing.assert_array_equal(
-    transforms.eval_frames([frame], 56)[0], np.asarray(expected)
+    transforms.eval_crops([frame], 56)[0, 0], np.asarray(expected)
   )
+
+
+@pytest.mark.parametrize(
+  ('name', 'crops', 'full'), [('fullres3', 3, True), ('ten', 10, False)]
+)
+def test_several_crops_equal_the_recorded(name, crops, full):
+  case = CASES[f'{name}_320x240']
+  frames = [ramp(320, 240, k) for k in (0, 1)]
+  clips = transforms.eval_crops(frames, 224, crops, full)
+  channels, size, _ = case['shape']
+  assert clips.shape == (crops, 2, size, size, 3) and channels == 6 * crops
+  assert clips.sum(dtype=np.int64) == case['raw_sum']
+  assert clips[0, :, 0, 0].ravel().tolist() == case['raw_00']
+  middle = size // 2
+  assert clips[0, :, middle, middle].ravel().tolist() == case['raw_mid']
+  x = np.asarray(transforms.normalize(clips, MEAN, STD), np.float64)
+  np.testing.assert_allclose(x.mean(), case['mean'], atol=1e-5)
+  np.testing.assert_allclose(x.std(), case['std'], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('size', 'side', 'crops', 'expected'),
+  [
+    ((341, 256), 256, 3, [(0, 0), (84, 0), (42, 0)]),
+    ((455, 256), 256, 3, [(0, 0), (196, 0), (98, 0)]),
+    ((341, 256), 224, 3, [(0, 16), (116, 16), (58, 16)]),
+    ((341, 256), 256, 1, [(42, 0)]),
+    # Portrait: the official code takes the same crop three times.
+    ((256, 455), 256, 3, [(0, 98), (0, 98), (0, 98)]),
+    ((256, 455), 256, 1, [(0, 100)]),
+    (
+      (341, 256),
+      224,
+      5,
+      [(0, 0), (116, 0), (0, 32), (116, 32), (58, 16)],
+    ),
+    ((256, 455), 224, 5, [(0, 0), (32, 0), (0, 228), (32, 228), (16, 114)]),
+  ],
+)
+def test_crop_positions_of_evaluation(size, side, crops, expected):
+  assert transforms.crop_positions(*size, side, crops) == expected
+
+
+@pytest.mark.parametrize('size', [(96, 72), (72, 96)])
+@pytest.mark.parametrize('crops', [5, 10])
+def test_crops_and_mirrors_by_pillow(size, crops):
+  rng = np.random.default_rng(0)
+  frame = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+  scaled = Image.fromarray(frame).resize(
+    (64, 85) if size[0] < size[1] else (85, 64), 2
+  )
+  right, down = 4 * ((scaled.width - 56) // 4), 4 * ((scaled.height - 56) // 4)
+  expected = []
+  for x, y in (
+    *((0, 0), (right, 0), (0, down), (right, down)),
+    (right // 2, down // 2),
+  ):
+    crop = scaled.crop((x, y, x + 56, y + 56))
+    expected.append(crop)
+    if crops == 10:
+      expected.append(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+  found = transforms.eval_crops([frame], 56, crops)[:, 0]
+  np.testing.assert_array_equal(found, [np.asarray(e) for e in expected])
+
+
+def test_other_numbers_of_crops_are_refused():
+  with pytest.raises(ValueError, match='crops is 4; choose from'):
+    transforms.crop_positions(256, 256, 224, 4)
 
 
 def boxes(width, height, image_size, scales=SCALES, draws=6000):
@@ -144,16 +212,3 @@ def test_normalize():
   expected = (frames / 255 - np.array(MEAN)) / np.array(STD)
   assert x.dtype == np.float32
   np.testing.assert_allclose(x, expected, rtol=2e-5, atol=1e-6)
-
-
-def test_flips_mirror_whole_clips_by_the_key():
-  frames = np.random.default_rng(0).integers(0, 256, (32, 3, 4, 5, 3), np.uint8)
-  flip = jax.jit(transforms.random_flip)
-  result = np.asarray(flip(jax.random.key(0), frames))
-  mirrored = frames[:, :, :, ::-1]
-  was_flipped = [np.array_equal(a, b) for a, b in zip(result, mirrored)]
-  was_kept = [np.array_equal(a, b) for a, b in zip(result, frames)]
-  assert all(a != b for a, b in zip(was_flipped, was_kept))
-  assert 6 <= sum(was_flipped) <= 26  # of 32, 3.5 standard deviations
-  np.testing.assert_array_equal(flip(jax.random.key(0), frames), result)
-  assert np.any(flip(jax.random.key(1), frames) != result)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import auto as tqdm
 
 from tsm_jax import checkpoints, errors, metrics, models, sharding
-from tsm_jax.data import builders, pipeline, transforms
+from tsm_jax.data import builders, clips, pipeline, transforms
 
 
 class Result(NamedTuple):
@@ -67,7 +67,14 @@ def make_eval_step(model, preprocessing, mesh):
 
 
 def evaluate(
-  eval_step, variables, source, config, preprocessing, mesh, stop=lambda: False
+  eval_step,
+  variables,
+  source,
+  config,
+  preprocessing,
+  mesh,
+  stop=lambda: False,
+  validation=False,
 ):
   """Counts a whole split.
 
@@ -79,6 +86,7 @@ def evaluate(
     preprocessing: a `pipeline.Preprocessing`.
     mesh: of all devices.
     stop: asked after every batch; ends the evaluation when true.
+    validation: see `clips.Views`.
 
   Returns:
     A `Result`, or None if stopped.
@@ -87,7 +95,7 @@ def evaluate(
     source,
     config.eval.batch_size,
     preprocessing,
-    config.eval.clips,
+    clips.views_of(config, validation),
     config.data.num_threads,
     sharding.process(),
   )
@@ -131,6 +139,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   trained = checkpoints.restore_model(workdir)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
+  clips.views_of(config)  # a wrong field is told before the data is built
   dataset = prepare_dataset(config.data, log)
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)
@@ -146,7 +155,10 @@ def evaluate_checkpoint(config, workdir, log=print):
   report = {
     'step': trained.step,
     'split': config.eval.split,
-    'views': config.eval.clips,
+    'views': config.eval.clips * config.eval.crops,
+    'clips': config.eval.clips,
+    'crops': config.eval.crops,
+    'full_resolution': config.eval.full_resolution,
     'num_clips': result.num_clips,
     'top1': result.top1,
     'top5': result.top5,

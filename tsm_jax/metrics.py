@@ -13,11 +13,25 @@ FILE = 'metrics.jsonl'
 
 
 def cross_entropy(logits, label, smoothing=0.0):
-  """Cross-entropy `[B]` of `logits` `[B, K]` with smoothed labels."""
-  target = jax.nn.one_hot(label, logits.shape[-1])
+  """Cross-entropy `[B]` of `logits` `[B, K]` with smoothed labels.
+
+  A label is an int, or the shares `[K]` of the classes in a mixed clip.
+  """
+  target = label if label.ndim == 2 else jax.nn.one_hot(label, logits.shape[-1])
   return optax.softmax_cross_entropy(
     logits, optax.smooth_labels(target, smoothing)
   )
+
+
+def top1(logits, label):
+  """The fraction whose largest logit is that of the label, or its main class.
+
+  Args:
+    logits: `[B, K]`.
+    label: int32 `[B]`, or `[B, K]` as of `cross_entropy`.
+  """
+  label = label.argmax(-1) if label.ndim == 2 else label
+  return (logits.argmax(-1) == label).mean()
 
 
 def counts(logits, label, mask):

@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, errors, evaluate, models
-from tsm_jax.data import pipeline, videos
+from tsm_jax.data import clips, transforms, videos
 
 
 def make_predict(trained):
@@ -34,7 +34,7 @@ def make_predict(trained):
   return predict
 
 
-def predict_video(predict, trained, path, clips=1):
+def predict_video(predict, trained, path, views=None):
   """Probabilities `[K]` float32 of a video file.
 
   The file takes the way of a training video: the same storage, frames and
@@ -44,7 +44,7 @@ def predict_video(predict, trained, path, clips=1):
     predict: as from `make_predict`.
     trained: a `checkpoints.Model`.
     path: a video file.
-    clips: views spread over time.
+    views: a `clips.Views`; by default the centre of one clip.
 
   Raises:
     InputError: if the file cannot be decoded; it names file and reason.
@@ -56,7 +56,9 @@ def predict_video(predict, trained, path, clips=1):
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:
     print(f'{path}: damaged, {video.damage}', file=sys.stderr)
-  return np.asarray(predict(pipeline.eval_views(record, how, clips)))
+  return np.asarray(
+    predict(clips.eval_views(record, how, views or clips.Views()))
+  )
 
 
 def main(argv=None):
@@ -68,6 +70,12 @@ def main(argv=None):
   parser.add_argument('videos', nargs='+', metavar='video')
   parser.add_argument('--top', type=int, default=5, help='labels per video')
   parser.add_argument('--clips', type=int, default=1, help='views over time')
+  parser.add_argument(
+    '--crops', type=int, default=1, choices=transforms.CROPS, help='of a clip'
+  )
+  parser.add_argument(
+    '--full-resolution', action='store_true', help='crops of the short side'
+  )
   parser.add_argument('--json', action='store_true', help='for machines')
   args = parser.parse_args(argv)
   for name in ('top', 'clips'):
@@ -78,10 +86,11 @@ def main(argv=None):
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   predict = make_predict(trained)
+  views = clips.Views(args.clips, args.crops, args.full_resolution)
   results, failures = [], 0
   for path in args.videos:
     try:
-      probabilities = predict_video(predict, trained, path, args.clips)
+      probabilities = predict_video(predict, trained, path, views)
     except errors.InputError as error:
       print(f'error: {error}', file=sys.stderr)
       failures += 1

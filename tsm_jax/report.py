@@ -77,7 +77,8 @@ def describe_plan(config, lengths, num_train, num_eval, steps, mesh):
   )
   yield (
     f'Evaluating on {num_eval} clips of {config.eval.split!r} every '
-    f'{config.eval.every_epochs} epochs, {config.eval.clips} view(s) each.'
+    f'{config.eval.every_epochs} epochs, '
+    f'{config.eval.clips * config.eval.crops} view(s) each.'
   )
   short = sum(length < num_frames for length in lengths)
   if short:

@@ -20,7 +20,7 @@ from tsm_jax import (
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
-from tsm_jax.data import builders, pipeline, transforms
+from tsm_jax.data import augment, builders, clips, flips, pipeline
 
 
 class TrainState(NamedTuple):
@@ -46,27 +46,25 @@ def init_state(model, tx, preprocessing, key):
   )
 
 
-def make_train_step(model, tx, config):
+def make_train_step(model, tx, config, mirrored=None):
   """The pure function `(state, batch, key) -> (state, metrics)`.
 
   Args:
     model: a Flax module.
     tx: an optax gradient transformation.
-    config: needs label_smoothing and data (mean, std, flip).
+    config: needs label_smoothing and what `augment.augment` needs.
+    mirrored: as from `flips.mirrored_classes`.
 
   Returns:
     A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
-  data = config.data
 
   def train_step(state, batch, key):
-    flip_key, dropout_key = jax.random.split(
+    augment_key, dropout_key = jax.random.split(
       jax.random.fold_in(key, state.step)
     )
-    frames = transforms.normalize(batch['frames'], data.mean, data.std)
-    if data.flip:
-      frames = transforms.random_flip(flip_key, frames)
+    frames, label = augment.augment(augment_key, batch, config, mirrored)
 
     def loss_fn(params):
       logits, updates = model.apply(
@@ -76,9 +74,7 @@ def make_train_step(model, tx, config):
         rngs={'dropout': dropout_key},
         mutable=['batch_stats'],
       )
-      losses = metrics.cross_entropy(
-        logits, batch['label'], config.label_smoothing
-      )
+      losses = metrics.cross_entropy(logits, label, config.label_smoothing)
       return losses.mean(), (logits, updates['batch_stats'])
 
     (loss, (logits, batch_stats)), grads = jax.value_and_grad(
@@ -91,8 +87,7 @@ def make_train_step(model, tx, config):
       batch_stats=batch_stats,
       opt_state=opt_state,
     )
-    top1 = (logits.argmax(-1) == batch['label']).mean()
-    return state, {'loss': loss, 'top1': top1}
+    return state, {'loss': loss, 'top1': metrics.top1(logits, label)}
 
   return train_step
 
@@ -133,6 +128,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
+  pipeline.preprocessing_of(config)
+  clips.views_of(config)
+  augment.check(config)
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
@@ -143,6 +141,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   # --- Model, optimiser and state. ---
   config.model.num_classes = checked_num_classes(config.model, labels)
   preprocessing = pipeline.preprocessing_of(config)
+  mirrored = flips.mirrored_classes(config.data.flip, labels)
   model = models.create_model(config.model)
   steps_per_epoch, total_steps = plan_steps(config, len(train_source))
   schedule = optim.create_schedule(
@@ -159,7 +158,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   state_sharding = sharding.replicated(mesh)
   state = jax.jit(init, out_shardings=state_sharding)(key)
   train_step = jax.jit(
-    make_train_step(model, tx, config),
+    make_train_step(model, tx, config, mirrored),
     donate_argnums=0,
     out_shardings=state_sharding,
   )
@@ -178,6 +177,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   if active:
     checkpoints.freeze_config(workdir, config)
   for line in report.describe_model(model, preprocessing):
+    log(line)
+  for line in flips.describe(mirrored, labels):
     log(line)
   for line in report.describe_plan(
     config,
@@ -204,6 +205,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       preprocessing,
       mesh,
       stop=lambda: stop.signal is not None,
+      validation=True,
     )
     if result is None or step in evaluated:
       return result

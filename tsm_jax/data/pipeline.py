@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors
-from tsm_jax.data import sampling, transforms, videos
+from tsm_jax.data import clips, sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Preprocessing:
     std: of the channels, in [0, 1].
     short_side: pixels of the shorter side as stored.
     quality: of the stored JPEG.
+    sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
+    official_quirks: whether training and its evaluation choose frames as the
+      official code does, oddities included; see `sampling.py`.
   """
 
   num_frames: int
@@ -36,6 +39,8 @@ class Preprocessing:
   std: tuple[float, ...]
   short_side: int
   quality: int
+  sampling: str = 'uniform'
+  official_quirks: bool = False
 
   def clip_shape(self):
     """The shape of one clip as the network sees it, `(1, T, S, S, 3)`."""
@@ -53,6 +58,16 @@ def preprocessing_of(config):
   for field, value in sizes.items():
     if value < 1:
       raise errors.InputError(f'{field} is {value}; it must be at least 1.')
+  if data.sampling not in ('uniform', 'dense'):
+    raise errors.InputError(
+      f"data.sampling is {data.sampling!r}; choose from 'uniform', 'dense'."
+    )
+  window = sampling.DENSE_WINDOW
+  if data.sampling == 'dense' and config.model.num_frames > window:
+    raise errors.InputError(
+      f'model.num_frames is {config.model.num_frames}, but a dense clip spans '
+      f"{window} frames; choose fewer, or data.sampling='uniform'."
+    )
   return Preprocessing(
     num_frames=config.model.num_frames,
     image_size=data.image_size,
@@ -60,6 +75,8 @@ def preprocessing_of(config):
     std=tuple(data.std),
     short_side=data.short_side,
     quality=data.quality,
+    sampling=data.sampling,
+    official_quirks=data.official_quirks,
   )
 
 
@@ -114,7 +131,11 @@ def train_batches(source, config, preprocessing, start_step, process):
   """
   local = config.batch_size // process[1]
   augment = functools.partial(
-    train_clip, preprocessing=preprocessing, scales=tuple(config.data.scales)
+    clips.train_clip,
+    preprocessing=preprocessing,
+    scales=tuple(config.data.scales),
+    ops=config.data.randaugment_ops,
+    magnitude=config.data.randaugment_magnitude,
   )
   dataset = (
     grain.MapDataset.source(source)
@@ -152,42 +173,14 @@ class _Part:
     return self._dataset[row * self._local + place]
 
 
-def train_clip(record, rng, preprocessing, scales):
-  """A record to a training clip: random frames, one random crop."""
-  indices = sampling.random_indices(
-    rng, len(record['frames']), preprocessing.num_frames
-  )
-  frames = _decode(record, indices)
-  clip = transforms.train_frames(frames, rng, preprocessing.image_size, scales)
-  return {'frames': clip, 'label': np.int32(record['label'])}
-
-
-def eval_views(record, preprocessing, clips=1):
-  """A record to its views, uint8 `[V, T, S, S, 3]`: centre crops of `clips`."""
-  views = []
-  for indices in sampling.uniform_indices(
-    len(record['frames']), preprocessing.num_frames, clips
-  ):
-    frames = _decode(record, indices)
-    views.append(transforms.eval_frames(frames, preprocessing.image_size))
-  return np.stack(views)
-
-
-def _decode(record, indices):
-  """Decodes the chosen frames, each of them once."""
-  jpegs = record['frames']
-  images = {i: videos.decode_jpeg(jpegs[i]) for i in set(indices.tolist())}
-  return [images[i] for i in indices.tolist()]
-
-
-def eval_batches(source, batch_size, preprocessing, clips, threads, process):
+def eval_batches(source, batch_size, preprocessing, views, threads, process):
   """Every clip of a split exactly once, over all processes.
 
   Args:
     source: as returned by `open_split`.
     batch_size: clips of a batch over all processes.
     preprocessing: a `Preprocessing`.
-    clips: views of a video, spread over time.
+    views: a `clips.Views`.
     threads: that decode.
     process: `(index, count)` of this process.
 
@@ -200,11 +193,12 @@ def eval_batches(source, batch_size, preprocessing, clips, threads, process):
   local = batch_size // count
   mine = list(range(index, len(source), count))
   num_batches = -(-len(source) // batch_size)
+  shape = views.shape(preprocessing)
 
   def load(i) -> dict[str, Any]:
     record = source[i]
     return {
-      'frames': eval_views(record, preprocessing, clips),
+      'frames': clips.eval_views(record, preprocessing, views, i),
       'label': np.int32(record['label']),
     }
 
@@ -214,16 +208,13 @@ def eval_batches(source, batch_size, preprocessing, clips, threads, process):
       chosen = mine[number * local : (number + 1) * local]
       pending = [pool.submit(load, i) for i in chosen]
       if number > 0:
-        yield _pad(ahead, local, clips, preprocessing)
+        yield _pad(ahead, local, shape)
       ahead = pending
 
 
-def _pad(pending, size, clips, preprocessing):
-  side = preprocessing.image_size
+def _pad(pending, size, shape):
   batch = {
-    'frames': np.zeros(
-      (size, clips, preprocessing.num_frames, side, side, 3), np.uint8
-    ),
+    'frames': np.zeros((size, *shape), np.uint8),
     'label': np.zeros(size, np.int32),
     'mask': np.zeros(size, np.float32),
   }

@@ -10,61 +10,103 @@ import numpy as np
 DENSE_WINDOW = 64  # frames that one densely sampled clip spans
 
 
-def uniform_indices(num_frames, num_segments, clips=1):
+def uniform_indices(num_frames, num_segments, clips=1, new_length=1):
   """Test-time indices: one frame from each of T equal segments.
 
   The first clip takes the middle of every segment, `int(tick / 2 + tick * i)`
-  with `tick = num_frames / T`, and a second one ('twice') its beginning,
-  `int(tick * i)`. More clips are spread evenly between beginnings and middles.
-  A video shorter than T repeats frames.
+  with `tick = (num_frames - L + 1) / T`, and a second one ('twice') its
+  beginning, `int(tick * i)`. More clips are spread evenly between beginnings
+  and middles. A video shorter than T repeats frames.
 
   Args:
     num_frames: of the video, positive.
     num_segments: T, the frames of a clip, positive.
     clips: number of clips.
+    new_length: L, the consecutive frames (of flow) that start at an index.
 
   Returns:
-    int64 `[clips, T]`.
+    int64 `[clips, T]`, all zero for a video shorter than L.
 
   Raises:
     ValueError: if an argument is not positive.
   """
-  _check(num_frames=num_frames, num_segments=num_segments, clips=clips)
-  tick = num_frames / num_segments
+  _check(
+    num_frames=num_frames,
+    num_segments=num_segments,
+    clips=clips,
+    new_length=new_length,
+  )
+  tick = max(num_frames - new_length + 1, 0) / num_segments
   starts = tick / 2 * (1 - np.arange(clips) / max(clips - 1, 1))
   offsets = starts[:, None] + tick * np.arange(num_segments)
   return offsets.astype(np.int64)
 
 
-def random_indices(rng, num_frames, num_segments):
+def official_validation_indices(num_frames, num_segments, new_length=1):
+  """The official code's indices while it trains: as `uniform_indices`, but the
+  first frame alone of a video with no more than T + L - 1 frames.
+
+  Returns:
+    int64 `[T]`.
+
+  Raises:
+    ValueError: if an argument is not positive.
+  """
+  middles = uniform_indices(num_frames, num_segments, new_length=new_length)[0]
+  short = num_frames <= num_segments + new_length - 1
+  return np.zeros_like(middles) if short else middles
+
+
+def random_indices(
+  rng, num_frames, num_segments, new_length=1, official_quirks=False
+):
   """Training indices: a random frame from each of T segments.
 
   The segments cover the whole video; their lengths differ by one frame where
-  `num_frames` is no multiple of T. A video shorter than T repeats frames as at
+  the frames are no multiple of T. A video shorter than T repeats frames as at
   test time.
 
+  The official code takes T segments of `d = (num_frames - L + 1) // T` frames,
+  so that the rest at the end is never seen; where d is 0 it takes T sorted
+  draws, or the first frame alone of a video with no more than T frames.
+
   Args:
-    rng: numpy Generator.
+    rng: numpy Generator, or anything with its `integers`.
     num_frames: of the video, positive.
     num_segments: T, the frames of a clip, positive.
+    new_length: L, the consecutive frames (of flow) that start at an index.
+    official_quirks: whether the official formula is used.
 
   Returns:
-    int64 `[T]`, increasing.
+    int64 `[T]`, increasing where the video is long enough.
 
   Raises:
-    ValueError: if a number is not positive.
+    ValueError: if a number is not positive; with `official_quirks` also for
+      more frames than T but fewer than L, as there.
   """
-  _check(num_frames=num_frames, num_segments=num_segments)
-  if num_frames <= num_segments:
-    return uniform_indices(num_frames, num_segments)[0]
-  edges = np.arange(num_segments + 1) * num_frames // num_segments
+  _check(
+    num_frames=num_frames, num_segments=num_segments, new_length=new_length
+  )
+  starts = num_frames - new_length + 1
+  if official_quirks:
+    length = max(starts, 0) // num_segments
+    if length > 0:
+      drawn = rng.integers(length, size=num_segments)
+      return np.arange(num_segments) * length + drawn
+    if num_frames > num_segments:
+      return np.sort(rng.integers(starts, size=num_segments))
+    return np.zeros(num_segments, np.int64)
+  if starts <= num_segments:
+    return uniform_indices(num_frames, num_segments, new_length=new_length)[0]
+  edges = np.arange(num_segments + 1) * starts // num_segments
   return rng.integers(edges[:-1], edges[1:])
 
 
 def dense_indices(num_frames, num_segments, clips=10):
   """Test-time indices of clips that span 64 frames each.
 
-  Starts are spread evenly; indices beyond the end wrap around.
+  Starts are spread evenly, a single clip is in the middle; indices beyond the
+  end wrap around.
 
   Args:
     num_frames: of the video, positive.
@@ -78,13 +120,44 @@ def dense_indices(num_frames, num_segments, clips=10):
     ValueError: if an argument is not positive, or T above 64.
   """
   _check(num_frames=num_frames, num_segments=num_segments, clips=clips)
+  last = max(0, num_frames - DENSE_WINDOW)
+  starts = np.linspace(0, last, clips) if clips > 1 else np.array([last // 2])
+  return _dense(starts.astype(np.int64), num_frames, num_segments)
+
+
+def random_dense_indices(rng, num_frames, num_segments, official_quirks=False):
+  """Training indices of one clip that spans 64 frames.
+
+  Its start is uniform over all from which 64 frames follow; a shorter video
+  wraps around. The official code never draws the last start.
+
+  Args:
+    rng: numpy Generator, or anything with its `integers`.
+    num_frames: of the video, positive.
+    num_segments: T, the frames of a clip, positive and at most 64.
+    official_quirks: whether the last start is left out.
+
+  Returns:
+    int64 `[T]`.
+
+  Raises:
+    ValueError: if a number is not positive, or T above 64.
+  """
+  _check(num_frames=num_frames, num_segments=num_segments)
+  last = max(0, num_frames - DENSE_WINDOW)
+  if official_quirks:
+    start = rng.integers(last) if last else 0
+  else:
+    start = rng.integers(last + 1)
+  return _dense(np.array([start]), num_frames, num_segments)[0]
+
+
+def _dense(starts, num_frames, num_segments):
   if num_segments > DENSE_WINDOW:
     raise ValueError(
       f'num_segments is {num_segments}; a dense clip spans {DENSE_WINDOW} '
       'frames and cannot have more.'
     )
-  last = max(0, num_frames - DENSE_WINDOW)
-  starts = np.linspace(0, last, clips).astype(np.int64)
   stride = DENSE_WINDOW // num_segments
   offsets = starts[:, None] + stride * np.arange(num_segments)
   return offsets % num_frames

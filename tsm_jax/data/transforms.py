@@ -1,10 +1,9 @@
 """Where frames are cropped, and how a batch becomes the network's input.
 
 The host crops and resizes uint8 frames; what is cheap on the accelerator
-(flips, normalisation) happens there, inside jit.
+(normalisation, and what augment.py does) happens there, inside jit.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,6 +15,8 @@ POSITIONS = (
   *((0, 2), (4, 2), (2, 4), (2, 0)),
   *((1, 1), (3, 1), (1, 3), (3, 3)),
 )
+
+CROPS = (1, 3, 5, 10)  # of a clip, at evaluation
 
 
 def train_frames(frames, rng, image_size, scales):
@@ -71,25 +72,67 @@ def multi_scale_crop(rng, width, height, image_size, scales):
   return right * ((width - w) // 4), down * ((height - h) // 4), w, h
 
 
-def eval_frames(frames, image_size):
-  """The centre crop after scaling the short side to 256 / 224 of it.
+def full_size(image_size):
+  """Pixels of the short side at evaluation: 256 for crops of 224."""
+  return image_size * 256 // 224
+
+
+def eval_crops(frames, image_size, crops=1, full_resolution=False):
+  """Crops of the frames after scaling their short side to 256 / 224 of S.
 
   Args:
     frames: uint8 `[H, W, 3]` each.
-    image_size: S, both sides of the result in pixels.
+    image_size: S, both sides of a crop in pixels.
+    crops: see `crop_positions`; of 10, every second one is mirrored.
+    full_resolution: whether the crops are as large as the scaled short side,
+      256 for 224.
 
   Returns:
-    uint8 `[T, S, S, 3]`.
+    uint8 `[crops, T, S, S, 3]`.
+
+  Raises:
+    ValueError: as `crop_positions`.
   """
   height, width = frames[0].shape[:2]
-  w, h = videos.short_side_size(width, height, image_size * 256 // 224)
-  x, y = (round((side - image_size) / 2) for side in (w, h))
-  return np.stack(
-    [
-      videos.resize(frame, w, h)[y : y + image_size, x : x + image_size]
-      for frame in frames
-    ]
-  )
+  short_side = full_size(image_size)
+  w, h = videos.short_side_size(width, height, short_side)
+  size = short_side if full_resolution else image_size
+  scaled = np.stack([videos.resize(frame, w, h) for frame in frames])
+  views = []
+  for x, y in crop_positions(w, h, size, crops):
+    views.append(scaled[:, y : y + size, x : x + size])
+    if crops == 10:
+      views.append(views[-1][:, :, ::-1])
+  return np.stack(views)
+
+
+def crop_positions(width, height, size, crops):
+  """Where the official test takes its square crops from a scaled frame.
+
+  With integer quarters of the space that is left over, as in training, so that
+  a crop at the right may end up to three pixels before the border.
+
+  Args:
+    width: of the frame, pixels.
+    height: of the frame, pixels.
+    size: of the crop, pixels, at most the short side.
+    crops: 1 (centre), 3 (left, right, centre of the middle row), 5 (upper left,
+      upper right, lower left, lower right, centre) or 10 (those and their
+      mirror images).
+
+  Returns:
+    `(x, y)` of each crop, without mirrors.
+
+  Raises:
+    ValueError: for another number of crops.
+  """
+  if crops not in CROPS:
+    raise ValueError(f'crops is {crops}; choose from {CROPS}.')
+  if crops == 1:
+    return [(round((width - size) / 2), round((height - size) / 2))]
+  quarters = ((0, 2), (4, 2), (2, 2)) if crops == 3 else POSITIONS[:5]
+  right, down = (width - size) // 4, (height - size) // 4
+  return [(x * right, y * down) for x, y in quarters]
 
 
 def normalize(frames, mean, std):
@@ -99,9 +142,3 @@ def normalize(frames, mean, std):
     for v in (mean, std)
   )
   return (frames.astype(jnp.float32) / 255 - mean) / std
-
-
-def random_flip(key, frames):
-  """Mirrors each clip of `[B, T, H, W, C]` left to right, or not, at random."""
-  flip = jax.random.bernoulli(key, shape=(frames.shape[0], 1, 1, 1, 1))
-  return jnp.where(flip, frames[:, :, :, ::-1], frames)

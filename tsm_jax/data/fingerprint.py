@@ -1,0 +1,202 @@
+"""Why is my accuracy off? Hashes of 50 clips after each stage of the input.
+
+  python -m tsm_jax.data.fingerprint --config configs/folder.py \\
+      --config.data.source=/path/to/videos --out here.json
+  python -m tsm_jax.data.fingerprint compare here.json there.json
+
+Comparing names the first stage at which two machines, versions or
+configurations differ, and ends with status 1 if they do.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+import numpy as np
+
+from tsm_jax import cli, errors
+from tsm_jax.data import builders, clips, pipeline, transforms
+
+NUM_CLIPS = 50
+DECIMALS = 2  # of normalised values: hardware may differ in the last bits
+
+# What is compared of a clip, in the order in which it comes about.
+STAGES = {
+  'video_id': 'the clips of the split',
+  'label': 'the classes',
+  'num_frames': 'the number of stored frames',
+  'indices': 'the chosen frames',
+  'record': 'the stored bytes',
+  'decoded': 'the decoded frames',
+  'cropped': 'the resized and cropped frames',
+  'normalized': 'the normalised frames',
+}
+
+
+def fingerprint(source, labels, preprocessing, views):
+  """The fingerprint of a split, as a dict for JSON.
+
+  Args:
+    source: of the split, as from `pipeline.open_split`.
+    labels: class names by index.
+    preprocessing: a `pipeline.Preprocessing`.
+    views: a `clips.Views`.
+
+  Returns:
+    A dict of settings (of `preprocessing` and `views`) and clips: for each of
+    50 spread evenly over the split, or of all, a dict of `STAGES`.
+  """
+  last = len(source) - 1
+  numbers = np.unique(np.linspace(0, last, NUM_CLIPS).astype(int)).tolist()
+  settings = {**dataclasses.asdict(preprocessing), **dataclasses.asdict(views)}
+  return {
+    'settings': settings,
+    'clips': [
+      _stages(source[number], number, labels, preprocessing, views)
+      for number in numbers
+    ],
+  }
+
+
+def _stages(record, number, labels, preprocessing, views):
+  jpegs = record['frames']
+  indices = clips.eval_indices(len(jpegs), preprocessing, views, number)
+  decoded = clips.decode(record, np.unique(indices))
+  cropped = clips.eval_views(record, preprocessing, views, number)
+  normalized = transforms.normalize(
+    cropped, preprocessing.mean, preprocessing.std
+  )
+  rounded = np.round(np.asarray(normalized), DECIMALS) + 0.0  # -0.0 is 0.0
+  label = int(record['label'])
+  return {
+    'video_id': record['video_id'].decode(),
+    'label': f'{label} {labels[label]}',
+    'num_frames': len(jpegs),
+    'indices': indices.tolist(),
+    'record': _hash(jpegs),
+    'decoded': _hash(decoded),
+    'cropped': _hash([cropped]),
+    'normalized': _hash([rounded]),
+  }
+
+
+def _hash(parts):
+  """A hash of byte strings or arrays, and of where each ends."""
+  digest = hashlib.sha256()
+  for part in parts:
+    if isinstance(part, np.ndarray):
+      digest.update(f'{part.dtype} {part.shape} '.encode())
+      part = np.ascontiguousarray(part)
+    digest.update(f'{memoryview(part).nbytes} '.encode())
+    digest.update(part)
+  return digest.hexdigest()[:16]
+
+
+def compare(one, other):
+  """Where two fingerprints differ first.
+
+  Args:
+    one: as from `fingerprint`.
+    other: likewise.
+
+  Returns:
+    `(stage, lines)`: one of `STAGES` or None, and lines for people.
+  """
+  a, b = one['clips'], other['clips']
+  settings = {**one['settings'], **other['settings']}
+  differing = [
+    f'{name} ({one["settings"].get(name)} and {other["settings"].get(name)})'
+    for name in settings
+    if one['settings'].get(name) != other['settings'].get(name)
+  ]
+  lines = [f'Settings that differ: {", ".join(differing)}.'] * bool(differing)
+  if len(a) != len(b):
+    message = f'They hold {len(a)} and {len(b)} clips: the splits differ.'
+    return 'video_id', [message, *lines]
+  for stage, meaning in STAGES.items():
+    pairs = [(x, y) for x, y in zip(a, b) if x[stage] != y[stage]]
+    if pairs:
+      x, y = pairs[0]
+      return stage, [
+        f'They differ first in {stage!r}, {meaning}: {len(pairs)} of {len(a)} '
+        f'clips.',
+        f'Of {x["video_id"]!r}: {x[stage]} and {y[stage]}.',
+        *lines,
+      ]
+  return None, [f'All {len(a)} clips are the same after every stage.', *lines]
+
+
+def _read(path):
+  try:
+    found = json.loads(pathlib.Path(path).read_text())
+    if {'settings', 'clips'} <= found.keys():
+      return found
+    reason = 'it has no settings or no clips'
+  except (OSError, ValueError, AttributeError) as error:
+    reason = str(error)
+  raise errors.InputError(
+    f'{str(path)!r} is no fingerprint that this program wrote: {reason}.'
+  )
+
+
+def compare_files(argv):
+  """The program's `compare`; ends it."""
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.data.fingerprint compare',
+    description='Names the first stage at which two fingerprints differ.',
+  )
+  parser.add_argument('files', nargs=2, metavar='FILE')
+  args = parser.parse_args(argv)
+  try:
+    stage, lines = compare(*map(_read, args.files))
+  except errors.InputError as error:
+    cli.fail(error)
+  print('\n'.join(lines))
+  sys.exit(0 if stage is None else 1)
+
+
+def write(config, out):
+  """Builds the dataset of `config` if need be, and writes `out`."""
+  if not out:
+    raise errors.InputError('--out is empty; give a file to write.')
+  views = clips.views_of(config)
+  pipeline.preprocessing_of(config)  # wrong fields are told before a build
+  dataset = builders.prepare(config.data)
+  config.data.update(builders.read_report(dataset)['options'])
+  found = fingerprint(
+    pipeline.open_split(dataset, config.eval.split),
+    pipeline.label_names(dataset),
+    pipeline.preprocessing_of(config),
+    views,
+  )
+  pathlib.Path(out).write_text(json.dumps(found, indent=1))
+  print(f'{len(found["clips"])} clips of {config.eval.split!r} are in {out}.')
+
+
+def main():
+  if sys.argv[1:2] == ['compare']:
+    compare_files(sys.argv[2:])
+  # Not defined on import: other programs have flags of these names.
+  config = config_flags.DEFINE_config_file(
+    'config', None, 'A file of configs/, with its arguments after a colon.'
+  )
+  out = flags.DEFINE_string('out', 'fingerprint.json', 'The file to write.')
+  flags.mark_flag_as_required('config')
+
+  def run(argv):
+    del argv
+    try:
+      write(config.value, out.value)
+    except (errors.InputError, OSError) as error:
+      cli.fail(error)
+
+  app.run(run, flags_parser=cli.parse_flags)
+
+
+if __name__ == '__main__':
+  main()
