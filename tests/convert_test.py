@@ -34,25 +34,7 @@ EXPECTED = {
     'direction': 'past',
   },
 }
-DEFAULTS = {
-  'name': 'resnet',
-  'stage_sizes': (),
-  'width': 64,
-  'groups': 1,
-  'width_per_group': 64,
-  'width_multiplier': 1.0,
-  'num_classes': 400,
-  'num_frames': 8,
-  'shift': 'blockres',
-  'direction': 'both',
-  'fold_div': 8,
-  'shift_every': 0,
-  'non_local': False,
-  'temporal_pool': False,
-  'modality': 'rgb',
-  'dropout': 0.5,
-  'dtype': 'float32',
-}
+DEFAULTS = {**models.DEFAULTS, 'num_classes': 400}
 
 
 def checkpoint(name):

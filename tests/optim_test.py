@@ -22,20 +22,66 @@ def schedule(**changes):
   return optim.create_schedule(**{**kwargs, **changes})
 
 
-def test_every_parameter_of_resnet50_is_in_one_group():
-  model = models.create_model(MODEL)
-  frames = jax.ShapeDtypeStruct((1, 8, 64, 64, 3), np.float32)
+@pytest.mark.parametrize(
+  ('changes', 'expected'),
+  [
+    # The official counts: 1 first and 52 other convolutions, 106 tensors of
+    # batch norms, a new head.
+    ({}, {'first_weight': 1, 'weight': 52, 'norm': 106}),
+    (
+      {'modality': 'flow'},
+      {'first_weight': 1, 'weight': 52, 'norm': 106},
+    ),
+    (
+      {'partial_bn': True},
+      {'first_weight': 1, 'weight': 52, 'norm': 2, 'frozen': 104},
+    ),
+    # Five non-local blocks of four products with a bias and a norm each.
+    (
+      {'non_local': True},
+      {'first_weight': 1, 'weight': 72, 'bias': 20, 'norm': 116},
+    ),
+    (
+      {'non_local': True, 'partial_bn': True},
+      {
+        'first_weight': 1,
+        'weight': 72,
+        'bias': 20,
+        'norm': 12,
+        'frozen': 104,
+      },
+    ),
+    # 17 blocks of which one has no expansion, the stem and the last product.
+    (
+      {'name': 'mobilenet_v2'},
+      {'first_weight': 1, 'weight': 51, 'norm': 104},
+    ),
+    # The convolutions of BNInception have a bias.
+    (
+      {'name': 'bn_inception', 'shift': 'block', 'partial_bn': True},
+      {
+        'first_weight': 1,
+        'first_bias': 1,
+        'weight': 68,
+        'bias': 68,
+        'norm': 2,
+        'frozen': 136,
+      },
+    ),
+  ],
+)
+def test_every_parameter_is_in_one_group(changes, expected):
+  config = {**MODEL, **changes}
+  model = models.create_model(config)
+  channels = 10 if config['modality'] == 'flow' else 3
+  frames = jax.ShapeDtypeStruct((1, 8, 64, 64, channels), np.float32)
   params = jax.eval_shape(model.init, jax.random.key(0), frames)['params']
-  groups = jax.tree.leaves(optim.parameter_groups(params))
-  # The official counts: 1 first and 52 other convolutions, 106 tensors of
-  # batch norms, a new head.
-  assert {g: groups.count(g) for g in sorted(set(groups))} == {
-    'head_bias': 1,
-    'head_weight': 1,
-    'norm': 106,
-    'weight': 53,
-  }
-  assert len(groups) == len(jax.tree.leaves(params))
+  tree = optim.parameter_groups(params, config['partial_bn'])
+  assert jax.tree.structure(tree) == jax.tree.structure(params)
+  groups = jax.tree.leaves(tree)
+  found = {g: groups.count(g) for g in set(groups)}
+  assert found == {**expected, 'head_weight': 1, 'head_bias': 1}
+  assert found.keys() <= optim.GROUPS.keys()
 
 
 def test_two_steps_equal_the_rule_by_hand():

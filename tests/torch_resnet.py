@@ -24,9 +24,12 @@ def logits(weights, frames, fold_div=8):
 
 
 def forward(tensors, frames, fold_div=8, train=False):
-  """As `logits`, of tensors; with `train`, by the statistics of the batch."""
+  """As `logits`, of tensors, by the batch's statistics with `train`.
+
+  `train` may be a function that tells that for a norm by its name.
+  """
   w = {k.removeprefix('base_model.'): v for k, v in tensors.items()}
-  w['train'] = train
+  w['train'] = train if callable(train) else lambda name: train
   batch_size, num_frames = frames.shape[:2]
   x = torch.tensor(frames).permute(0, 1, 4, 2, 3).flatten(0, 1)
   x = F.conv2d(x, w['conv1.weight'], stride=2, padding=3)
@@ -116,5 +119,5 @@ def norm(x, w, name):
     w[f'{name}.running_var'],
     w[f'{name}.weight'],
     w[f'{name}.bias'],
-    training=w['train'],
+    training=w['train'](name),
   )

@@ -14,12 +14,16 @@ SCHEDULES = ('step', 'cosine')
 # group: (factor of the learning rate, factor of the weight decay). The official
 # training gives biases twice the rate and decays neither them nor norms.
 GROUPS = {
+  'first_weight': (1.0, 1.0),  # of the stem; times 5 for optical flow
+  'first_bias': (2.0, 0.0),  # times 5 for optical flow
   'weight': (1.0, 1.0),
   'bias': (2.0, 0.0),
   'norm': (1.0, 0.0),
   'head_weight': (1.0, 1.0),  # times head_scale
   'head_bias': (2.0, 0.0),  # times head_scale
+  'frozen': (0.0, 0.0),  # norms of partial BN
 }
+FLOW_SCALE = 5.0  # the stem for optical flow is new, too
 
 
 def create_schedule(
@@ -66,7 +70,15 @@ def create_schedule(
 
 
 def create_optimizer(
-  params, schedule, *, momentum, weight_decay, clip_norm, head_scale
+  params,
+  schedule,
+  *,
+  momentum,
+  weight_decay,
+  clip_norm,
+  head_scale,
+  modality='rgb',
+  partial_bn=False,
 ):
   """SGD with momentum and the official parameter groups.
 
@@ -78,17 +90,26 @@ def create_optimizer(
     clip_norm: largest norm of the whole gradient; 0 does not clip.
     head_scale: further factor of the head's learning rate: 5 for a new head on
       a pretrained network, 1 from scratch.
+    modality: of the model; the stem of 'flow' learns five times as fast.
+    partial_bn: freeze the norms that `parameter_groups` says.
 
   Returns:
     An optax gradient transformation.
   """
-  groups = parameter_groups(params)
+  groups = parameter_groups(params, partial_bn)
   decayed = jax.tree.map(lambda group: GROUPS[group][1] > 0, groups)
+  frozen = jax.tree.map(lambda group: group == 'frozen', groups)
+  scales = {
+    'head': head_scale,
+    'first': FLOW_SCALE if modality == 'flow' else 1.0,
+  }
   factors = {
-    group: optax.scale(lr * (head_scale if group.startswith('head') else 1))
+    group: optax.scale(lr * scales.get(group.partition('_')[0], 1.0))
     for group, (lr, _) in GROUPS.items()
   }
   return optax.chain(
+    # First of all, so that what is frozen has no part in the norm.
+    optax.masked(optax.set_to_zero(), frozen),
     optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
     optax.add_decayed_weights(weight_decay, decayed),
     optax.trace(momentum),
@@ -97,19 +118,24 @@ def create_optimizer(
   )
 
 
-def parameter_groups(params):
-  """The tree of `params` with the name of its group at every leaf."""
+def parameter_groups(params, partial_bn=False):
+  """The tree of `params` with the name of its group at every leaf.
+
+  With `partial_bn`, all norms are 'frozen' but the first and those of non-local
+  blocks. The official code leaves the latter out of its optimiser although
+  their scale is 0 at the start, so that its non-local blocks never contribute.
+  """
 
   def group(path, _):
     *modules, leaf = (key.key for key in path)
-    in_head = modules[0] == 'head'
-    if leaf == 'kernel':
-      return 'head_weight' if in_head else 'weight'
-    if in_head:
-      return 'head_bias'
     siblings = params
     for module in modules:
       siblings = siblings[module]
-    return 'norm' if 'scale' in siblings else 'bias'
+    if 'scale' in siblings:
+      trained = modules == ['bn1'] or modules[0].endswith('_nl')
+      return 'frozen' if partial_bn and not trained else 'norm'
+    kind = 'weight' if leaf == 'kernel' else 'bias'
+    place = {'conv1': 'first_', 'head': 'head_'}.get(modules[0], '')
+    return place + kind
 
   return jax.tree_util.tree_map_with_path(group, params)

@@ -131,6 +131,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   pipeline.preprocessing_of(config)
   clips.views_of(config)
   augment.check(config)
+  models.set_local_clips(config.model, config.batch_size, mesh.size)
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
@@ -153,7 +154,13 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   key = jax.random.key(config.seed)
   frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
   shapes = jax.eval_shape(model.init, key, frames)
-  tx = optim.create_optimizer(shapes['params'], schedule, **config.optimizer)
+  tx = optim.create_optimizer(
+    shapes['params'],
+    schedule,
+    modality=config.model.modality,
+    partial_bn=config.model.partial_bn,
+    **config.optimizer,
+  )
   init = functools.partial(init_state, model, tx, preprocessing)
   state_sharding = sharding.replicated(mesh)
   state = jax.jit(init, out_shardings=state_sharding)(key)

@@ -23,9 +23,32 @@ DEFAULTS = {
   'non_local': False,  # attention after every second block of stages 2 and 3
   'temporal_pool': False,  # halves T in front of stage 2
   'modality': 'rgb',  # 'rgb' (3 channels), 'flow' (10), 'rgb_diff' (15)
+  'partial_bn': False,  # trains the first BatchNorm only, freezes the others
+  # In training, over the whole batch ('global'), the clips of a device
+  # ('local', as published) or every ghost_clips clips of the batch ('ghost').
+  'bn_stats': 'global',
+  'ghost_clips': 0,
   'dropout': 0.5,  # an independent mask for every frame
   'dtype': 'float32',  # of the computation: 'float32', 'bfloat16'
 }
+BN_STATS = ('global', 'local', 'ghost')
+
+
+def set_local_clips(config, batch_size, num_devices):
+  """Makes `bn_stats='local'` what it is on these devices, in place.
+
+  A device holds consecutive clips of the batch, so that its statistics are
+  those of a ghost batch. From then on they no longer depend on the devices: a
+  run that is continued on others can ask for the same ghost batches.
+
+  Args:
+    config: the model's, mutable.
+    batch_size: clips of the whole batch.
+    num_devices: that share it evenly.
+  """
+  if config['bn_stats'] == 'local':
+    config['bn_stats'] = 'ghost'
+    config['ghost_clips'] = batch_size // num_devices
 
 
 def create_model(config):
@@ -48,6 +71,8 @@ def create_model(config):
   _check_choice(config, 'dtype', ('float32', 'bfloat16'))
   _check_choice(config, 'non_local', (False, True))
   _check_choice(config, 'temporal_pool', (False, True))
+  _check_choice(config, 'partial_bn', (False, True))
+  _check_choice(config, 'bn_stats', BN_STATS)
   _check_positive(config, 'num_classes', 'num_frames', 'fold_div')
   if not 0 <= config['dropout'] < 1:
     raise errors.InputError(
@@ -58,7 +83,13 @@ def create_model(config):
 
 def _shared(config):
   fields = ('num_classes', 'direction', 'fold_div', 'dropout', 'modality')
-  return {k: config[k] for k in (*fields, 'dtype')}
+  shared = {k: config[k] for k in (*fields, 'partial_bn', 'dtype')}
+  if config['bn_stats'] == 'ghost':
+    _check_positive(config, 'ghost_clips')
+    shared['ghost_clips'] = config['ghost_clips']
+  elif config['bn_stats'] == 'local':
+    shared['ghost_clips'] = layers.UNKNOWN
+  return shared
 
 
 def _resnet(config, shared):

@@ -45,14 +45,13 @@ class BNInception(layers.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, 1024]."""
-    layer = functools.partial(
-      layer_of,
-      conv=functools.partial(
-        layers.convolution, use_bias=True, dtype=self.dtype
-      ),
-      # The authors' momentum is 0.9 in PyTorch's meaning.
-      norm=functools.partial(layers.BatchNorm, train, self.dtype, momentum=0.1),
+    conv = functools.partial(
+      layers.convolution, use_bias=True, dtype=self.dtype
     )
+    # The authors' momentum is 0.9 in PyTorch's meaning.
+    batch_size = len(x) // num_frames
+    first_norm, norm = self.norms(train, batch_size, momentum=0.1)
+    layer = functools.partial(layer_of, conv=conv, norm=norm)
     shifts = [
       shift_lib.TemporalShift(
         num_frames,
@@ -65,7 +64,9 @@ class BNInception(layers.VideoClassifier, kw_only=True):
       else (lambda x: x)
       for i, is_shifted in enumerate(mask_of(self.shift))
     ]
-    x = layer(x, 64, 7, 2, name='conv1', norm_name='bn1')
+    x = layer_of(
+      x, 64, 7, 2, conv=conv, norm=first_norm, name='conv1', norm_name='bn1'
+    )
     x = shifts[1](max_pool(x))  # [B * T, H/4, W/4, 64]
     x = layer(x, 64, 1, name='conv2_3x3_reduce')
     x = max_pool(layer(x, 192, 3, name='conv2_3x3'))  # [B * T, H/8, W/8, 192]

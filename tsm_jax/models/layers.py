@@ -1,6 +1,7 @@
 """What the networks share: convolutions, and frames in, logits out."""
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -8,7 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax import errors
+
 CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
+UNKNOWN = -1  # clips of a device, where the devices are not known
 
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
@@ -25,6 +29,13 @@ class VideoClassifier(nn.Module):
     fold_div: see `temporal_shift`.
     dropout: probability, with an independent mask for every frame.
     modality: 'rgb', 'flow' or 'rgb_diff', which sets the channels of a frame.
+    partial_bn: in training, only the first BatchNorm uses and moves statistics;
+      the others normalise by their running ones. That their scale and bias
+      stay is up to the optimiser. The norm of a non-local block, which starts
+      at zero, keeps training (in the official code it stays there, and the
+      block never contributes).
+    ghost_clips: in training, every so many clips of a batch are normalised by
+      statistics of their own; 0 is the whole batch.
     consensus: 'mean' over the frames, or 'none' for the logits of each.
     streaming: a call sees one frame of every row and the shifts keep what the
       next one needs in the collection 'cache' (see `tsm_jax.stream`).
@@ -36,6 +47,8 @@ class VideoClassifier(nn.Module):
   fold_div: int = 8
   dropout: float = 0.5
   modality: str = 'rgb'
+  partial_bn: bool = False
+  ghost_clips: int = 0
   consensus: str = 'mean'
   streaming: bool = False
   dtype: Any = jnp.float32
@@ -73,6 +86,32 @@ class VideoClassifier(nn.Module):
     logits = logits.reshape((batch_size, -1, self.num_classes))
     return logits.mean(axis=1) if self.consensus == 'mean' else logits
 
+  def norms(self, train, batch_size, **kwargs):
+    """Constructors of the first BatchNorm and of the others.
+
+    Raises:
+      InputError: if a batch of so many clips is not whole ghost batches.
+    """
+    clips = self.ghost_clips if train else 0
+    if clips == UNKNOWN:
+      raise errors.InputError(
+        "model.bn_stats is 'local'; call models.set_local_clips to tell the "
+        'number of devices.'
+      )
+    if clips and batch_size % clips:
+      raise errors.InputError(
+        f'model.ghost_clips is {clips}, which does not divide the batch of '
+        f'{batch_size} clips.'
+      )
+    norm = functools.partial(
+      BatchNorm,
+      dtype=self.dtype,
+      num_groups=batch_size // clips if clips else 1,
+      **kwargs,
+    )
+    trained = train and not self.partial_bn
+    return functools.partial(norm, train), functools.partial(norm, trained)
+
 
 def head(num_classes, dtype=jnp.float32):
   """The classifier of frames."""
@@ -88,16 +127,20 @@ class BatchNorm(nn.Module):
   """BatchNorm with PyTorch's numbers.
 
   It normalises by the biased variance of the batch, but keeps the unbiased one
-  for evaluation, where Flax's keeps the biased one.
+  for evaluation, where Flax's keeps the biased one. The statistics that a call
+  used are also in the collection 'intermediates', for whoever asks for it.
 
   Attributes:
     train: normalise by the batch, and move the running statistics.
+    num_groups: consecutive equal parts of the batch that are normalised by
+      statistics of their own; the running ones move to the mean of these.
     dtype: of the output; statistics and parameters are float32.
     momentum: of the running statistics; PyTorch's 0.1 is that of the batch's.
     scale_init: of the scale.
   """
 
   train: bool
+  num_groups: int = 1
   dtype: Any = jnp.float32
   momentum: float = 0.9
   scale_init: Callable[..., Any] = nn.initializers.ones
@@ -109,22 +152,39 @@ class BatchNorm(nn.Module):
     var = self.variable('batch_stats', 'var', jnp.ones, shape)
     scale = self.param('scale', self.scale_init, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
-    batch_mean, batch_var = mean.value, var.value
+    y = x[None]  # [1, ..., C]
+    # [G, C], by which a group is normalised, and [C], what evaluation wants.
+    group_mean, group_var = mean.value[None], var.value[None]
+    seen_mean, seen_var = mean.value, var.value
     if self.train:
-      axes = tuple(range(x.ndim - 1))
-      y = x.astype(jnp.float32)
-      batch_mean = y.mean(axes)
-      # In one pass over y, as Flax has it; rounding could make it negative.
-      batch_var = jnp.maximum(0, jnp.square(y).mean(axes) - batch_mean**2)
+      y = x.reshape((self.num_groups, -1, *x.shape[1:]))  # [G, ..., C]
+      group_mean, group_var = moments(y.astype(jnp.float32))
+      n = x.size // group_mean.size
+      seen_mean = group_mean.mean(0)
+      seen_var = group_var.mean(0) * n / max(1, n - 1)
       if not self.is_initializing():
-        n = x.size // shape[0]
         kept, new = self.momentum, 1 - self.momentum
-        mean.value = kept * mean.value + new * batch_mean
-        var.value = kept * var.value + new * batch_var * n / max(1, n - 1)
-    factor = jax.lax.rsqrt(batch_var + 1e-5) * scale
-    ones = (1,) * (x.ndim - 1)
-    y = (x - batch_mean.reshape((*ones, -1))) * factor.reshape((*ones, -1))
-    return (y + bias.reshape((*ones, -1))).astype(self.dtype)
+        mean.value = kept * mean.value + new * seen_mean
+        var.value = kept * var.value + new * seen_var
+    for name, value in (('mean', seen_mean), ('var', seen_var)):
+      self.sow('intermediates', name, value, _last, lambda: None)
+    each = (-1, *(1,) * (x.ndim - 1), *shape)  # [G, 1, ..., 1, C]
+    factor = jax.lax.rsqrt(group_var + 1e-5) * scale[None]
+    y = (y - group_mean.reshape(each)) * factor.reshape(each)
+    return (y + bias.reshape(each)).reshape(x.shape).astype(self.dtype)
+
+
+def moments(x):
+  """Mean and biased variance of every row: [G, ..., C] -> twice [G, C]."""
+  axes = tuple(range(1, x.ndim - 1))
+  mean = x.mean(axes)
+  # In one pass over x, as Flax has it; rounding could make it negative.
+  return mean, jnp.maximum(0, jnp.square(x).mean(axes) - mean**2)
+
+
+def _last(old, new):
+  del old
+  return new
 
 
 def convolution(

@@ -68,7 +68,7 @@ class MobileNetV2(layers.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
     conv = functools.partial(layers.convolution, dtype=self.dtype)
-    norm = functools.partial(layers.BatchNorm, train, self.dtype)
+    first_norm, norm = self.norms(train, len(x) // num_frames)
     shift = functools.partial(
       shift_lib.TemporalShift,
       num_frames,
@@ -77,7 +77,7 @@ class MobileNetV2(layers.VideoClassifier, kw_only=True):
       self.streaming,
     )
     x = conv(32, 3, 2, name='conv1')(x)  # [B * T, H/2, W/2, 32]
-    x = nn.relu6(norm(name='bn1')(x))
+    x = nn.relu6(first_norm(name='bn1')(x))
     for index, (expansion, channels, stride) in enumerate(blocks(), start=1):
       shifted = self.shift != 'none' and is_shifted(index)
       x = InvertedResidual(

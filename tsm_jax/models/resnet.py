@@ -95,9 +95,9 @@ class ResNet(layers.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
     conv = functools.partial(layers.convolution, dtype=self.dtype)
-    norm = functools.partial(layers.BatchNorm, train, self.dtype)
+    first_norm, norm = self.norms(train, len(x) // num_frames)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
-    x = nn.relu(norm(name='bn1')(x))
+    x = nn.relu(first_norm(name='bn1')(x))
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
@@ -120,7 +120,7 @@ class ResNet(layers.VideoClassifier, kw_only=True):
         )(x)
         if self.non_local and has_non_local(stage, index):
           clips = x.reshape((-1, num_frames, *x.shape[1:]))
-          attend = non_local.NonLocal(norm, self.dtype, name=f'{name}_nl')
+          attend = non_local.NonLocal(first_norm, self.dtype, name=f'{name}_nl')
           x = attend(clips).reshape(x.shape)
     return jnp.mean(x, axis=(1, 2))
 
