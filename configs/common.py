@@ -59,6 +59,7 @@ def get_config(name, arg=None):
   config.batch_size = 64  # clips, over all devices
   config.epochs = 50.0
   config.label_smoothing = 0.0
+  config.ema_decay = 0.0  # of parameters; those are evaluated and saved
   config.log_every_steps = 20
 
   # Its fields and what they mean are in tsm_jax/models/__init__.py.
@@ -103,6 +104,9 @@ def get_config(name, arg=None):
   config.eval.split = 'val'
   config.eval.every_epochs = 1.0
   config.eval.clips = 1  # views over time, averaged
+  # BatchNorm's statistics anew from so many training batches, before every
+  # evaluation and save; 0: the running ones.
+  config.eval.precise_bn_batches = 0
   config.eval.batch_size = config.get_ref('batch_size')
 
   config.checkpoint = config_dict.ConfigDict()

@@ -14,8 +14,8 @@ FLOORS = (
   'data.folder data.motion data.transforms models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
-  'checkpoints',
-  'convert evaluate report stream',
+  'checkpoints convert_fit',
+  'averages convert evaluate report stream',
   'bench export plan predict train',
   'main serve',
 )

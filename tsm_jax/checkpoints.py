@@ -1,7 +1,9 @@
 """Checkpoints by orbax: what a run continues from, what a model is used from.
 
-A checkpoint has three items: `model` (params and batch_stats), `train` (step
-and optimiser state) and `data` (JSON: config, labels, preprocessing, versions).
+A checkpoint has three items: `model` (params and batch_stats as they are used,
+see `averages`), `train` (what a run needs beside them: step, optimiser state,
+running batch_stats and, where params are averaged, these and the average) and
+`data` (JSON: config, labels, preprocessing, versions).
 """
 
 import dataclasses
@@ -49,12 +51,14 @@ def _handlers():
   }
 
 
-def save(manager, state, meta):
+def save(manager, state, used, meta):
   """Starts to save `state`; does nothing if its step is saved already.
 
   Args:
     manager: as from `open_manager`.
     state: a `TrainState`.
+    used: params and batch_stats that the model is used with; they may be
+      averages of those in `state`.
     meta: a JSON-able dict, see `describe_run`.
 
   Raises:
@@ -63,18 +67,50 @@ def save(manager, state, meta):
   step = int(state.step)
   if step in manager.all_steps():
     return
-  train = {'step': state.step, 'opt_state': state.opt_state}
-  model = {'params': state.params, 'batch_stats': state.batch_stats}
   with _failed_save_explained(manager):
     manager.save(
       step,
       args=ocp.args.Composite(
-        model=ocp.args.StandardSave(model),
-        train=ocp.args.StandardSave(train),
+        model=ocp.args.StandardSave(used),
+        train=ocp.args.StandardSave(_to_continue(state)),
         data=ocp.args.JsonSave(meta),
       ),
       force=True,
     )
+
+
+def save_model(workdir, variables, meta):
+  """Writes the checkpoint of a model that was not trained here, at step 0.
+
+  Args:
+    workdir: gets the folder checkpoints.
+    variables: params and batch_stats.
+    meta: a JSON-able dict, see `describe_run`.
+
+  Raises:
+    InputError: if there is a checkpoint already, or it cannot be written.
+  """
+  with open_manager(workdir) as manager:
+    if manager.all_steps():
+      raise errors.InputError(
+        f'{str(workdir)!r} holds a checkpoint already; choose another place.'
+      )
+    with _failed_save_explained(manager):
+      manager.save(
+        0,
+        args=ocp.args.Composite(
+          model=ocp.args.StandardSave(variables),
+          data=ocp.args.JsonSave(meta),
+        ),
+      )
+      manager.wait_until_finished()
+
+
+def _to_continue(state):
+  """What a run needs beside the parameters it is used with."""
+  content = state._asdict()
+  params, ema = content.pop('params'), content.pop('ema')
+  return {**content, 'params': params, 'ema': ema} if ema else content
 
 
 def wait(manager):
@@ -146,18 +182,22 @@ def restore(manager, state, meta):
   """
   step = manager.latest_step()
   saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
+  if manager.item_metadata(step)['train'] is None:
+    raise errors.InputError(
+      f'The checkpoint in {manager.directory} is a converted model, not a run '
+      'to continue; choose another --workdir and start from it by init_from.'
+    )
   _check_same_run(manager, saved, meta)
   abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
   model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
-  train = {'step': abstract.step, 'opt_state': abstract.opt_state}
   restored = manager.restore(
     step,
     args=ocp.args.Composite(
       model=ocp.args.StandardRestore(model),
-      train=ocp.args.StandardRestore(train),
+      train=ocp.args.StandardRestore(_to_continue(abstract)),
     ),
   )
-  return state._replace(**restored.model, **restored.train), saved
+  return state._replace(**{**restored.model, **restored.train}), saved
 
 
 _JSON = ocp.args.JsonRestore()

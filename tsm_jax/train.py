@@ -10,6 +10,7 @@ import optax
 from tqdm import auto as tqdm
 
 from tsm_jax import (
+  averages,
   checkpoints,
   errors,
   metrics,
@@ -30,9 +31,10 @@ class TrainState(NamedTuple):
   params: Any
   batch_stats: Any
   opt_state: Any
+  ema: Any = ()  # see `averages`
 
 
-def init_state(model, tx, preprocessing, key):
+def init_state(model, tx, ema, preprocessing, key):
   """The state at step 0; the input's size changes no shape in it."""
   size = preprocessing.image_size
   frames = np.zeros((1, preprocessing.num_frames, size, size, 3), np.float32)
@@ -43,6 +45,7 @@ def init_state(model, tx, preprocessing, key):
     params=params,
     batch_stats=variables.get('batch_stats', {}),
     opt_state=tx.init(params),
+    ema=ema.init(params),
   )
 
 
@@ -52,13 +55,14 @@ def make_train_step(model, tx, config):
   Args:
     model: a Flax module.
     tx: an optax gradient transformation.
-    config: needs label_smoothing and data (mean, std, flip).
+    config: needs label_smoothing, ema_decay and data (mean, std, flip).
 
   Returns:
     A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   data = config.data
+  average = averages.create_ema(config.ema_decay)
 
   def train_step(state, batch, key):
     flip_key, dropout_key = jax.random.split(
@@ -85,27 +89,18 @@ def make_train_step(model, tx, config):
       loss_fn, has_aux=True
     )(state.params)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     state = TrainState(
       step=state.step + 1,
-      params=optax.apply_updates(state.params, updates),
+      params=params,
       batch_stats=batch_stats,
       opt_state=opt_state,
+      ema=average.update(params, state.ema)[1],
     )
     top1 = (logits.argmax(-1) == batch['label']).mean()
     return state, {'loss': loss, 'top1': top1}
 
   return train_step
-
-
-def plan_steps(config, num_clips):
-  """`(steps_per_epoch, total_steps)`; the former may be fractional."""
-  for field in ('epochs', 'log_every_steps'):
-    if config[field] <= 0:
-      raise errors.InputError(
-        f'{field} is {config[field]}; it must be above 0.'
-      )
-  steps_per_epoch = num_clips / config.batch_size
-  return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
 
 
 def train(config, workdir, log=print):  # noqa: C901 (the one long function)
@@ -145,7 +140,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   config.model.num_classes = checked_num_classes(config.model, labels)
   preprocessing = pipeline.preprocessing_of(config)
   model = models.create_model(config.model)
-  steps_per_epoch, total_steps = plan_steps(config, len(train_source))
+  steps_per_epoch, total_steps = progress.plan_steps(config, len(train_source))
   schedule = optim.create_schedule(
     learning_rate=config.learning_rate,
     steps_per_epoch=steps_per_epoch,
@@ -162,7 +157,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     partial_bn=config.model.partial_bn,
     **config.optimizer,
   )
-  init = functools.partial(init_state, model, tx, preprocessing)
+  ema = averages.create_ema(config.ema_decay)
+  init = functools.partial(init_state, model, tx, ema, preprocessing)
   state_sharding = sharding.replicated(mesh)
   state = jax.jit(init, out_shardings=state_sharding)(key)
   train_step = jax.jit(
@@ -171,6 +167,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     out_shardings=state_sharding,
   )
   eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
+  used = averages.make_used(model, config, preprocessing, mesh, train_source)
 
   # --- Where this run stands. ---
   manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
@@ -200,12 +197,17 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     progress.fetch(window)
     progress.check_finite(window)
     # A copy: the save goes on in the background while the window changes.
-    checkpoints.save(manager, state, {**meta, 'window': list(window)})
+    checkpoints.save(
+      manager,
+      state,
+      used(state, precise=not stop.signal),  # then there is no time for it
+      {**meta, 'window': list(window)},
+    )
 
   def evaluate(step):
     result = evaluate_lib.evaluate(
       eval_step,
-      {'params': state.params, 'batch_stats': state.batch_stats},
+      used(state),
       eval_source,
       config,
       preprocessing,
