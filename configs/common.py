@@ -58,6 +58,8 @@ def get_config(name, arg=None):
   config.seed = 0
   config.batch_size = 64  # clips, over all devices
   config.epochs = 50.0
+  # Weights that a new run starts from: a file of PyTorch or another workdir.
+  config.init_from = ''
   config.label_smoothing = 0.0
   config.ema_decay = 0.0  # of parameters; those are evaluated and saved
   config.log_every_steps = 20

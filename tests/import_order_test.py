@@ -9,14 +9,15 @@ PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
   'cli convert_files convert_names data.sampling data.videos data.workers '
-  'metrics models.cost models.layers models.shift optim progress sharding',
+  'metrics models.cost models.layers models.shift optim progress runs sharding',
   'data.lists models.non_local',
   'data.folder data.motion data.transforms models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
   'checkpoints convert_fit',
   'averages convert evaluate report stream',
-  'bench export plan predict train',
+  'bench export initial plan predict',
+  'train',
   'main serve',
 )
 

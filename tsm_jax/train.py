@@ -13,11 +13,13 @@ from tsm_jax import (
   averages,
   checkpoints,
   errors,
+  initial,
   metrics,
   models,
   optim,
   progress,
   report,
+  runs,
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
@@ -128,6 +130,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
+  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
+  if manager.latest_step() is None:
+    initial.check(config.init_from)
   models.set_local_clips(config.model, config.batch_size, mesh.size)
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
@@ -170,17 +175,22 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   used = averages.make_used(model, config, preprocessing, mesh, train_source)
 
   # --- Where this run stands. ---
-  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
-  meta = checkpoints.describe_run(config, labels, built['name'])
+  meta = runs.describe(config, labels, built['name'])
   if manager.latest_step() is not None:
     state, saved = checkpoints.restore(manager, state, meta)
     window = saved['window']
+    meta['initialised_from'] = saved['initialised_from']
     log(f'Continuing {workdir} at step {int(state.step)} of {total_steps}.')
   else:
     window = []
+    if config.init_from:
+      variables, meta['initialised_from'] = initial.load(
+        config.init_from, config.model, labels, log
+      )
+      state = state._replace(**jax.device_put(variables, state_sharding))
   start_step = int(state.step)
   if active:
-    checkpoints.freeze_config(workdir, config)
+    runs.freeze_config(workdir, config)
   for line in report.describe_model(model, preprocessing):
     log(line)
   for line in report.describe_plan(
