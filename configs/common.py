@@ -58,11 +58,14 @@ def get_config(name, arg=None):
   config.seed = 0
   config.batch_size = 64  # clips, over all devices
   config.epochs = 50.0
+  # Weights that a new run starts from: a file of PyTorch or another workdir.
+  config.init_from = ''
   config.label_smoothing = 0.0
   # Both mix two clips; with both, a batch gets one or the other.
   config.mixup_alpha = 0.0  # of Beta(alpha, alpha); 0: off
   config.cutmix_alpha = 0.0  # likewise
   config.erase_probability = 0.0  # of a clip to lose a random box
+  config.ema_decay = 0.0  # of parameters; those are evaluated and saved
   config.log_every_steps = 20
 
   # Its fields and what they mean are in tsm_jax/models/__init__.py.
@@ -117,6 +120,9 @@ def get_config(name, arg=None):
   config.eval.clips = 1  # over time
   config.eval.crops = 1  # 1 (centre), 3 (left, right, centre), 5, 10
   config.eval.full_resolution = False  # crops of 256 pixels instead of 224
+  # BatchNorm's statistics anew from so many training batches, before every
+  # evaluation and save; 0: the running ones.
+  config.eval.precise_bn_batches = 0
   config.eval.batch_size = config.get_ref('batch_size')
 
   config.checkpoint = config_dict.ConfigDict()

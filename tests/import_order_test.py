@@ -10,14 +10,15 @@ FLOORS = (
   'errors',
   'cli convert_files convert_names data.flips data.randaugment data.sampling '
   'data.videos data.workers metrics models.cost models.layers models.shift '
-  'optim progress sharding',
+  'optim progress runs sharding',
   'data.lists data.transforms models.non_local',
   'data.augment data.clips data.folder data.motion models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
-  'checkpoints data.fingerprint',
-  'convert evaluate report stream',
-  'bench export plan predict train',
+  'checkpoints convert_fit data.fingerprint',
+  'averages convert evaluate report stream',
+  'bench export initial plan predict',
+  'train',
   'main serve',
 )
 

@@ -133,7 +133,9 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
     train.make_train_step(
       model,
       tx,
-      ml_collections.ConfigDict({'label_smoothing': 0.0, 'data': data}),
+      ml_collections.ConfigDict(
+        {'label_smoothing': 0.0, 'ema_decay': 0.0, 'data': data}
+      ),
     )
   )
   for _ in range(2):

@@ -1,12 +1,12 @@
 """Checkpoints by orbax: what a run continues from, what a model is used from.
 
-A checkpoint has three items: `model` (params and batch_stats), `train` (step
-and optimiser state) and `data` (JSON: config, labels, preprocessing, versions).
+A checkpoint has three items: `model` (params and batch_stats as they are used,
+see `averages`), `train` (what a run needs beside them: step, optimiser state,
+running batch_stats and, where params are averaged, these and the average) and
+`data` (JSON: config, labels, preprocessing, versions).
 """
 
 import dataclasses
-import json
-import os
 import pathlib
 from typing import Any
 
@@ -14,20 +14,8 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-import tsm_jax
-from tsm_jax import errors
+from tsm_jax import errors, runs
 from tsm_jax.data import pipeline
-
-# Fields that may differ when a run is continued: they do not change its result.
-FREE = (
-  'checkpoint.',
-  'eval.',
-  'log_every_steps',
-  'data.data_dir',
-  'data.max_excluded',
-  'data.num_threads',
-  'data.source',  # the dataset itself is compared by its hash
-)
 
 
 def open_manager(workdir, keep=2):
@@ -49,13 +37,15 @@ def _handlers():
   }
 
 
-def save(manager, state, meta):
+def save(manager, state, used, meta):
   """Starts to save `state`; does nothing if its step is saved already.
 
   Args:
     manager: as from `open_manager`.
     state: a `TrainState`.
-    meta: a JSON-able dict, see `describe_run`.
+    used: params and batch_stats that the model is used with; they may be
+      averages of those in `state`.
+    meta: a JSON-able dict, see `runs.describe`.
 
   Raises:
     InputError: if an earlier save failed; it says which checkpoint is whole.
@@ -63,18 +53,50 @@ def save(manager, state, meta):
   step = int(state.step)
   if step in manager.all_steps():
     return
-  train = {'step': state.step, 'opt_state': state.opt_state}
-  model = {'params': state.params, 'batch_stats': state.batch_stats}
   with _failed_save_explained(manager):
     manager.save(
       step,
       args=ocp.args.Composite(
-        model=ocp.args.StandardSave(model),
-        train=ocp.args.StandardSave(train),
+        model=ocp.args.StandardSave(used),
+        train=ocp.args.StandardSave(_to_continue(state)),
         data=ocp.args.JsonSave(meta),
       ),
       force=True,
     )
+
+
+def save_model(workdir, variables, meta):
+  """Writes the checkpoint of a model that was not trained here, at step 0.
+
+  Args:
+    workdir: gets the folder checkpoints.
+    variables: params and batch_stats.
+    meta: a JSON-able dict, see `runs.describe`.
+
+  Raises:
+    InputError: if there is a checkpoint already, or it cannot be written.
+  """
+  with open_manager(workdir) as manager:
+    if manager.all_steps():
+      raise errors.InputError(
+        f'{str(workdir)!r} holds a checkpoint already; choose another place.'
+      )
+    with _failed_save_explained(manager):
+      manager.save(
+        0,
+        args=ocp.args.Composite(
+          model=ocp.args.StandardSave(variables),
+          data=ocp.args.JsonSave(meta),
+        ),
+      )
+      manager.wait_until_finished()
+
+
+def _to_continue(state):
+  """What a run needs beside the parameters it is used with."""
+  content = state._asdict()
+  params, ema = content.pop('params'), content.pop('ema')
+  return {**content, 'params': params, 'ema': ema} if ema else content
 
 
 def wait(manager):
@@ -107,36 +129,13 @@ class _failed_save_explained:
       ) from error
 
 
-def freeze_config(workdir, config):
-  """Writes the effective configuration to `workdir/config.json`."""
-  workdir = pathlib.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
-  unfinished = workdir / 'config.json.unfinished'
-  unfinished.write_text(json.dumps(config.to_dict(), indent=1))
-  os.replace(unfinished, workdir / 'config.json')
-
-
-def describe_run(config, labels, dataset):
-  """The JSON item of a checkpoint, without what changes from step to step."""
-  return {
-    'config': json.loads(json.dumps(config.to_dict())),
-    'labels': labels,
-    'dataset': dataset,
-    'versions': {
-      'tsm_jax': tsm_jax.__version__,
-      'jax': jax.__version__,
-      'orbax': ocp.__version__,
-    },
-  }
-
-
 def restore(manager, state, meta):
   """The last checkpoint of a run, to continue it.
 
   Args:
     manager: as from `open_manager`.
     state: a `TrainState` of arrays or shapes with shardings.
-    meta: of the run that wants to continue, see `describe_run`.
+    meta: of the run that wants to continue, see `runs.describe`.
 
   Returns:
     `(state, meta)` of the checkpoint.
@@ -146,51 +145,25 @@ def restore(manager, state, meta):
   """
   step = manager.latest_step()
   saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
-  _check_same_run(manager, saved, meta)
+  if 'converted_from' in saved:
+    raise errors.InputError(
+      f'The checkpoint in {manager.directory} is a converted model, not a run '
+      'to continue; choose another --workdir and start from it by init_from.'
+    )
+  runs.check_same(manager.directory, saved, meta)
   abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
   model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
-  train = {'step': abstract.step, 'opt_state': abstract.opt_state}
   restored = manager.restore(
     step,
     args=ocp.args.Composite(
       model=ocp.args.StandardRestore(model),
-      train=ocp.args.StandardRestore(train),
+      train=ocp.args.StandardRestore(_to_continue(abstract)),
     ),
   )
-  return state._replace(**restored.model, **restored.train), saved
+  return state._replace(**{**restored.model, **restored.train}), saved
 
 
 _JSON = ocp.args.JsonRestore()
-
-
-def _check_same_run(manager, saved, meta):
-  differing = []
-  old, new = (_flatten(m['config']) for m in (saved, meta))
-  for field in sorted(old.keys() | new.keys()):
-    if field.startswith(FREE):
-      continue
-    if old.get(field) != new.get(field):
-      differing.append(
-        f'{field} (there {old.get(field)!r}, now {new.get(field)!r})'
-      )
-  for field in ('labels', 'dataset'):
-    if saved[field] != meta[field]:
-      differing.append(f'{field} (there {saved[field]!r}, now {meta[field]!r})')
-  if differing:
-    raise errors.InputError(
-      f'The checkpoint in {manager.directory} is of another run; choose '
-      f'another --workdir, or the same values of: {"; ".join(differing)}.'
-    )
-
-
-def _flatten(tree, prefix=''):
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      flat.update(_flatten(value, f'{prefix}{key}.'))
-    else:
-      flat[prefix + key] = value
-  return flat
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,14 +187,8 @@ class Model:
   step: int
 
 
-def restore_model(path):
-  """The model of a checkpoint, without its optimiser.
-
-  Args:
-    path: a workdir, its `checkpoints` folder or one step in that.
-
-  Returns:
-    A `Model`, its variables on the first device.
+def find(path):
+  """The folder of checkpoints that a path means, and the step or None.
 
   Raises:
     InputError: if there is no checkpoint.
@@ -236,6 +203,22 @@ def restore_model(path):
       f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
       'its folder checkpoints, or one step in that.'
     )
+  return folder, step
+
+
+def restore_model(path):
+  """The model of a checkpoint, without its optimiser.
+
+  Args:
+    path: a workdir, its `checkpoints` folder or one step in that.
+
+  Returns:
+    A `Model`, its variables on the first device.
+
+  Raises:
+    InputError: if there is no checkpoint.
+  """
+  folder, step = find(path)
   with ocp.CheckpointManager(folder, item_handlers=_handlers()) as manager:
     step = manager.latest_step() if step is None else step
     meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data

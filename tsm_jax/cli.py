@@ -1,5 +1,6 @@
 """Flags whose mistakes are explained in one sentence."""
 
+import ast
 import difflib
 import pathlib
 import re
@@ -7,6 +8,8 @@ import runpy
 import sys
 
 from absl import flags
+
+from tsm_jax import errors
 
 
 def parse_flags(argv):
@@ -36,6 +39,41 @@ def fail(message):
   """Prints a sentence and ends the program with status 2."""
   print(f'error: {message}', file=sys.stderr)
   sys.exit(2)
+
+
+def parse_fields(arguments, defaults):
+  """Fields from arguments `--field=value`, of the types of their defaults.
+
+  Raises:
+    InputError: if a field is unknown (it suggests the nearest) or a value of
+      another type.
+  """
+  fields = {}
+  for argument in arguments:
+    match = re.fullmatch(r'--(\w+)=(.*)', argument)
+    if not match:
+      raise errors.InputError(
+        f'Unknown argument {argument!r}; a field is given as --field=value.'
+      )
+    name, text = match.groups()
+    if name not in defaults:
+      near = difflib.get_close_matches(name, defaults, 1, 0)
+      raise errors.InputError(
+        f'There is no field {name!r}; did you mean {near[0]!r}?'
+      )
+    kind = type(defaults[name])
+    try:
+      value = text if kind is str else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      value = None
+    if kind is float and type(value) is int:
+      value = float(value)
+    if type(value) is not kind:
+      raise errors.InputError(
+        f'--{name} is {text!r}; it must be of type {kind.__name__}.'
+      )
+    fields[name] = value
+  return fields
 
 
 def _config_argument(argv):

@@ -3,21 +3,34 @@
 Read are the checkpoints of the authors, of OpenMMLab's TSM, and torchvision's
 ImageNet files as an initialisation; written is the authors' form. Nothing here
 executes a pickle.
+
+`python -m tsm_jax.convert SOURCE OUT` makes a file a checkpoint of ours.
 """
 
-import functools
+import argparse
 import os
+import sys
 
 from absl import logging
-import jax
-import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
-from tsm_jax import convert_files, convert_infer, convert_names, errors, models
-from tsm_jax.models import layers, non_local
+from tsm_jax import (
+  checkpoints,
+  cli,
+  convert_files,
+  convert_fit,
+  convert_infer,
+  convert_names,
+  errors,
+  models,
+  runs,
+)
+from tsm_jax.data import folder, pipeline
+from tsm_jax.models import layers
 
 
-def from_torch(source, **overrides):
+def from_torch(source, *, log=logging.warning, **overrides):
   """Reads a checkpoint of PyTorch.
 
   What weights cannot tell comes from the official file name where that says it
@@ -29,6 +42,7 @@ def from_torch(source, **overrides):
   Args:
     source: path of a `.pth`, `.pth.tar`, `.pt` or `.safetensors` file, or a
       mapping from name to float32 array.
+    log: called with a sentence on what is dropped, remade or new.
     **overrides: fields of the model configuration.
 
   Returns:
@@ -45,8 +59,10 @@ def from_torch(source, **overrides):
       f'The fields {unknown} are not of a model; choose from '
       f'{sorted(models.DEFAULTS)}.'
     )
+  where = 'The source'
   file_name = ''
   if isinstance(source, str | os.PathLike):
+    where = str(source)
     file_name = os.path.basename(source)
     source = convert_files.read(source)
   arrays = convert_files.float32_arrays(source)
@@ -56,7 +72,7 @@ def from_torch(source, **overrides):
     arrays = {
       k: v for k, v in arrays.items() if not convert_infer.is_head(names[k])
     }
-  weights = _unwrap(arrays, names)
+  weights = convert_fit.by_plain_name(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
   in_file = {**models.DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
   in_file.update(convert_infer.from_file_name(file_name, in_file['name']))
@@ -67,10 +83,47 @@ def from_torch(source, **overrides):
       "The names of BNInception's weights do not tell where it is shifted; "
       "give shift, 'block', 'none' or a mask."
     )
-  _fit_head(weights, in_file['num_classes'], config['num_classes'])
-  _fit_stem(weights, config)
+  check_name(where, in_file['name'], config['name'])
   origin = {convert_names.plain(v): k for k, v in names.items()}
-  return config, _fill(config, weights, origin)
+  classes = in_file['num_classes'] or None
+  return config, convert_fit.fit(config, weights, classes, origin, log)
+
+
+def from_ours(
+  old_config, variables, config, *, keep_head=True, log=logging.warning
+):
+  """Variables of one model of ours for another one, by the same rules.
+
+  Args:
+    old_config: of the model that `variables` are of.
+    variables: 'params' and 'batch_stats'.
+    config: of the model that they are wanted for.
+    keep_head: whether a classifier of as many classes is taken over.
+    log: called with a sentence on what is dropped, remade or new.
+
+  Returns:
+    'params' and 'batch_stats' as NumPy arrays.
+
+  Raises:
+    InputError: as `from_torch`.
+  """
+  check_name('The checkpoint', old_config['name'], config['name'])
+  weights = {}
+  for path, leaf in convert_fit.flat(variables).items():
+    plain = convert_names.of_leaf(path[1:], old_config['name'])
+    if keep_head or not convert_infer.is_head(plain):
+      weights[plain] = convert_fit.to_torch_layout(np.asarray(leaf), plain)
+  classes = old_config['num_classes'] if keep_head else None
+  origin = {name: name for name in weights}
+  return convert_fit.fit(config, weights, classes, origin, log)
+
+
+def check_name(where, found, wanted):
+  """Raises InputError if weights are of another network than is wanted."""
+  if found != wanted:
+    raise errors.InputError(
+      f'{where} holds the weights of a {found}, but model.name is {wanted!r}.'
+    )
 
 
 def to_torch(model_config, variables):
@@ -89,161 +142,110 @@ def to_torch(model_config, variables):
     A dict from name to array, float32 but for `num_batches_tracked` (int64).
   """
   state = {}
-  for path, leaf in _flat(variables).items():
+  for path, leaf in convert_fit.flat(variables).items():
     plain = convert_names.of_leaf(path[1:], model_config['name'])
     name = convert_infer.official_name(plain, model_config)
-    state[name] = _to_torch_layout(np.asarray(leaf), plain)
+    state[name] = convert_fit.to_torch_layout(np.asarray(leaf), plain)
     if name.endswith('.running_var'):
       count = name.replace('running_var', 'num_batches_tracked')
       state[count] = np.zeros((), np.int64)
   return state
 
 
-def _unwrap(arrays, names):
-  """Arrays by plain name."""
-  weights = {}
-  for name, value in arrays.items():
-    plain = convert_names.plain(names[name])
-    if plain in weights:
-      raise errors.InputError(
-        f'Two weights are for {plain}, one of them is {name}.'
-      )
-    weights[plain] = value
-    if name.endswith('.conv_out.conv.weight'):
-      # OpenMMLab's last product in the attention has no bias.
-      bias = plain.replace('.weight', '.bias')
-      weights[bias] = np.zeros(value.shape[:1], np.float32)
-  return weights
+def to_checkpoint(
+  source, out, labels_file='', image_size=224, short_side=256, **overrides
+):
+  """Writes a PyTorch file as a checkpoint of ours, for prediction and so on.
 
+  Args:
+    source: path of a file that `from_torch` reads.
+    out: the new workdir.
+    labels_file: text file with a class name per line, in the order of the
+      classifier; by default a class is called by its index.
+    image_size: pixels of the network's input.
+    short_side: pixels of the shorter side from which that is cut.
+    **overrides: fields of the model configuration.
 
-def _fit_head(weights, in_file, num_classes):
-  """Drops a classifier of another number of classes, in place."""
-  if not num_classes:
-    raise errors.InputError(
-      'The weights have no classifier of videos; give num_classes for a new '
-      'one.'
-    )
-  if in_file not in (None, num_classes):
-    logging.warning(
-      'The classifier of %d classes is dropped for a new one of %d.',
-      in_file,
-      num_classes,
-    )
-    for leaf in ('weight', 'bias'):
-      weights.pop(f'head.{leaf}', None)
+  Returns:
+    Lines for the user.
 
-
-def _fit_stem(weights, config):
-  """Makes the stem of another modality from an RGB one, in place.
-
-  Every new channel has the mean over the RGB channels, as the authors have it
-  for optical flow.
+  Raises:
+    InputError: as `from_torch`; if the labels are not as many as the classes,
+      or `out` holds a checkpoint.
   """
-  name = convert_names.of_leaf(('conv1', 'kernel'), config['name'])
-  channels = layers.CHANNELS.get(config['modality'], 3)
-  if name in weights and weights[name].shape[1] == 3 != channels:
-    mean = weights[name].mean(axis=1, keepdims=True)
-    weights[name] = np.repeat(mean, channels, axis=1)
-
-
-def _fill(config, weights, origin):
-  """Variables of the configured model from the weights, all or none."""
-  model = models.create_model(config)
-  size = (1, config['num_frames'], 32, 32, layers.CHANNELS[config['modality']])
-  shapes = _flat(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size)))
-  names = {p: convert_names.of_leaf(p[1:], config['name']) for p in shapes}
-  fresh = [p for p, k in names.items() if _may_be_new(k, weights)]
-  if fresh:
-    logging.info('New weights: %s', ', '.join(names[p] for p in fresh))
-  leaves = _new_leaves(fresh, shapes)
-  missing, other_shape = [], []
-  for path in set(shapes) - set(fresh):
-    name, shape = names[path], shapes[path].shape
-    if name not in weights:
-      missing.append(f'{name} {_torch_shape(shape, name)}')
-    elif _to_flax_layout(weights[name]).shape != shape:
-      expected = _torch_shape(shape, name)
-      other_shape.append(f'{name} {weights[name].shape} for {expected}')
-    else:
-      leaves[path] = _to_flax_layout(weights[name])
-  extra = set(weights) - set(names.values())
-  unknown = [f'{origin[k]} {weights[k].shape}' for k in extra]
-  if missing or other_shape or unknown:
+  lines = []
+  config, variables = from_torch(source, log=lines.append, **overrides)
+  labels = [str(i) for i in range(config['num_classes'])]
+  if labels_file:
+    labels = folder.read_labels(labels_file, '--labels')
+  if len(labels) != config['num_classes']:
     raise errors.InputError(
-      f'The weights do not fit {_describe(config)}. Missing: {_join(missing)}. '
-      f'Of another shape: {_join(other_shape)}. Not known: {_join(unknown)}.'
+      f'--labels is {labels_file!r} with {len(labels)} classes, but the '
+      f'weights have {config["num_classes"]}.'
     )
-  return _nest(leaves)
+  how = preprocessing_of(config, image_size, short_side)
+  data = {k: v for k, v in vars(how).items() if k != 'num_frames'}
+  name = os.path.basename(source)
+  run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
+  meta = runs.describe(run, labels, '')
+  meta['converted_from'] = {
+    'file': name,
+    'sha256': convert_files.sha256(source),
+  }
+  checkpoints.save_model(out, variables, meta)
+  runs.freeze_config(out, run)
+  told = {k: v for k, v in config.items() if v != models.DEFAULTS[k]}
+  fields = ', '.join(f'{k}={v!r}' for k, v in sorted(told.items()))
+  return [*lines, f'{out}: {config["name"]} with {fields}.']
 
 
-def _may_be_new(name, weights):
-  """Whether a missing weight starts anew: a head, or NL blocks all together."""
-  if '.nl.' in name:
-    return not any('.nl.' in k for k in weights)
-  return name.startswith('head.') and not any(
-    k.startswith('head.') for k in weights
+def preprocessing_of(config, image_size, short_side):
+  """What the released weights of a model were trained with."""
+  mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+  if config['modality'] != 'rgb':
+    channels = layers.CHANNELS[config['modality']]
+    mean, std = (0.5,) * channels, (0.226,) * channels
+  elif config['name'] == 'bn_inception':
+    raise errors.InputError(
+      'The weights of bn_inception want BGR frames in 0..255, which are not '
+      'made from videos here; use them by convert.from_torch.'
+    )
+  return pipeline.Preprocessing(
+    num_frames=config['num_frames'],
+    image_size=image_size,
+    mean=mean,
+    std=std,
+    short_side=short_side,
+    quality=90,
   )
 
 
-def _new_leaves(paths, shapes):
-  """A head and non-local blocks as training from scratch draws them."""
-  leaves = {}
-  for i, module in enumerate(sorted({path[1] for path in paths})):
-    if module == 'head':
-      kernel = shapes['params', 'head', 'kernel'].shape
-      layer, x = layers.head(kernel[1]), jnp.zeros((1, kernel[0]))
-    else:
-      norm = functools.partial(layers.BatchNorm, train=False)
-      channels = shapes['params', module, 'out_bn', 'scale'].shape
-      layer, x = non_local.NonLocal(norm), jnp.zeros((1, 1, 2, 2, *channels))
-    variables = layer.init(jax.random.key(i), x)
-    for (collection, *rest), leaf in _flat(variables).items():
-      leaves[collection, module, *rest] = np.asarray(leaf)
-  return leaves
-
-
-def _describe(config):
-  fields = {'resnet': ('depth', 'shift', 'non_local', 'num_classes')}.get(
-    config['name'], ('shift', 'num_classes')
+def main(argv=None):
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.convert',
+    description='Makes a PyTorch file of weights a checkpoint of ours.',
+    epilog='Any field of the model may be given, for example --num_frames=16.',
+    allow_abbrev=False,
   )
-  return f'{config["name"]} ' + ', '.join(f'{k}={config[k]}' for k in fields)
+  parser.add_argument('source', help='.pth, .pth.tar, .pt or .safetensors')
+  parser.add_argument('out', help='the new workdir')
+  parser.add_argument('--labels', default='', help='file, a class per line')
+  parser.add_argument('--image_size', type=int, default=224, help='pixels')
+  parser.add_argument('--short_side', type=int, default=256, help='pixels')
+  args, rest = parser.parse_known_args(argv)
+  try:
+    lines = to_checkpoint(
+      args.source,
+      args.out,
+      args.labels,
+      args.image_size,
+      args.short_side,
+      **cli.parse_fields(rest, models.DEFAULTS),
+    )
+  except (errors.InputError, ImportError) as error:
+    sys.exit(f'error: {error}')
+  print('\n'.join(lines))
 
 
-def _join(items):
-  return ', '.join(sorted(items)) or 'none'
-
-
-def _flat(variables):
-  """Leaves by path, the collection first."""
-  leaves = jax.tree_util.tree_leaves_with_path(variables)
-  return {tuple(key.key for key in path): leaf for path, leaf in leaves}
-
-
-def _nest(leaves):
-  variables = {}
-  for path in sorted(leaves):
-    tree = variables
-    for key in path[:-1]:
-      tree = tree.setdefault(key, {})
-    tree[path[-1]] = leaves[path]
-  return variables
-
-
-def _to_flax_layout(value):
-  """OIHW to HWIO, (out, in) and 1x1x1 kernels to (in, out)."""
-  if value.shape[2:] == (1, 1, 1):
-    value = value[:, :, 0, 0, 0]
-  axes = (2, 3, 1, 0) if value.ndim == 4 else None
-  return np.ascontiguousarray(value.transpose(axes))
-
-
-def _to_torch_layout(value, name):
-  axes = (3, 2, 0, 1) if value.ndim == 4 else None
-  value = value.transpose(axes)
-  if '.nl.' in name and value.ndim == 2:
-    value = value[:, :, None, None, None]
-  return np.ascontiguousarray(value)
-
-
-def _torch_shape(shape, name):
-  return _to_torch_layout(np.broadcast_to(np.float32(0), shape), name).shape
+if __name__ == '__main__':
+  main()

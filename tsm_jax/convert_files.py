@@ -1,6 +1,7 @@
 """Files of weights, read without executing any of them."""
 
 import functools
+import hashlib
 import os
 import re
 
@@ -36,6 +37,12 @@ def read(path):
       f'{path} holds a {type(content).__name__}, not weights.'
     )
   return content
+
+
+def sha256(path):
+  """The hash of a file's content, as text."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _loader(path):

@@ -8,6 +8,17 @@ import numpy as np
 from tsm_jax import errors
 
 
+def plan_steps(config, num_clips):
+  """`(steps_per_epoch, total_steps)`; the former may be fractional."""
+  for field in ('epochs', 'log_every_steps'):
+    if config[field] <= 0:
+      raise errors.InputError(
+        f'{field} is {config[field]}; it must be above 0.'
+      )
+  steps_per_epoch = num_clips / config.batch_size
+  return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
+
+
 class Clock:
   """Speed since the last look, and the share of it spent waiting for data."""
 

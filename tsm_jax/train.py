@@ -10,13 +10,16 @@ import optax
 from tqdm import auto as tqdm
 
 from tsm_jax import (
+  averages,
   checkpoints,
   errors,
+  initial,
   metrics,
   models,
   optim,
   progress,
   report,
+  runs,
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
@@ -30,9 +33,10 @@ class TrainState(NamedTuple):
   params: Any
   batch_stats: Any
   opt_state: Any
+  ema: Any = ()  # see `averages`
 
 
-def init_state(model, tx, preprocessing, key):
+def init_state(model, tx, ema, preprocessing, key):
   """The state at step 0; the input's size changes no shape in it."""
   size = preprocessing.image_size
   frames = np.zeros((1, preprocessing.num_frames, size, size, 3), np.float32)
@@ -43,6 +47,7 @@ def init_state(model, tx, preprocessing, key):
     params=params,
     batch_stats=variables.get('batch_stats', {}),
     opt_state=tx.init(params),
+    ema=ema.init(params),
   )
 
 
@@ -52,13 +57,14 @@ def make_train_step(model, tx, config, mirrored=None):
   Args:
     model: a Flax module.
     tx: an optax gradient transformation.
-    config: needs label_smoothing and what `augment.augment` needs.
+    config: needs label_smoothing, ema_decay and what `augment.augment` needs.
     mirrored: as from `flips.mirrored_classes`.
 
   Returns:
     A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
+  average = averages.create_ema(config.ema_decay)
 
   def train_step(state, batch, key):
     augment_key, dropout_key = jax.random.split(
@@ -81,26 +87,17 @@ def make_train_step(model, tx, config, mirrored=None):
       loss_fn, has_aux=True
     )(state.params)
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     state = TrainState(
       step=state.step + 1,
-      params=optax.apply_updates(state.params, updates),
+      params=params,
       batch_stats=batch_stats,
       opt_state=opt_state,
+      ema=average.update(params, state.ema)[1],
     )
     return state, {'loss': loss, 'top1': metrics.top1(logits, label)}
 
   return train_step
-
-
-def plan_steps(config, num_clips):
-  """`(steps_per_epoch, total_steps)`; the former may be fractional."""
-  for field in ('epochs', 'log_every_steps'):
-    if config[field] <= 0:
-      raise errors.InputError(
-        f'{field} is {config[field]}; it must be above 0.'
-      )
-  steps_per_epoch = num_clips / config.batch_size
-  return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
 
 
 def train(config, workdir, log=print):  # noqa: C901 (the one long function)
@@ -131,6 +128,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   pipeline.preprocessing_of(config)
   clips.views_of(config)
   augment.check(config)
+  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
+  if manager.latest_step() is None:
+    initial.check(config.init_from)
   models.set_local_clips(config.model, config.batch_size, mesh.size)
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
@@ -144,7 +144,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   preprocessing = pipeline.preprocessing_of(config)
   mirrored = flips.mirrored_classes(config.data.flip, labels)
   model = models.create_model(config.model)
-  steps_per_epoch, total_steps = plan_steps(config, len(train_source))
+  steps_per_epoch, total_steps = progress.plan_steps(config, len(train_source))
   schedule = optim.create_schedule(
     learning_rate=config.learning_rate,
     steps_per_epoch=steps_per_epoch,
@@ -161,7 +161,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     partial_bn=config.model.partial_bn,
     **config.optimizer,
   )
-  init = functools.partial(init_state, model, tx, preprocessing)
+  ema = averages.create_ema(config.ema_decay)
+  init = functools.partial(init_state, model, tx, ema, preprocessing)
   state_sharding = sharding.replicated(mesh)
   state = jax.jit(init, out_shardings=state_sharding)(key)
   train_step = jax.jit(
@@ -170,19 +171,25 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     out_shardings=state_sharding,
   )
   eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
+  used = averages.make_used(model, config, preprocessing, mesh, train_source)
 
   # --- Where this run stands. ---
-  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
-  meta = checkpoints.describe_run(config, labels, built['name'])
+  meta = runs.describe(config, labels, built['name'])
   if manager.latest_step() is not None:
     state, saved = checkpoints.restore(manager, state, meta)
     window = saved['window']
+    meta['initialised_from'] = saved['initialised_from']
     log(f'Continuing {workdir} at step {int(state.step)} of {total_steps}.')
   else:
     window = []
+    if config.init_from:
+      variables, meta['initialised_from'] = initial.load(
+        config.init_from, config.model, labels, log
+      )
+      state = state._replace(**jax.device_put(variables, state_sharding))
   start_step = int(state.step)
   if active:
-    checkpoints.freeze_config(workdir, config)
+    runs.freeze_config(workdir, config)
   for line in report.describe_model(model, preprocessing):
     log(line)
   for line in flips.describe(mirrored, labels):
@@ -201,12 +208,17 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     progress.fetch(window)
     progress.check_finite(window)
     # A copy: the save goes on in the background while the window changes.
-    checkpoints.save(manager, state, {**meta, 'window': list(window)})
+    checkpoints.save(
+      manager,
+      state,
+      used(state, precise=not stop.signal),  # then there is no time for it
+      {**meta, 'window': list(window)},
+    )
 
   def evaluate(step):
     result = evaluate_lib.evaluate(
       eval_step,
-      {'params': state.params, 'batch_stats': state.batch_stats},
+      used(state),
       eval_source,
       config,
       preprocessing,

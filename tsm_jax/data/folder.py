@@ -204,25 +204,34 @@ def _hold_out(items, holdout, seed):
   ]
 
 
+def read_labels(path, field):
+  """The class names of a text file, one per line.
+
+  Raises:
+    InputError: if there are none or one comes twice; it names `field`.
+  """
+  path = pathlib.Path(path).expanduser()
+  if not path.exists():
+    raise errors.InputError(
+      f'{field} is {str(path)!r}, but no such file exists.'
+    )
+  try:
+    lines = path.read_text(encoding='utf-8-sig').splitlines()
+  except (OSError, ValueError) as error:
+    raise errors.InputError(
+      f'{field} is {str(path)!r}, which cannot be read: {error}.'
+    ) from error
+  labels = [line.strip() for line in lines if line.strip()]
+  twice = [label for label in labels if labels.count(label) > 1]
+  if twice or not labels:
+    what = f'names {twice[0]!r} more than once' if twice else 'names no class'
+    raise errors.InputError(f'{field} is {str(path)!r}, which {what}.')
+  return labels
+
+
 def _labels(items, labels_file, source):
   if labels_file:
-    path = pathlib.Path(labels_file).expanduser()
-    if not path.exists():
-      raise errors.InputError(
-        f'data.labels is {str(path)!r}, but no such file exists.'
-      )
-    try:
-      lines = path.read_text(encoding='utf-8-sig').splitlines()
-    except (OSError, ValueError) as error:
-      raise errors.InputError(
-        f'data.labels is {str(path)!r}, which cannot be read: {error}.'
-      ) from error
-    labels = [line.strip() for line in lines if line.strip()]
-    twice = [label for label in labels if labels.count(label) > 1]
-    if twice or not labels:
-      what = f'names {twice[0]!r} more than once' if twice else 'names no class'
-      raise errors.InputError(f'data.labels is {str(path)!r}, which {what}.')
-    return labels
+    return read_labels(labels_file, 'data.labels')
   labels = sorted({i.label for i in items if i.split == 'train' and i.label})
   if not labels:
     raise errors.InputError(

@@ -1,0 +1,118 @@
+"""`python -m tsm_jax.convert` as a real process, on files of real PyTorch."""
+
+import hashlib
+import json
+
+import helpers
+import jax
+import numpy as np
+import pytest
+
+from tsm_jax import checkpoints, errors, evaluate, predict, train
+from tsm_jax.data import pipeline, videos
+
+torch = pytest.importorskip('torch')
+from convert_test import small, without_module  # noqa: E402  (imports torch)
+import main_test  # noqa: E402
+import torch_resnet  # noqa: E402
+
+NAMES = ('hop', 'jump', 'run')
+
+
+@pytest.fixture
+def source(tmp_path):
+  path = tmp_path / 'TSM_x_RGB_resnet18_shift4_blockres_avg_segment4_e1.pth'
+  weights = {k: torch.tensor(v) for k, v in small(len(NAMES)).items()}
+  torch.save({'epoch': 1, 'state_dict': weights}, path)
+  return path
+
+
+@pytest.fixture
+def labels(tmp_path):
+  path = tmp_path / 'labels.txt'
+  path.write_text(''.join(f'{name}\n' for name in NAMES))
+  return path
+
+
+def convert(*args):
+  return main_test.run(main_test.command('convert', *args))
+
+
+def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
+  out = tmp_path / 'converted'
+  done = convert(source, out, f'--labels={labels}', '--image_size=32')
+  assert done.returncode == 0, done.stderr
+  assert 'resnet with depth=18, fold_div=4, num_classes=3' in done.stdout
+  trained = checkpoints.restore_model(out)
+  assert trained.labels == list(NAMES)
+  assert trained.config.fold_div == 4
+  assert trained.meta['converted_from'] == {
+    'file': source.name,
+    'sha256': hashlib.sha256(source.read_bytes()).hexdigest(),
+  }
+  assert trained.preprocessing.short_side == 256
+  assert json.loads((out / 'config.json').read_text())['name'] == source.name
+
+  folder = helpers.write_folder(tmp_path / 'videos', NAMES)
+  video = folder / 'jump' / '0.mp4'
+  done = main_test.run(main_test.command('predict', out, video, '--json'))
+  assert done.returncode == 0, done.stderr
+  found = {
+    p['label']: p['probability']
+    for p in json.loads(done.stdout)[0]['predictions']
+  }
+  how = trained.preprocessing
+  record, _ = videos.to_record(video, how.short_side, how.quality)
+  frames = pipeline.eval_views(record, how).astype(np.float32) / 255
+  frames = (frames - np.float32(how.mean)) / np.float32(how.std)
+  logits = torch_resnet.logits(without_module(small(len(NAMES))), frames, 4)
+  expected = torch.tensor(logits).softmax(-1)[0].numpy()
+  np.testing.assert_allclose(
+    [found[name] for name in NAMES], expected, atol=1e-4
+  )
+  assert expected.std() > 0.01  # they differ
+
+  config = helpers.tiny_config(folder, tmp_path / 'data')
+  result = evaluate.evaluate_checkpoint(config, out, lambda line: None)
+  assert result.num_clips == 3
+  with pytest.raises(errors.InputError, match=r'converted model.*init_from'):
+    train.train(config, out, lambda line: None)
+
+
+def test_without_labels_a_class_is_its_index(source, tmp_path):
+  done = convert(source, tmp_path / 'out', '--num_frames=8', '--dropout=0')
+  assert done.returncode == 0, done.stderr
+  trained = checkpoints.restore_model(tmp_path / 'out')
+  assert trained.labels == ['0', '1', '2']
+  assert (trained.config.num_frames, trained.config.dropout) == (8, 0.0)
+  predictor = predict.make_predict(trained)
+  assert predictor(np.zeros((1, 8, 224, 224, 3), np.uint8)).shape == (3,)
+
+  # The same place is not written twice.
+  before = jax.device_get(trained.variables)
+  done = convert(source, tmp_path / 'out')
+  assert (done.returncode, 'holds a checkpoint already' in done.stderr) == (
+    1,
+    True,
+  )
+  after = checkpoints.restore_model(tmp_path / 'out').variables
+  jax.tree.map(np.testing.assert_array_equal, after, before)
+
+
+def test_bad_input_is_one_sentence(source, labels, tmp_path):
+  labels.write_text('hop\njump\n')
+  for arguments, message in (
+    ([source, '--num_frame=4'], "no field 'num_frame'; did you mean 'num_fr"),
+    ([source, '--num_frames=x'], "--num_frames is 'x'; it must be of type int"),
+    ([source, f'--labels={labels}'], 'with 2 classes, but the weights have 3'),
+    ([source, '--name=mobilenet_v2'], 'weights of a resnet, but model.name'),
+    ([tmp_path / 'none.pth'], 'There is no file'),
+    ([source, 'surplus'], "Unknown argument 'surplus'"),
+  ):
+    path, *rest = arguments
+    done = convert(path, tmp_path / 'out', *rest)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith('error: ')
+  assert not (tmp_path / 'out').exists()

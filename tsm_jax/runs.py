@@ -1,0 +1,84 @@
+"""What a run is: its configuration, and when another one continues it."""
+
+import json
+import os
+import pathlib
+
+import jax
+import orbax.checkpoint as ocp
+
+import tsm_jax
+from tsm_jax import errors
+
+# Fields that may differ when a run is continued: they do not change its result.
+FREE = (
+  'checkpoint.',
+  'eval.',
+  'init_from',  # acts on a new run alone
+  'log_every_steps',
+  'data.data_dir',
+  'data.max_excluded',
+  'data.num_threads',
+  'data.source',  # the dataset itself is compared by its hash
+)
+
+
+def freeze_config(workdir, config):
+  """Writes the effective configuration to `workdir/config.json`."""
+  workdir = pathlib.Path(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  unfinished = workdir / 'config.json.unfinished'
+  unfinished.write_text(json.dumps(config.to_dict(), indent=1))
+  os.replace(unfinished, workdir / 'config.json')
+
+
+def describe(config, labels, dataset):
+  """The JSON item of a checkpoint, without what changes from step to step."""
+  return {
+    'config': json.loads(json.dumps(config.to_dict())),
+    'labels': labels,
+    'dataset': dataset,
+    'initialised_from': None,  # see `initial`
+    'versions': {
+      'tsm_jax': tsm_jax.__version__,
+      'jax': jax.__version__,
+      'orbax': ocp.__version__,
+    },
+  }
+
+
+def check_same(folder, saved, meta):
+  """Raises InputError if a run contradicts the checkpoint in `folder`.
+
+  Args:
+    folder: of the checkpoints.
+    saved: the JSON item of the last one.
+    meta: as from `describe`, of the run that wants to continue.
+  """
+  differing = []
+  old, new = (_flatten(m['config']) for m in (saved, meta))
+  for field in sorted(old.keys() | new.keys()):
+    if field.startswith(FREE):
+      continue
+    if old.get(field) != new.get(field):
+      differing.append(
+        f'{field} (there {old.get(field)!r}, now {new.get(field)!r})'
+      )
+  for field in ('labels', 'dataset'):
+    if saved[field] != meta[field]:
+      differing.append(f'{field} (there {saved[field]!r}, now {meta[field]!r})')
+  if differing:
+    raise errors.InputError(
+      f'The checkpoint in {folder} is of another run; choose '
+      f'another --workdir, or the same values of: {"; ".join(differing)}.'
+    )
+
+
+def _flatten(tree, prefix=''):
+  flat = {}
+  for key, value in tree.items():
+    if isinstance(value, dict):
+      flat.update(_flatten(value, f'{prefix}{key}.'))
+    else:
+      flat[prefix + key] = value
+  return flat
