@@ -12,6 +12,17 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 REFERENCE_BATCH = 128
 
+# The arguments that all published recipes take.
+PUBLISHED = {
+  'model': 'resnet',
+  'depth': 50,
+  'frames': 8,
+  'shift': 'blockres',
+  'direction': 'both',
+  'non_local': False,
+  'recipe': 'paper',
+}
+
 
 def parse_arg(arg, **defaults):
   """Arguments of a config file: `--config configs/x.py:shift=none,depth=18`.
@@ -129,3 +140,69 @@ def get_config(name, arg=None):
   config.checkpoint.every_steps = 1000
   config.checkpoint.keep = 2
   return config
+
+
+def published(name, arg, args):
+  """The authors' recipe for Kinetics, from ImageNet weights.
+
+  Args:
+    name: of the config.
+    arg: as given to the config file.
+    args: its arguments, those of `PUBLISHED` at least.
+
+  Returns:
+    A config; with `recipe='modern'`, see `modernize`.
+  """
+  config = get_config(name, arg)
+  config.batch_size = 128
+  config.model.update(
+    name=args.model,
+    depth=args.depth,
+    num_frames=args.frames,
+    shift=args.shift,
+    direction=args.direction,
+    non_local=args.non_local,
+  )
+  config.optimizer.head_scale = 5.0  # for the new head
+  if args.model == 'mobilenet_v2':
+    # OpenMMLab needed these to come near the released model.
+    config.epochs = 100.0
+    config.schedule.milestones = (40.0, 80.0)
+    config.optimizer.weight_decay = 4e-5
+  if args.recipe not in ('paper', 'modern'):
+    raise ValueError(
+      f"The argument recipe is {args.recipe!r}; choose from 'paper', 'modern'."
+    )
+  if args.recipe == 'modern':
+    modernize(config)
+  return config
+
+
+def something(name, arg, args):
+  """The authors' recipe for Something-Something: half the batch, no mirrors."""
+  config = published(name, arg, args)
+  config.batch_size = 64
+  config.data.flip = 'off' if args.recipe == 'paper' else 'swap'
+  config.optimizer.weight_decay = 5e-4
+  return config
+
+
+def fine_tuned(name, arg, args):
+  """The authors' recipe for UCF101 and HMDB51, from a Kinetics checkpoint."""
+  config = published(name, arg, args)
+  config.batch_size = 64
+  config.base_learning_rate = 0.002
+  config.epochs = 25.0
+  config.schedule.milestones = (10.0, 20.0)
+  config.optimizer.weight_decay = 5e-4
+  config.model.dropout = 0.8
+  config.model.partial_bn = True
+  return config
+
+
+def modernize(config):
+  """What later recipes add: a gentler schedule and stronger augmentation."""
+  config.schedule.update(kind='cosine', warmup_epochs=5.0)
+  config.label_smoothing = 0.1
+  config.mixup_alpha = 0.2
+  config.data.randaugment_ops = 2

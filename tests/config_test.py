@@ -3,7 +3,9 @@ import importlib.util
 import helpers
 import pytest
 
-from configs import common, quickstart
+from configs import common, kinetics, quickstart, ssv2, ucf101
+from tsm_jax import models
+from tsm_jax.data import augment, clips, pipeline
 
 FILES = sorted(
   p for p in helpers.ROOT.glob('configs/*.py') if p.stem != 'common'
@@ -35,6 +37,48 @@ def test_the_learning_rate_follows_the_batch():
   config.batch_size = 256
   assert config.learning_rate == 0.04
   assert config.eval.batch_size == 256
+
+
+def test_published_recipes():
+  # Learning rate, batch, epochs, decay and schedule as the authors give them.
+  def numbers(config):
+    steps = config.schedule.milestones
+    decay = config.optimizer.weight_decay
+    rate = round(config.learning_rate, 6)
+    return rate, config.batch_size, config.epochs, decay, steps
+
+  config = kinetics.get_config()
+  assert numbers(config) == (0.02, 128, 50, 1e-4, (20, 40))
+  assert config.data.flip == 'on' and config.optimizer.clip_norm == 20
+  config = kinetics.get_config('dense=True,non_local=True')
+  assert numbers(config) == (0.01, 64, 100, 1e-4, (40, 80))
+  assert config.data.sampling == 'dense' and config.model.non_local
+  assert kinetics.get_config('shift=none').model.num_frames == 5
+  config = ssv2.get_config('frames=16,depth=101')
+  assert numbers(config) == (0.01, 64, 50, 5e-4, (20, 40))
+  assert config.data.flip == 'off'
+  assert (config.model.num_frames, config.model.depth) == (16, 101)
+  assert ssv2.get_config('recipe=modern').data.flip == 'swap'
+  config = ucf101.get_config()
+  assert numbers(config) == (0.001, 64, 25, 5e-4, (10, 20))
+  assert config.model.partial_bn and config.model.dropout == 0.8
+
+
+@pytest.mark.parametrize('arg', [None, 'model=mobilenet_v2,direction=past'])
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
+def test_every_config_makes_a_model(path, arg):
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if path.stem in ('quickstart', 'folder'):
+    arg = 'shift=none' if arg else None
+  config = module.get_config(arg)
+  model = models.create_model({**config.model, 'num_classes': 3})
+  assert model.num_classes == 3
+  pipeline.preprocessing_of(config)
+  augment.check(config)
+  views = clips.views_of(config)
+  assert views.clips == views.crops == 1
 
 
 def test_arguments_change_the_config_and_its_name():

@@ -1,0 +1,20 @@
+"""TSM on HMDB51, fine-tuned from Kinetics (the authors' README).
+
+  python -m tsm_jax.data.build hmdb51 --split=1 \\
+      --manual_dir=VIDEOS --data_dir=DATA
+  python -m tsm_jax.main --config configs/hmdb51.py \\
+      --config.data.source=BUILT --config.init_from=KINETICS_CHECKPOINT
+  python -m tsm_jax.main --config configs/hmdb51.py --mode=eval \\
+      --config.data.source=BUILT --config.eval.clips=2 --config.eval.crops=3 \\
+      --config.eval.full_resolution=True
+
+Published top-1 (2 clips, full resolution; paper, table 1): default 73.5,
+:shift=none 64.7.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+  args = common.parse_arg(arg, **common.PUBLISHED)
+  return common.fine_tuned('hmdb51', arg, args)

@@ -1,0 +1,23 @@
+"""TSM on Something-Something V2, as published (the authors' README).
+
+  python -m tsm_jax.data.build ssv2 --manual_dir=VIDEOS --data_dir=DATA
+  python -m tsm_jax.main --config configs/ssv2.py \\
+      --config.data.source=BUILT --config.init_from=resnet50-imagenet.pth
+  python -m tsm_jax.main --config configs/ssv2.py --mode=eval \\
+      --config.data.source=BUILT
+
+That is the efficient protocol: one clip, its centre. The accurate one adds
+--config.eval.clips=2 --config.eval.crops=3 --config.eval.full_resolution=True.
+
+Published top-1 (accurate), the authors' README: default 61.2, :frames=16 63.1,
+:depth=101 63.3. OpenMMLab's retraining of the authors' code (efficient /
+accurate): 58.0 / 60.7, 58.9 / 61.0, 58.9 / 61.4. :shift=none (TSN): 30.4
+(paper, table 1).
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+  args = common.parse_arg(arg, **common.PUBLISHED)
+  return common.something('ssv2', arg, args)

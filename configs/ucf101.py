@@ -1,0 +1,20 @@
+"""TSM on UCF101, fine-tuned from Kinetics (the authors' README).
+
+  python -m tsm_jax.data.build ucf101 --split=1 \\
+      --manual_dir=VIDEOS --data_dir=DATA
+  python -m tsm_jax.main --config configs/ucf101.py \\
+      --config.data.source=BUILT --config.init_from=KINETICS_CHECKPOINT
+  python -m tsm_jax.main --config configs/ucf101.py --mode=eval \\
+      --config.data.source=BUILT --config.eval.clips=2 --config.eval.crops=3 \\
+      --config.eval.full_resolution=True
+
+Published top-1 (2 clips, full resolution; paper, table 1): default 95.9,
+:shift=none 91.7.
+"""
+
+from configs import common
+
+
+def get_config(arg=None):
+  args = common.parse_arg(arg, **common.PUBLISHED)
+  return common.fine_tuned('ucf101', arg, args)
