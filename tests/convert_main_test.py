@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tsm_jax import checkpoints, errors, evaluate, predict, train
-from tsm_jax.data import pipeline, videos
+from tsm_jax.data import clips, videos
 
 torch = pytest.importorskip('torch')
 from convert_test import small, without_module  # noqa: E402  (imports torch)
@@ -51,6 +51,7 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
     'sha256': hashlib.sha256(source.read_bytes()).hexdigest(),
   }
   assert trained.preprocessing.short_side == 256
+  assert trained.preprocessing.sampling == 'uniform'
   assert json.loads((out / 'config.json').read_text())['name'] == source.name
 
   folder = helpers.write_folder(tmp_path / 'videos', NAMES)
@@ -63,7 +64,8 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
   }
   how = trained.preprocessing
   record, _ = videos.to_record(video, how.short_side, how.quality)
-  frames = pipeline.eval_views(record, how).astype(np.float32) / 255
+  frames = clips.eval_views(record, how, clips.Views())
+  frames = frames.astype(np.float32) / 255
   frames = (frames - np.float32(how.mean)) / np.float32(how.std)
   logits = torch_resnet.logits(without_module(small(len(NAMES))), frames, 4)
   expected = torch.tensor(logits).softmax(-1)[0].numpy()
@@ -80,10 +82,12 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
 
 
 def test_without_labels_a_class_is_its_index(source, tmp_path):
+  source = source.rename(tmp_path / 'TSM_x_RGB_resnet18_segment4_e1_dense.pth')
   done = convert(source, tmp_path / 'out', '--num_frames=8', '--dropout=0')
   assert done.returncode == 0, done.stderr
   trained = checkpoints.restore_model(tmp_path / 'out')
   assert trained.labels == ['0', '1', '2']
+  assert trained.preprocessing.sampling == 'dense'
   assert (trained.config.num_frames, trained.config.dropout) == (8, 0.0)
   predictor = predict.make_predict(trained)
   assert predictor(np.zeros((1, 8, 224, 224, 3), np.uint8)).shape == (3,)

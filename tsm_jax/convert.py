@@ -183,9 +183,9 @@ def to_checkpoint(
       f'--labels is {labels_file!r} with {len(labels)} classes, but the '
       f'weights have {config["num_classes"]}.'
     )
-  how = preprocessing_of(config, image_size, short_side)
-  data = {k: v for k, v in vars(how).items() if k != 'num_frames'}
   name = os.path.basename(source)
+  how = preprocessing_of(config, name, image_size, short_side)
+  data = {k: v for k, v in vars(how).items() if k != 'num_frames'}
   run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
   meta = runs.describe(run, labels, '')
   meta['converted_from'] = {
@@ -199,7 +199,7 @@ def to_checkpoint(
   return [*lines, f'{out}: {config["name"]} with {fields}.']
 
 
-def preprocessing_of(config, image_size, short_side):
+def preprocessing_of(config, file_name, image_size, short_side):
   """What the released weights of a model were trained with."""
   mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
   if config['modality'] != 'rgb':
@@ -217,6 +217,8 @@ def preprocessing_of(config, image_size, short_side):
     std=std,
     short_side=short_side,
     quality=90,
+    # Only the official file name tells.
+    sampling='dense' if '_dense' in file_name else 'uniform',
   )
 
 

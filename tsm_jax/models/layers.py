@@ -152,31 +152,34 @@ class BatchNorm(nn.Module):
     var = self.variable('batch_stats', 'var', jnp.ones, shape)
     scale = self.param('scale', self.scale_init, shape)
     bias = self.param('bias', nn.initializers.zeros, shape)
-    y = x[None]  # [1, ..., C]
-    # [G, C], by which a group is normalised, and [C], what evaluation wants.
-    group_mean, group_var = mean.value[None], var.value[None]
+    # No axis of a single group: compiled for CPU, it costs a fifth more bytes.
+    groups = (self.num_groups,) if self.train and self.num_groups > 1 else ()
+    y = x.reshape((*groups, -1, *x.shape[1:]))  # [(G,) ..., C]
+    # [(G,) C], by which is normalised, and [C], what evaluation wants.
+    group_mean, group_var = mean.value, var.value
     seen_mean, seen_var = mean.value, var.value
     if self.train:
-      y = x.reshape((self.num_groups, -1, *x.shape[1:]))  # [G, ..., C]
-      group_mean, group_var = moments(y.astype(jnp.float32))
+      group_mean, group_var = moments(y.astype(jnp.float32), len(groups))
       n = x.size // group_mean.size
-      seen_mean = group_mean.mean(0)
-      seen_var = group_var.mean(0) * n / max(1, n - 1)
+      seen_mean = group_mean.reshape((-1, *shape)).mean(0)
+      seen_var = group_var.reshape((-1, *shape)).mean(0) * n / max(1, n - 1)
       if not self.is_initializing():
         kept, new = self.momentum, 1 - self.momentum
         mean.value = kept * mean.value + new * seen_mean
         var.value = kept * var.value + new * seen_var
     for name, value in (('mean', seen_mean), ('var', seen_var)):
       self.sow('intermediates', name, value, _last, lambda: None)
-    each = (-1, *(1,) * (x.ndim - 1), *shape)  # [G, 1, ..., 1, C]
-    factor = jax.lax.rsqrt(group_var + 1e-5) * scale[None]
+    each = (*groups, *(1,) * (x.ndim - 1), *shape)  # [(G,) 1, ..., 1, C]
+    factor = jax.lax.rsqrt(group_var + 1e-5)
+    factor = factor * jnp.broadcast_to(scale, factor.shape)
     y = (y - group_mean.reshape(each)) * factor.reshape(each)
-    return (y + bias.reshape(each)).reshape(x.shape).astype(self.dtype)
+    y += bias.reshape((*(1,) * (y.ndim - 1), *shape))
+    return y.reshape(x.shape).astype(self.dtype)
 
 
-def moments(x):
-  """Mean and biased variance of every row: [G, ..., C] -> twice [G, C]."""
-  axes = tuple(range(1, x.ndim - 1))
+def moments(x, first):
+  """Mean and biased variance over all axes from `first` on but the last."""
+  axes = tuple(range(first, x.ndim - 1))
   mean = x.mean(axes)
   # In one pass over x, as Flax has it; rounding could make it negative.
   return mean, jnp.maximum(0, jnp.square(x).mean(axes) - mean**2)
