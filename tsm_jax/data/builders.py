@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import folder, motion, videos, workers
+from tsm_jax.data import clips, folder, motion, workers
 
 REPORT = 'build_report.json'
 CLIPS_PER_SHARD = 128
@@ -77,15 +77,23 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
   def _shard(self, items):
     outcomes = self.outcomes([os.fspath(item.path) for item in items])
     for item, (result, reason) in zip(items, outcomes):
-      record, video = result or (None, None)
-      if record is None or video.share < MIN_SHARE:
-        reason = reason or video.damage
-        self.report['excluded'].append([item.video_id, reason])
+      record, damage, share = None, reason, 0.0
+      if result:
+        record, video = result
+        damage, share = video.damage, video.share
+        if not damage and record['num_frames'] < item.num_frames:
+          share = record['num_frames'] / item.num_frames
+          damage = (
+            f'has {record["num_frames"]} frames, its list {item.num_frames}'
+          )
+      if share < MIN_SHARE:
+        self.report['excluded'].append([item.video_id, damage])
         continue
-      if video.damage:
-        self.report['damaged'].append([item.video_id, video.damage])
+      if damage:
+        self.report['damaged'].append([item.video_id, damage])
       self.report['num_frames'][item.split].append(record['num_frames'])
       record.update(label=item.label, video_id=item.video_id)
+      record['fps'] = record['fps'] or self.listing.fps
       yield item.video_id, record
       # TFDS keeps what a shard yields to its end, to count it: leave shells.
       record.clear()
@@ -143,7 +151,7 @@ def prepare(config, log=print):
   return path
 
 
-def _build(listing, options, name, data_dir, work=videos.to_record):
+def _build(listing, options, name, data_dir, work=clips.to_record):
   """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
@@ -204,10 +212,15 @@ def _name(source, listing, options):
     '_'
   )
   content = [
-    [i.video_id, i.path.stat().st_size, i.label, i.split] for i in listing.items
+    [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
   text = json.dumps([content, listing.labels, options, listing.excluded])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
+
+
+def _size(path):
+  """The bytes of a file, or the number of files in a folder."""
+  return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
 
 
 def read_report(path):
