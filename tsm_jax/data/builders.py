@@ -131,21 +131,39 @@ def prepare(config, log=print):
     source, config['labels'], config['holdout'], config['holdout_seed']
   )
   options = {name: config[name] for name in ('short_side', 'quality')}
-  name = _name(source, listing, options)
+  return build(listing, source, data_dir, options, config['max_excluded'], log)
+
+
+def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
+  """As `prepare`, of a `folder.Listing`.
+
+  Args:
+    listing: what to build.
+    source: the folder or list that it was made of.
+    data_dir: path of the folder of built datasets.
+    options: short_side and quality, as of `clips.to_record`.
+    max_excluded: share of unusable videos that stops the build.
+    log: called with every line for the user.
+    stem: the beginning of the dataset's name, by default that of the source.
+
+  Returns:
+    The path of the built dataset.
+  """
+  name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(VideoFolder.VERSION)
   if not (path / REPORT).exists():
     shutil.rmtree(path.parent, ignore_errors=True)  # killed before its report
     log(f'Building {path} from {len(listing.items)} videos ...')
     try:
       report = _build(listing, options, name, data_dir)
-      _check(report, config['max_excluded'])
+      _check(report, max_excluded)
     except BaseException:
       shutil.rmtree(path.parent, ignore_errors=True)
       raise
     _write_report(path, {**report, 'source': str(source)})
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
-  _check(report, config['max_excluded'])
+  _check(report, max_excluded)
   for line in describe(report):
     log(line)
   return path
@@ -206,11 +224,9 @@ def _write_report(path, report):
   unfinished.replace(path / REPORT)
 
 
-def _name(source, listing, options):
+def _name(stem, listing, options):
   """A name for people, and a hash of all that decides the content."""
-  stem = re.sub(r'[^a-z0-9]+', '_', pathlib.Path(source).stem.lower()).strip(
-    '_'
-  )
+  stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
   content = [
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
