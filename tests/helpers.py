@@ -75,6 +75,20 @@ def write_splits(root):
   return pathlib.Path(root)
 
 
+def write_hmdb51(root, clips=2, num_frames=4):
+  """A miniature of HMDB51: two classes, `clips` training clips of each."""
+  root = pathlib.Path(root)
+  (root / 'testTrainMulti_7030_splits').mkdir(parents=True)
+  for label in ('wave', 'a jump'):
+    lines = []
+    for i in range(clips + 1):
+      write_video(root / 'hmdb51_org' / label / f'{i}(!).avi', num_frames)
+      lines.append(f'{i}(!).avi {1 if i < clips else 2} \n')
+    path = root / 'testTrainMulti_7030_splits' / f'{label}_test_split1.txt'
+    path.write_text(''.join(lines))
+  return root
+
+
 def build(source, data_dir, **options):
   """Builds `source`; returns the built dataset's path and the lines logged."""
   lines = []

@@ -11,12 +11,12 @@ FLOORS = (
   'cli convert_files convert_names data.sampling data.videos data.workers '
   'metrics models.cost models.layers models.shift optim progress sharding',
   'data.clips data.lists models.non_local',
-  'data.annotations data.folder data.motion data.transforms '
+  'data.annotations data.disk data.folder data.motion data.transforms '
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',
   'checkpoints data.datasets',
-  'convert evaluate report stream',
+  'convert data.build evaluate report stream',
   'bench export plan predict train',
   'main serve',
 )

@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import clips, folder, motion, workers
+from tsm_jax.data import clips, disk, folder, motion, workers
 
 REPORT = 'build_report.json'
 CLIPS_PER_SHARD = 128
@@ -59,6 +59,7 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
           'video_id': features.Text(),
         }
       ),
+      metadata=tfds.core.MetadataDict(self.report['options']),
     )
 
   def _shard_iterators_per_split(self, dl_manager):
@@ -152,18 +153,22 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(VideoFolder.VERSION)
   if not (path / REPORT).exists():
+    # At once, and not after hours of decoding.
+    _check(len(listing.items), listing.excluded, max_excluded)
     shutil.rmtree(path.parent, ignore_errors=True)  # killed before its report
     log(f'Building {path} from {len(listing.items)} videos ...')
+    disk.check(listing.items, options, data_dir, log)
     try:
-      report = _build(listing, options, name, data_dir)
-      _check(report, max_excluded)
+      with disk.full_is_explained(data_dir):
+        report = _build(listing, options, name, data_dir)
+      _check(_used(report), report['excluded'], max_excluded)
+      _write_report(path, {**report, 'source': str(source)})
     except BaseException:
       shutil.rmtree(path.parent, ignore_errors=True)
       raise
-    _write_report(path, {**report, 'source': str(source)})
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
-  _check(report, max_excluded)
+  _check(_used(report), report['excluded'], max_excluded)
   for line in describe(report):
     log(line)
   return path
@@ -202,10 +207,12 @@ def _build(listing, options, name, data_dir, work=clips.to_record):
   return report
 
 
-def _check(report, max_excluded):
+def _used(report):
+  return sum(map(len, report['num_frames'].values()))
+
+
+def _check(used, excluded, max_excluded):
   """Raises InputError if too many videos are excluded, or all of them."""
-  excluded = report['excluded']
-  used = sum(map(len, report['num_frames'].values()))
   total = used + len(excluded)
   if used and len(excluded) / total <= max_excluded:
     return
