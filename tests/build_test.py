@@ -1,14 +1,16 @@
+import os
 import pathlib
 import resource
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 import tensorflow_datasets as tfds
 
 from tests import helpers
-from tsm_jax.data import build, builders, disk, pipeline
+from tsm_jax.data import build, builders, disk, pipeline, shards
 
 
 def run(*args, **kwargs):
@@ -107,7 +109,7 @@ def test_the_need_of_disk_is_told_and_about_right(tmp_path, capsys):
   lines = capsys.readouterr().out.splitlines()
   needed, unit = lines[1].split('It needs about ')[1].split()[:2]
   assert unit == 'KB,' and lines[1].endswith('GB are free.')
-  path = pathlib.Path(lines[-1].partition('source=')[2])
+  path = dataset(lines)
   found = sum(p.stat().st_size for p in path.glob('*.array_record*'))
   assert 0.8 < float(needed) * 1000 / found < 1.1
 
@@ -136,11 +138,106 @@ def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
   assert done.stderr.splitlines()[-1].startswith('error: ')
   assert "data' took no more: File too large;" in done.stderr
   left = [p for p in (tmp_path / 'data').rglob('*') if p.is_file()]
-  assert left == []
+  assert left == []  # of the first shard
   done = run(*args)
   assert done.returncode == 0, done.stderr
   path = done.stdout.splitlines()[-1].partition('source=')[2]
   assert len(pipeline.open_split(path, 'train')) == 16
+
+
+SCRIPT = """
+import functools, os, sys, time
+from tsm_jax.data import build, builders, clips, shards
+
+def work(path, short_side, quality):
+  name = os.path.basename(path)
+  with open(sys.argv[1], 'a') as file:
+    file.write(name + '\\n')
+  if name == sys.argv[2]:
+    parent = os.getppid()
+    while os.getppid() == parent:
+      time.sleep(0.1)
+  return clips.to_record(path, short_side, quality)
+
+if __name__ == '__main__':
+  shards.CLIPS_PER_SHARD = 3
+  builders._build = functools.partial(builders._build, work=work)
+  build.main(sys.argv[3:])
+"""
+
+
+def test_a_killed_build_continues(tmp_path, monkeypatch, capsys):
+  (tmp_path / 'script.py').write_text(SCRIPT)
+  root = helpers.write_hmdb51(tmp_path / 'hmdb', clips=6)
+  (root / 'hmdb51_org' / 'a jump' / '1(!).avi').write_bytes(b'')
+  args = ['hmdb51', '--manual_dir', str(root), '--max_excluded', '0.1']
+
+  def command(log, hangs_at):
+    return {
+      'args': [
+        *(sys.executable, tmp_path / 'script.py', tmp_path / log, hangs_at),
+        *(*args, '--data_dir', tmp_path / 'data'),
+      ],
+      'env': {**os.environ, 'PYTHONPATH': str(helpers.ROOT)},
+    }
+
+  with subprocess.Popen(**command('first', '5(!).avi')) as first:
+    try:
+      until = time.monotonic() + 60
+      # A shard of three is whole, the video that hangs is in the second.
+      while not list(tmp_path.glob('data/*/*/*/*-00000-of-00004')):
+        assert time.monotonic() < until and first.poll() is None
+        time.sleep(0.05)
+    finally:
+      first.kill()
+  assert not list(tmp_path.glob(f'data/**/{builders.REPORT}'))
+
+  second = subprocess.run(
+    **command('second', ''), stdout=subprocess.PIPE, text=True, timeout=60
+  )
+  lines = second.stdout.splitlines()
+  assert second.returncode == 0
+  assert lines[1] == '1 shards of 3 videos are there already.'
+  assert '  not used: a jump/1(!).avi: file is empty (0 bytes)' in lines
+  assert len((tmp_path / 'second').read_text().splitlines()) == 14 - 3
+  found = dataset(lines)
+  assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
+
+  monkeypatch.setattr(shards, 'CLIPS_PER_SHARD', 3)
+  build.main([*args, '--data_dir', str(tmp_path / 'other')])
+  other = dataset(capsys.readouterr().out.splitlines())
+  assert found != other and contents(found) == contents(other)
+  assert len(pipeline.open_split(found, 'train')) == 11
+
+
+def dataset(lines):
+  return pathlib.Path(lines[-1].partition('source=')[2])
+
+
+def contents(path):
+  """All that a dataset holds; the bytes of a record are not deterministic."""
+  texts = {
+    p.name: p.read_text()
+    for p in path.iterdir()
+    if 'array_record' not in p.name
+  }
+  clips = [
+    {**record, 'frames': list(record['frames'])}
+    for split in ('train', 'val')
+    for record in pipeline.open_split(path, split)
+  ]
+  return sorted(p.name for p in path.iterdir()), texts, clips
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+  def link(source, target):
+    raise PermissionError(1, 'Operation not permitted')
+
+  monkeypatch.setattr(os, 'link', link)
+  source = helpers.write_folder(tmp_path / 'clips', clips=2)
+  path, _ = helpers.build(source, tmp_path / 'data')
+  assert len(pipeline.open_split(path, 'train')) == 2
+  assert [p.name for p in path.parent.iterdir()] == ['1.0.0']
 
 
 def test_sizes_for_people():

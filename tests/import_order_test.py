@@ -8,8 +8,9 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
-  'cli convert_files convert_names data.sampling data.videos data.workers '
-  'metrics models.cost models.layers models.shift optim progress sharding',
+  'cli convert_files convert_names data.sampling data.shards data.videos '
+  'data.workers metrics models.cost models.layers models.shift optim progress '
+  'sharding',
   'data.clips data.lists models.non_local',
   'data.annotations data.disk data.folder data.motion data.transforms '
   'models.bn_inception models.mobilenet_v2 models.resnet',

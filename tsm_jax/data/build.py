@@ -26,7 +26,7 @@ def main(argv=None):
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   except KeyboardInterrupt:
-    sys.exit('Interrupted; nothing of this dataset is left.')
+    sys.exit('Interrupted.')
   print(f'Train on it with --config.data.source={path}')
 
 

@@ -15,89 +15,13 @@ import re
 import shutil
 from typing import Any
 
-import numpy as np
-import tensorflow_datasets as tfds
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import clips, disk, folder, motion, workers
+from tsm_jax.data import clips, disk, folder, motion, shards, workers
 
 REPORT = 'build_report.json'
-CLIPS_PER_SHARD = 128
 MAX_LINES = 20  # of each kind that are shown; the report has all
-MIN_SHARE = 0.9  # of its frames that must decode in a damaged video
-
-
-class VideoFolder(tfds.core.ShardBasedBuilder):
-  """Clips as JPEG frames, from a `folder.Listing`."""
-
-  VERSION = tfds.core.Version('1.0.0')
-
-  def __init__(self, *, listing, outcomes, report, name, **kwargs):
-    self.listing = listing
-    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
-    self.report = report
-    config = tfds.core.BuilderConfig(name=name)
-    super().__init__(config=config, file_format='array_record', **kwargs)
-
-  def _info(self):
-    features = tfds.features
-    return tfds.core.DatasetInfo(
-      builder=self,
-      description='Clips as JPEG frames, made from a folder of videos.',
-      features=features.FeaturesDict(
-        {
-          # Plain bytes: TFDS's own video and image features decode every frame.
-          'frames': features.Sequence(
-            features.Tensor(shape=(), dtype=np.object_)
-          ),
-          'num_frames': np.int32,
-          'height': np.int32,
-          'width': np.int32,
-          'fps': np.float32,
-          'label': features.ClassLabel(names=self.listing.labels),
-          'video_id': features.Text(),
-        }
-      ),
-      metadata=tfds.core.MetadataDict(self.report['options']),
-    )
-
-  def _shard_iterators_per_split(self, dl_manager):
-    del dl_manager
-    splits = {}
-    for item in self.listing.items:
-      splits.setdefault(item.split, []).append(item)
-    return {
-      split: [
-        functools.partial(self._shard, items[start : start + CLIPS_PER_SHARD])
-        for start in range(0, len(items), CLIPS_PER_SHARD)
-      ]
-      for split, items in splits.items()
-    }
-
-  def _shard(self, items):
-    outcomes = self.outcomes([os.fspath(item.path) for item in items])
-    for item, (result, reason) in zip(items, outcomes):
-      record, damage, share = None, reason, 0.0
-      if result:
-        record, video = result
-        damage, share = video.damage, video.share
-        if not damage and record['num_frames'] < item.num_frames:
-          share = record['num_frames'] / item.num_frames
-          damage = (
-            f'has {record["num_frames"]} frames, its list {item.num_frames}'
-          )
-      if share < MIN_SHARE:
-        self.report['excluded'].append([item.video_id, damage])
-        continue
-      if damage:
-        self.report['damaged'].append([item.video_id, damage])
-      self.report['num_frames'][item.split].append(record['num_frames'])
-      record.update(label=item.label, video_id=item.video_id)
-      record['fps'] = record['fps'] or self.listing.fps
-      yield item.video_id, record
-      # TFDS keeps what a shard yields to its end, to count it: leave shells.
-      record.clear()
 
 
 def prepare(config, log=print):
@@ -151,27 +75,51 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     The path of the built dataset.
   """
   name = _name(stem or pathlib.Path(source).stem, listing, options)
-  path = data_dir / 'video_folder' / name / str(VideoFolder.VERSION)
+  path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
   if not (path / REPORT).exists():
     # At once, and not after hours of decoding.
     _check(len(listing.items), listing.excluded, max_excluded)
-    shutil.rmtree(path.parent, ignore_errors=True)  # killed before its report
-    log(f'Building {path} from {len(listing.items)} videos ...')
-    disk.check(listing.items, options, data_dir, log)
+    kept = _start(path, listing, options, log)
     try:
       with disk.full_is_explained(data_dir):
         report = _build(listing, options, name, data_dir)
-      _check(_used(report), report['excluded'], max_excluded)
-      _write_report(path, {**report, 'source': str(source)})
+        _check(_used(report), report['excluded'], max_excluded)
+        _write_report(path, {**report, 'source': str(source)})
     except BaseException:
-      shutil.rmtree(path.parent, ignore_errors=True)
+      shutil.rmtree(path, ignore_errors=True)
+      if shards.Shards(kept).count():
+        log(
+          f'What is built is kept in {kept}: the next start continues there; '
+          'remove it to start over.'
+        )
       raise
+    shutil.rmtree(kept)
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
   _check(_used(report), report['excluded'], max_excluded)
   for line in describe(report):
     log(line)
   return path
+
+
+def _start(path, listing, options, log):
+  """Prepares the folder of a build; returns that of its finished shards."""
+  kept = _kept(path)
+  for other in path.parent.glob('*'):  # of a process killed before its report
+    if other != kept:
+      shutil.rmtree(other, ignore_errors=True)
+  count = len(listing.items)
+  log(f'Building {path} from {count} videos ...')
+  if done := shards.Shards(kept).count():
+    log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
+  else:
+    disk.check(listing.items, options, path.parents[2], log)
+  return kept
+
+
+def _kept(path):
+  """Where the finished shards of an unfinished dataset are."""
+  return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
 
 
 def _build(listing, options, name, data_dir, work=clips.to_record):
@@ -195,10 +143,13 @@ def _build(listing, options, name, data_dir, work=clips.to_record):
         progress.update()
         yield outcome
 
-    builder = VideoFolder(
+    path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
+    builder = shards.VideoFolder(
       listing=listing,
       outcomes=outcomes,
       report=report,
+      shards=shards.Shards(_kept(path)),
+      skip=progress.update,
       name=name,
       data_dir=data_dir,
     )

@@ -79,7 +79,7 @@ def full_is_explained(data_dir):
       reason = os.strerror(code)
       if getattr(error, 'errno', None) == code or reason in str(error):
         raise errors.InputError(
-          f'{str(data_dir)!r} took no more: {reason}; what was built of this '
-          'dataset is removed. Make room and start again.'
+          f'{str(data_dir)!r} took no more: {reason}; make room and start '
+          'again.'
         ) from error
     raise
