@@ -1,7 +1,7 @@
 import io
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 import pytest
 
 from tests import helpers
@@ -59,6 +59,22 @@ def test_only_what_must_change_is_encoded_again(tmp_path):
       assert abs(videos.decode_jpeg(data).astype(int) - 77).max() <= 1
     else:
       assert data == kept[number]
+
+
+def test_turned_images_are_stored_upright(tmp_path):
+  folder = write(tmp_path / 'a', 3)
+  for path in folder.iterdir():
+    with Image.open(path) as image:
+      if path.name == '00003.jpg':
+        upright = np.rot90(np.asarray(image), -1)
+      exif = image.getexif()
+      exif[ExifTags.Base.Orientation] = 6  # turn clockwise to show it
+      image.save(path, exif=exif, quality=95)
+  record, _ = clips.to_record(folder, 256, 95)
+  assert (record['height'], record['width']) == (48, 32)
+  found = videos.decode_jpeg(record['frames'][2])
+  assert found.shape == upright.shape == (48, 32, 3)
+  assert abs(found.astype(int) - upright).mean() < 3
 
 
 def test_gaps_and_unreadable_images_are_damage(tmp_path):

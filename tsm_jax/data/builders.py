@@ -194,7 +194,10 @@ def _name(stem, listing, options):
 
 def _size(path):
   """The bytes of a file, or the number of files in a folder."""
-  return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+  try:
+    return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+  except PermissionError:  # of a folder; reading it will tell
+    return 0
 
 
 def read_report(path):

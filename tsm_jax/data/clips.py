@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from tsm_jax.data import videos
 
@@ -85,14 +85,16 @@ def _store(path, size, short_side, quality):
     quality: of the JPEG where a new one is made.
   """
   data = path.read_bytes()
-  with Image.open(io.BytesIO(data)) as image:
-    image.load()  # all of it: a header alone can be whole in a cut file
+  with Image.open(io.BytesIO(data)) as opened:
+    opened.load()  # all of it: a header alone can be whole in a cut file
+    turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    image = ImageOps.exif_transpose(opened) if turned else opened
     if size is None:
       size = image.size
       if min(size) > short_side:
         size = videos.short_side_size(*size, short_side)
-    as_is = image.format == 'JPEG' and image.mode in ('RGB', 'L')
-    if as_is and image.size == size:
+    as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
+    if as_is and not turned and image.size == size:
       return data, size
     frame = np.asarray(image.convert('RGB'))
   return videos.encode_jpeg(videos.resize(frame, *size), quality), size

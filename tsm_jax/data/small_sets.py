@@ -28,7 +28,8 @@ def ucf101(root, split):
       video, _, number = line.partition(' ')
       stated = video.split('/')[0]
       label = spelling.get(stated.lower(), stated)
-      if number and labels[int(number) - 1 : int(number)] != [label]:
+      expected = str(labels.index(label) + 1) if label in labels else ''
+      if number.strip() not in ('', expected):
         notes.append(f'{video} has the number {number}, but is no such class')
       items.append(lists.Item(root / 'UCF-101' / video, video, label, name))
   return annotations.Annotations(items, labels, notes)
@@ -94,7 +95,7 @@ def diving48(root, split):
   items = []
   for split_name, videos in rows.items():
     for row in videos:
-      number, video = int(row['label']), row['vid_name']
+      number, video = int(row['label']), str(row['vid_name'])
       # A number without a name stays one: that video is then excluded.
       label = labels[number] if number < len(labels) else str(number)
       path = folder / f'{video}.mp4'
