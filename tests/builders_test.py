@@ -53,6 +53,25 @@ def test_every_record_is_its_video(tmp_path):
   assert 'Dataset clips-' in lines[-1] and '2 classes' in lines[-1]
 
 
+def test_a_list_may_name_folders_of_images(tmp_path):
+  frames = helpers.write_frames(tmp_path / 'frames' / 'run 1', 5)
+  helpers.write_video(tmp_path / 'jump.mp4')
+  (tmp_path / 'frames' / 'none').mkdir()
+  rows = ['path,label,split', 'frames/run 1,run,train', 'jump.mp4,jump,train']
+  rows.append('frames/none,run,train')
+  (tmp_path / 'list.csv').write_text('\n'.join(rows))
+  path, _ = helpers.build(
+    tmp_path / 'list.csv', tmp_path / 'data', max_excluded=0.4
+  )
+  found = records(path, 'train')
+  assert sorted(found) == ['frames/run 1', 'jump.mp4']
+  record = found['frames/run 1']
+  assert record['frames'][4] == (frames / '00005.jpg').read_bytes()
+  assert record['num_frames'] == 5 and record['fps'] == 0  # unknown
+  excluded = builders.read_report(path)['excluded']
+  assert excluded == [['frames/none', 'holds no numbered image']]
+
+
 def test_what_is_not_used_is_listed_with_its_reason(tmp_path):
   source = helpers.write_folder(tmp_path / 'clips')
   (source / 'run' / 'empty.mp4').write_bytes(b'')
