@@ -9,7 +9,7 @@ import pytest
 
 from tests import helpers
 from tsm_jax import errors
-from tsm_jax.data import builders, folder, pipeline, videos, workers
+from tsm_jax.data import builders, folder, pipeline, shards, videos, workers
 
 
 def crash_on_the_second(path, short_side, quality):
@@ -51,6 +51,25 @@ def test_every_record_is_its_video(tmp_path):
     split: [12] * len(records(path, split)) for split in ('train', 'val')
   }
   assert 'Dataset clips-' in lines[-1] and '2 classes' in lines[-1]
+
+
+def test_a_list_may_name_folders_of_images(tmp_path):
+  frames = helpers.write_frames(tmp_path / 'frames' / 'run 1', 5)
+  helpers.write_video(tmp_path / 'jump.mp4')
+  (tmp_path / 'frames' / 'none').mkdir()
+  rows = ['path,label,split', 'frames/run 1,run,train', 'jump.mp4,jump,train']
+  rows.append('frames/none,run,train')
+  (tmp_path / 'list.csv').write_text('\n'.join(rows))
+  path, _ = helpers.build(
+    tmp_path / 'list.csv', tmp_path / 'data', max_excluded=0.4
+  )
+  found = records(path, 'train')
+  assert sorted(found) == ['frames/run 1', 'jump.mp4']
+  record = found['frames/run 1']
+  assert record['frames'][4] == (frames / '00005.jpg').read_bytes()
+  assert record['num_frames'] == 5 and record['fps'] == 0  # unknown
+  excluded = builders.read_report(path)['excluded']
+  assert excluded == [['frames/none', 'holds no numbered image']]
 
 
 def test_what_is_not_used_is_listed_with_its_reason(tmp_path):
@@ -101,7 +120,8 @@ def test_too_many_unusable_videos_stop_the_build(tmp_path):
     '0.19:\n  nowhere.mp4: has no label\n  run/empty.mp4: file is empty (0 '
     'bytes)'
   )
-  assert all_files(tmp_path / 'data') == []
+  (left,) = (tmp_path / 'data' / 'video_folder').glob('*/*')
+  assert left.name == '1.0.0.shards_of_128'  # for a second try, no dataset
   helpers.build(source, tmp_path / 'data', max_excluded=0.2)
   with pytest.raises(errors.InputError, match=r'2 of 10 videos'):
     helpers.build(source, tmp_path / 'data', max_excluded=0.19)
@@ -216,10 +236,10 @@ def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
 
 
 def test_more_clips_than_a_shard_holds(tmp_path, monkeypatch):
-  monkeypatch.setattr(builders, 'CLIPS_PER_SHARD', 2)
+  monkeypatch.setattr(shards, 'CLIPS_PER_SHARD', 2)
   source = helpers.write_folder(tmp_path / 'clips')
   held = []
-  write = builders.VideoFolder._shard
+  write = shards.VideoFolder._shard
 
   def shard(self, items):
     kept = []
@@ -228,7 +248,7 @@ def test_more_clips_than_a_shard_holds(tmp_path, monkeypatch):
       yield name, record
     held.extend(len(record) for record in kept)
 
-  monkeypatch.setattr(builders.VideoFolder, '_shard', shard)
+  monkeypatch.setattr(shards.VideoFolder, '_shard', shard)
   path, _ = helpers.build(source, tmp_path / 'data')
   assert len(records(path, 'train')) + len(records(path, 'val')) == 8
   assert len(list(path.glob('*.array_record*'))) >= 4

@@ -27,6 +27,23 @@ def write_video(path, num_frames=12, size=(32, 48), seed=0, bright=0, **kwargs):
   """A real video of smooth random frames, one channel brighter; its path."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
+  videos.write(path, draw(num_frames, size, seed, bright), **kwargs)
+  return path
+
+
+def write_frames(
+  folder, num_frames=12, name='{:05d}.jpg', first=1, size=(32, 48), **kwargs
+):
+  """A clip as a folder of JPEG images; its path."""
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  for number, frame in enumerate(draw(num_frames, size, **kwargs), first):
+    (folder / name.format(number)).write_bytes(videos.encode_jpeg(frame, 90))
+  return folder
+
+
+def draw(num_frames, size, seed=0, bright=0):
+  """Smooth random frames, one channel brighter."""
   rng = np.random.default_rng(seed)
   y, x = np.mgrid[: size[0], : size[1]]
   frames = []
@@ -35,8 +52,7 @@ def write_video(path, num_frames=12, size=(32, 48), seed=0, bright=0, **kwargs):
     image = 100 + 60 * np.stack(waves, -1)
     image[..., bright % 3] += 80
     frames.append(image.astype(np.uint8))
-  videos.write(path, frames, **kwargs)
-  return path
+  return frames
 
 
 def write_folder(root, classes=('jump', 'run'), clips=4, **kwargs):
@@ -57,6 +73,20 @@ def write_splits(root):
   write_folder(pathlib.Path(root) / 'train', clips=10)
   write_folder(pathlib.Path(root) / 'val', clips=2)
   return pathlib.Path(root)
+
+
+def write_hmdb51(root, clips=2, num_frames=4):
+  """A miniature of HMDB51: two classes, `clips` training clips of each."""
+  root = pathlib.Path(root)
+  (root / 'testTrainMulti_7030_splits').mkdir(parents=True)
+  for label in ('wave', 'a jump'):
+    lines = []
+    for i in range(clips + 1):
+      write_video(root / 'hmdb51_org' / label / f'{i}(!).avi', num_frames)
+      lines.append(f'{i}(!).avi {1 if i < clips else 2} \n')
+    path = root / 'testTrainMulti_7030_splits' / f'{label}_test_split1.txt'
+    path.write_text(''.join(lines))
+  return root
 
 
 def build(source, data_dir, **options):

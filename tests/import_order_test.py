@@ -9,14 +9,15 @@ PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors',
   'cli convert_files convert_names data.flips data.randaugment data.sampling '
-  'data.videos data.workers metrics models.cost models.layers models.shift '
-  'optim progress runs sharding',
-  'data.lists data.transforms models.non_local',
-  'data.augment data.clips data.folder data.motion models.bn_inception '
-  'models.mobilenet_v2 models.resnet',
-  'convert_infer data.builders data.pipeline models',
-  'checkpoints convert_fit data.fingerprint',
-  'averages convert evaluate report stream',
+  'data.shards data.videos data.workers metrics models.cost models.layers '
+  'models.shift optim progress runs sharding',
+  'data.frame_folders data.lists data.transforms models.non_local',
+  'data.annotations data.augment data.clips data.disk data.folder data.motion '
+  'models.bn_inception models.mobilenet_v2 models.resnet',
+  'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
+  'data.small_sets data.twentybn models',
+  'checkpoints convert_fit data.datasets data.fingerprint',
+  'averages convert data.build evaluate report stream',
   'bench export initial plan predict',
   'train',
   'main serve',

@@ -15,80 +15,13 @@ import re
 import shutil
 from typing import Any
 
-import numpy as np
-import tensorflow_datasets as tfds
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import folder, motion, videos, workers
+from tsm_jax.data import disk, folder, frame_folders, motion, shards, workers
 
 REPORT = 'build_report.json'
-CLIPS_PER_SHARD = 128
 MAX_LINES = 20  # of each kind that are shown; the report has all
-MIN_SHARE = 0.9  # of its frames that must decode in a damaged video
-
-
-class VideoFolder(tfds.core.ShardBasedBuilder):
-  """Clips as JPEG frames, from a `folder.Listing`."""
-
-  VERSION = tfds.core.Version('1.0.0')
-
-  def __init__(self, *, listing, outcomes, report, name, **kwargs):
-    self.listing = listing
-    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
-    self.report = report
-    config = tfds.core.BuilderConfig(name=name)
-    super().__init__(config=config, file_format='array_record', **kwargs)
-
-  def _info(self):
-    features = tfds.features
-    return tfds.core.DatasetInfo(
-      builder=self,
-      description='Clips as JPEG frames, made from a folder of videos.',
-      features=features.FeaturesDict(
-        {
-          # Plain bytes: TFDS's own video and image features decode every frame.
-          'frames': features.Sequence(
-            features.Tensor(shape=(), dtype=np.object_)
-          ),
-          'num_frames': np.int32,
-          'height': np.int32,
-          'width': np.int32,
-          'fps': np.float32,
-          'label': features.ClassLabel(names=self.listing.labels),
-          'video_id': features.Text(),
-        }
-      ),
-    )
-
-  def _shard_iterators_per_split(self, dl_manager):
-    del dl_manager
-    splits = {}
-    for item in self.listing.items:
-      splits.setdefault(item.split, []).append(item)
-    return {
-      split: [
-        functools.partial(self._shard, items[start : start + CLIPS_PER_SHARD])
-        for start in range(0, len(items), CLIPS_PER_SHARD)
-      ]
-      for split, items in splits.items()
-    }
-
-  def _shard(self, items):
-    outcomes = self.outcomes([os.fspath(item.path) for item in items])
-    for item, (result, reason) in zip(items, outcomes):
-      record, video = result or (None, None)
-      if record is None or video.share < MIN_SHARE:
-        reason = reason or video.damage
-        self.report['excluded'].append([item.video_id, reason])
-        continue
-      if video.damage:
-        self.report['damaged'].append([item.video_id, video.damage])
-      self.report['num_frames'][item.split].append(record['num_frames'])
-      record.update(label=item.label, video_id=item.video_id)
-      yield item.video_id, record
-      # TFDS keeps what a shard yields to its end, to count it: leave shells.
-      record.clear()
 
 
 def prepare(config, log=print):
@@ -123,27 +56,73 @@ def prepare(config, log=print):
     source, config['labels'], config['holdout'], config['holdout_seed']
   )
   options = {name: config[name] for name in ('short_side', 'quality')}
-  name = _name(source, listing, options)
-  path = data_dir / 'video_folder' / name / str(VideoFolder.VERSION)
+  return build(listing, source, data_dir, options, config['max_excluded'], log)
+
+
+def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
+  """As `prepare`, of a `folder.Listing`.
+
+  Args:
+    listing: what to build.
+    source: the folder or list that it was made of.
+    data_dir: path of the folder of built datasets.
+    options: short_side and quality, as of `frame_folders.to_record`.
+    max_excluded: share of unusable videos that stops the build.
+    log: called with every line for the user.
+    stem: the beginning of the dataset's name, by default that of the source.
+
+  Returns:
+    The path of the built dataset.
+  """
+  name = _name(stem or pathlib.Path(source).stem, listing, options)
+  path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
   if not (path / REPORT).exists():
-    shutil.rmtree(path.parent, ignore_errors=True)  # killed before its report
-    log(f'Building {path} from {len(listing.items)} videos ...')
+    # At once, and not after hours of decoding.
+    _check(len(listing.items), listing.excluded, max_excluded)
+    kept = _start(path, listing, options, log)
     try:
-      report = _build(listing, options, name, data_dir)
-      _check(report, config['max_excluded'])
+      with disk.full_is_explained(data_dir):
+        report = _build(listing, options, name, data_dir)
+        _check(_used(report), report['excluded'], max_excluded)
+        _write_report(path, {**report, 'source': str(source)})
     except BaseException:
-      shutil.rmtree(path.parent, ignore_errors=True)
+      shutil.rmtree(path, ignore_errors=True)
+      if shards.Shards(kept).count():
+        log(
+          f'What is built is kept in {kept}: the next start continues there; '
+          'remove it to start over.'
+        )
       raise
-    _write_report(path, {**report, 'source': str(source)})
+    shutil.rmtree(kept)
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
-  _check(report, config['max_excluded'])
+  _check(_used(report), report['excluded'], max_excluded)
   for line in describe(report):
     log(line)
   return path
 
 
-def _build(listing, options, name, data_dir, work=videos.to_record):
+def _start(path, listing, options, log):
+  """Prepares the folder of a build; returns that of its finished shards."""
+  kept = _kept(path)
+  for other in path.parent.glob('*'):  # of a process killed before its report
+    if other != kept:
+      shutil.rmtree(other, ignore_errors=True)
+  count = len(listing.items)
+  log(f'Building {path} from {count} videos ...')
+  if done := shards.Shards(kept).count():
+    log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
+  else:
+    disk.check(listing.items, options, path.parents[2], log)
+  return kept
+
+
+def _kept(path):
+  """Where the finished shards of an unfinished dataset are."""
+  return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
+
+
+def _build(listing, options, name, data_dir, work=frame_folders.to_record):
   """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
@@ -164,10 +143,13 @@ def _build(listing, options, name, data_dir, work=videos.to_record):
         progress.update()
         yield outcome
 
-    builder = VideoFolder(
+    path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
+    builder = shards.VideoFolder(
       listing=listing,
       outcomes=outcomes,
       report=report,
+      shards=shards.Shards(_kept(path)),
+      skip=progress.update,
       name=name,
       data_dir=data_dir,
     )
@@ -176,10 +158,12 @@ def _build(listing, options, name, data_dir, work=videos.to_record):
   return report
 
 
-def _check(report, max_excluded):
+def _used(report):
+  return sum(map(len, report['num_frames'].values()))
+
+
+def _check(used, excluded, max_excluded):
   """Raises InputError if too many videos are excluded, or all of them."""
-  excluded = report['excluded']
-  used = sum(map(len, report['num_frames'].values()))
   total = used + len(excluded)
   if used and len(excluded) / total <= max_excluded:
     return
@@ -198,16 +182,22 @@ def _write_report(path, report):
   unfinished.replace(path / REPORT)
 
 
-def _name(source, listing, options):
+def _name(stem, listing, options):
   """A name for people, and a hash of all that decides the content."""
-  stem = re.sub(r'[^a-z0-9]+', '_', pathlib.Path(source).stem.lower()).strip(
-    '_'
-  )
+  stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
   content = [
-    [i.video_id, i.path.stat().st_size, i.label, i.split] for i in listing.items
+    [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
   text = json.dumps([content, listing.labels, options, listing.excluded])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
+
+
+def _size(path):
+  """The bytes of a file, or the number of files in a folder."""
+  try:
+    return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+  except PermissionError:  # of a folder; reading it will tell
+    return 0
 
 
 def read_report(path):

@@ -19,12 +19,14 @@ class Listing(NamedTuple):
     labels: class names, in the order of their indices.
     excluded: `(video_id, reason)` of everything that cannot be used.
     notes: sentences on what is odd but harmless.
+    fps: frames per second of the clips that do not state it; 0 if unknown.
   """
 
   items: list[lists.Item]
   labels: list[str]
   excluded: list[tuple[str, str]]
   notes: list[str]
+  fps: float = 0.0
 
 
 def scan(source, labels_file='', holdout=0.2, seed=0):
@@ -76,12 +78,28 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
   items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded)
+  notes += empty_classes(items, labels)
+  return Listing(items, labels, excluded, notes)
+
+
+def usable(items, labels):
+  """Parts items with known splits and labels into usable ones and others.
+
+  Returns:
+    `(items, excluded)` as in `Listing`.
+  """
+  items, excluded = _part(items, _Unusable())
+  items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
+  return items, sorted(excluded + unplaced)
+
+
+def empty_classes(items, labels):
+  """A sentence on every class that a split has no video of."""
   present = {(item.label, item.split) for item in items}
   for label in labels:
     for split in sorted({item.split for item in items}):
       if (label, split) not in present:
-        notes.append(f'class {label!r} has no video in the split {split!r}')
-  return Listing(items, labels, excluded, notes)
+        yield f'class {label!r} has no video in the split {split!r}'
 
 
 def _require(items, source, excluded):
@@ -119,7 +137,7 @@ def _read_folder(source, notes):
     for path, split in folders.items():
       items += _read_classes(path, source, split, notes)
   named = {os.path.abspath(item.path) for item in items}
-  for path in _walk(source):
+  for path in walk(source):
     if (
       path.suffix.lower() in videos.SUFFIXES
       and os.path.abspath(path) not in named
@@ -134,7 +152,7 @@ def _names(paths):
   return ', '.join(path.name for path in paths)
 
 
-def _walk(folder):
+def walk(folder):
   """All files below a folder in order, also behind links to folders."""
 
   def fail(error):
@@ -158,7 +176,7 @@ def _hidden(path):
 
 def _read_classes(folder, root, split, notes):
   items = []
-  for path in _walk(folder):
+  for path in walk(folder):
     inside = path.relative_to(folder)
     name = path.relative_to(root).as_posix()
     is_video = path.suffix.lower() in videos.SUFFIXES
@@ -269,14 +287,18 @@ class _Unusable:
       return 'has no label'
     try:
       item.video_id.encode()
-      is_file = stat.S_ISREG(os.stat(path).st_mode)
+      mode = os.stat(path).st_mode
     except UnicodeEncodeError:
       return 'has a name that is not UTF-8'
     except FileNotFoundError:
       return 'file does not exist'
     except OSError as error:
       return f'file cannot be read: {error.strerror}'
-    return '' if is_file else 'is not a file'
+    # A folder can be a clip, of images; one called as a video is a mistake.
+    is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
+    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):
+      return ''
+    return 'is not a file'
 
 
 def _misplaced(labels, item):

@@ -22,12 +22,21 @@ SPLITS = {
 
 
 class Item(NamedTuple):
-  """One video: its file, unique name, class name and split."""
+  """One clip.
+
+  Attributes:
+    path: of the video file, or of a folder of images.
+    video_id: its unique name.
+    label: class name.
+    split: 'train', 'val' or 'test'.
+    num_frames: as its list states, or 0.
+  """
 
   path: pathlib.Path
   video_id: str
   label: str
   split: str
+  num_frames: int = 0
 
 
 def read(source):

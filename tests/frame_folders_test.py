@@ -1,0 +1,118 @@
+import io
+
+import numpy as np
+from PIL import ExifTags, Image
+import pytest
+
+from tests import helpers
+from tsm_jax.data import frame_folders, videos
+
+
+def write(folder, num_frames=6, **kwargs):
+  return helpers.write_frames(folder, num_frames, **kwargs)
+
+
+def names(folder):
+  return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize('first', [0, 1])
+@pytest.mark.parametrize('name', ['{:05d}.jpg', 'img_{:05d}.jpg', '{}.JPEG'])
+def test_jpeg_bytes_are_kept(tmp_path, name, first):
+  folder = write(tmp_path / 'a (1)!', 12, name=name, first=first)
+  record, video = frame_folders.to_record(folder, 32, 50)
+  expected = [
+    (folder / name.format(i)).read_bytes() for i in range(first, first + 12)
+  ]
+  assert record.pop('frames') == video.frames == expected
+  assert record == {'num_frames': 12, 'height': 32, 'width': 48, 'fps': 0}
+  assert video.damage == '' and video.share == 1
+
+
+def test_a_video_is_read_as_before(tmp_path):
+  path = helpers.write_video(tmp_path / 'a.mp4')
+  assert frame_folders.to_record(path, 24, 90) == videos.to_record(path, 24, 90)
+
+
+def test_only_what_must_change_is_encoded_again(tmp_path):
+  folder = write(tmp_path / 'large', size=(40, 60))
+  record, _ = frame_folders.to_record(folder, 20, 90)
+  assert (record['height'], record['width']) == (20, 30)
+  pixels = videos.decode_jpeg((folder / '00001.jpg').read_bytes())
+  assert record['frames'][0] == videos.encode_jpeg(
+    videos.resize(pixels, 30, 20), 90
+  )
+  # An image of another size or format becomes like the others.
+  folder = write(tmp_path / 'mixed')
+  kept = [(folder / name).read_bytes() for name in names(folder)]
+  for name, size, kind in (
+    ('00002.jpg', (32, 48), 'PNG'),
+    ('00003.jpg', (64, 96), 'JPEG'),
+  ):
+    image = Image.fromarray(np.full((*size, 3), 77, np.uint8))
+    image.save(folder / name, kind)
+  record, _ = frame_folders.to_record(folder, 256, 90)
+  for number, data in enumerate(record['frames']):
+    with Image.open(io.BytesIO(data)) as image:
+      assert image.format == 'JPEG' and image.size == (48, 32)
+    if number in (1, 2):
+      assert abs(videos.decode_jpeg(data).astype(int) - 77).max() <= 1
+    else:
+      assert data == kept[number]
+
+
+def test_turned_images_are_stored_upright(tmp_path):
+  folder = write(tmp_path / 'a', 3)
+  for path in folder.iterdir():
+    with Image.open(path) as image:
+      if path.name == '00003.jpg':
+        upright = np.rot90(np.asarray(image), -1)
+      exif = image.getexif()
+      exif[ExifTags.Base.Orientation] = 6  # turn clockwise to show it
+      image.save(path, exif=exif, quality=95)
+  record, _ = frame_folders.to_record(folder, 256, 95)
+  assert (record['height'], record['width']) == (48, 32)
+  found = videos.decode_jpeg(record['frames'][2])
+  assert found.shape == upright.shape == (48, 32, 3)
+  assert abs(found.astype(int) - upright).mean() < 3
+
+
+def test_gaps_and_unreadable_images_are_damage(tmp_path):
+  folder = write(tmp_path / 'a', 20)
+  (folder / '00007.jpg').unlink()
+  record, video = frame_folders.to_record(folder, 256, 90)
+  assert record['num_frames'] == 19 and video.share == 0.95
+  assert video.damage == '19 of 20 images are good: image 7 is missing'
+  path = folder / '00003.jpg'
+  path.write_bytes(path.read_bytes()[:-200])
+  (folder / '00009.jpg').write_bytes(b'')
+  record, video = frame_folders.to_record(folder, 256, 90)
+  assert record['num_frames'] == 17 and video.share == 0.85
+  assert '17 of 20 images are good: 00003.jpg is unreadable' in video.damage
+  (folder / '00001.jpg').unlink()  # neither is the beginning
+  assert frame_folders.to_record(folder, 256, 90)[1].share == 0.8
+
+
+def test_what_is_beside_the_images(tmp_path):
+  folder = write(tmp_path / 'a')
+  for name in ('._00001.jpg', 'flow_x_00001.jpg', 'Thumbs.db', 'notes.txt'):
+    (folder / name).write_bytes(b'x')
+  record, video = frame_folders.to_record(folder, 256, 90)
+  assert record['num_frames'] == 6 and not video.damage
+
+
+def test_folders_that_are_no_clip(tmp_path):
+  def fails(message):
+    with pytest.raises(videos.VideoError, match=message):
+      frame_folders.to_record(folder, 256, 90)
+
+  folder = tmp_path / 'a'
+  folder.mkdir()
+  fails('holds no numbered image')
+  (folder / '00001.jpg').write_bytes(b'no image')
+  fails('no image can be read: 00001.jpg is unreadable')
+  write(folder)
+  (folder / '3.jpg').write_bytes(b'')
+  fails(r'00003\.jpg and 3\.jpg have the same number')
+  (folder / '3.jpg').rename(folder / 'img_3.jpg')
+  fails('holds images of several names: , img_')

@@ -1,0 +1,119 @@
+"""Builds a dataset ahead of training: `python -m tsm_jax.data.build NAME`."""
+
+import argparse
+import os
+import pathlib
+import sys
+
+from tsm_jax import errors
+from tsm_jax.data import builders, datasets, folder
+
+EXAMPLE = """
+NAME is one of %s; each is read as its authors distribute it. 'folder' is your
+own folder of classes, or a CSV or JSON list.
+
+example:
+  python -m tsm_jax.data.build ucf101 --split 1 \\
+    --manual_dir /path/to/unpacked --data_dir /path/to/datasets
+"""
+
+
+def main(argv=None):
+  args = _parser().parse_args(argv)
+  try:
+    _check(args)
+    path = build(args)
+  except errors.InputError as error:
+    sys.exit(f'error: {error}')
+  except KeyboardInterrupt:
+    sys.exit('Interrupted.')
+  print(f'Train on it with --config.data.source={path}')
+
+
+def build(args):
+  """Builds what the arguments name; returns the path of the dataset."""
+  if args.name == 'folder':
+    listing = folder.scan(args.manual_dir, args.labels)
+    stem = ''
+  else:
+    listing = datasets.read(args.name, args.manual_dir, args.split)
+    several = args.name in datasets.NUM_VIDEOS_OF_SPLIT
+    stem = f'{args.name}_{args.split}' if several else args.name
+  return builders.build(
+    listing,
+    args.manual_dir,
+    pathlib.Path(args.data_dir).expanduser(),
+    {'short_side': args.short_side, 'quality': args.quality},
+    args.max_excluded,
+    log=lambda line: print(line, flush=True),
+    stem=stem,
+  )
+
+
+def _check(args):
+  """Raises InputError if a value is outside its range or has no meaning."""
+  for name, low, high in (
+    ('short_side', 1, 10_000),
+    ('quality', 1, 100),
+    ('max_excluded', 0, 1),
+  ):
+    if not low <= (value := getattr(args, name)) <= high:
+      raise errors.InputError(
+        f'--{name} is {value}; it must be from {low} to {high}.'
+      )
+  if args.name == 'folder' and args.split != 1:
+    raise errors.InputError(
+      f"--split is {args.split}; a 'folder' has no published splits."
+    )
+  if args.name != 'folder' and args.labels:
+    raise errors.InputError(
+      f"--labels is {args.labels!r}; it is for a 'folder' alone."
+    )
+
+
+def _parser():
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.data.build',
+    description='Builds a published dataset, or your own folder, for training.',
+    epilog=EXAMPLE % ', '.join(datasets.READERS),
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add('name', metavar='NAME', help='of the dataset, see below')
+  add('--manual_dir', required=True, help='folder of the unpacked files')
+  add(
+    '--data_dir',
+    default=os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets'),
+    help='folder of built datasets (default %(default)s)',
+  )
+  add(
+    '--split',
+    type=int,
+    default=1,
+    metavar='K',
+    help='which of the published splits of UCF101 or HMDB51 (default 1)',
+  )
+  add(
+    '--short_side',
+    type=int,
+    default=256,
+    help='pixels; smaller clips are not enlarged (default %(default)s)',
+  )
+  add(
+    '--quality',
+    type=int,
+    default=90,
+    help='of stored JPEGs, 1 to 100 (default %(default)s)',
+  )
+  add(
+    '--max_excluded',
+    type=float,
+    default=0.02,
+    help='share of unusable videos that stops it (default %(default)s)',
+  )
+  add('--labels', default='', help="classes of a 'folder', one per line")
+  return parser
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,87 @@
+"""The list files of the official TSM code: `path num_frames label`."""
+
+import itertools
+import re
+
+from tsm_jax import errors
+from tsm_jax.data import annotations, lists
+
+CATEGORIES = (
+  'category.txt',
+  'classInd.txt',
+  'kinetics_label_map.txt',
+  'labels.txt',
+)
+PLACES = ('.', 'labels', 'annotations', 'file_list', 'splits')
+
+
+def frame_lists(root, split):
+  """Folders of extracted frames; classes in the order of the category file.
+
+  The paths are relative to `root` or to one of its sub-folders. Lists that
+  end in `_split_K` are read of one K alone; those of optical flow are not.
+  """
+  categories = annotations.find(root, *CATEGORIES)
+  labels = annotations.read_lines(categories)
+  numbered = [re.fullmatch(r'(\d+) +(\S.*)', label) for label in labels]
+  if all(numbered):  # as classInd.txt of UCF101
+    labels = [match[2] for match in numbered]
+  rows = []
+  for kind in ('train', 'val', 'test'):
+    path = _list(root, kind, split)
+    if path:
+      rows += [(*row, kind) for row in _rows(path, len(labels))]
+  base = _base(root, [path for path, *_ in rows])
+  items = [
+    lists.Item(base / path, path, labels[label], kind, count)
+    for path, count, label, kind in rows
+  ]
+  return annotations.Annotations(items, labels, [])
+
+
+def _list(root, kind, split):
+  """The list of a split; None if there is none and none is needed."""
+
+  def is_wanted(path):
+    words = re.split(r'[_\W]', path.stem.lower())
+    numbered = re.search(r'split_?(\d+)$', path.stem)
+    is_split = numbered is None or int(numbered[1]) == split
+    return kind in words and 'flow' not in words and is_split
+
+  found = sorted(
+    path
+    for place in PLACES
+    for path in (root / place).glob('*.txt')
+    if is_wanted(path)
+  )
+  if len(found) == 1:
+    return found[0]
+  if not found and kind != 'train':
+    return None
+  some = ', '.join(map(str, found)) or 'none'
+  raise errors.InputError(
+    f'--manual_dir is {str(root)!r}, which must hold one {kind} list such as '
+    f'{kind}_videofolder.txt, found: {some}.'
+  )
+
+
+def _rows(path, num_labels):
+  """`(path, num_frames, label)` of every line."""
+  rows = []
+  for line in annotations.read_lines(path):
+    match = re.fullmatch(r'(.+) (\d+) (\d+)', line)
+    if not match or int(match[3]) >= num_labels:
+      raise errors.InputError(
+        f'The list {str(path)!r} has the line {line!r}; it must be path, '
+        f'number of frames and a label below {num_labels}.'
+      )
+    rows.append((match[1], int(match[2]), int(match[3])))
+  return rows
+
+
+def _base(root, paths):
+  """The folder that the paths of a list are relative to."""
+  for folder in itertools.chain([root], sorted(root.iterdir())):
+    if any((folder / path).is_dir() for path in paths[:100]):
+      return folder
+  return root
