@@ -23,7 +23,7 @@ def free_port():
     return server.getsockname()[1]
 
 
-def train(folder, data_dir, workdir, count, epochs=4):
+def train(folder, data_dir, workdir, count, *more, epochs=4):
   """Trains with four devices on `count` processes; the outputs of all."""
   port = free_port()
   processes = []
@@ -36,6 +36,7 @@ def train(folder, data_dir, workdir, count, epochs=4):
       f'--config.epochs={epochs}',
       '--config.log_every_steps=1',
       '--config.model.dropout=0.0',
+      *more,
     )
     if count > 1:
       arguments += [
@@ -87,6 +88,31 @@ def test_two_processes_train_as_one_does(folder, tmp_path):
   # Two processes made the checkpoint, one goes on with it.
   (alone,) = train(folder, data_dir, tmp_path / 'two', 1)
   assert 'This run finished at step 10' in alone
+
+
+@pytest.mark.slow
+def test_the_options_of_training_too(folder, tmp_path):
+  data_dir = tmp_path / 'data'
+  train(folder, data_dir, tmp_path / 'first', 1)
+  options = (
+    f'--config.init_from={tmp_path / "first"}',
+    '--config.model.bn_stats=local',
+    '--config.ema_decay=0.5',
+    '--config.eval.precise_bn_batches=1',
+  )
+  train(folder, data_dir, tmp_path / 'one', 1, *options, epochs=2)
+  train(folder, data_dir, tmp_path / 'two', 2, *options, epochs=2)
+  np.testing.assert_allclose(
+    losses(tmp_path / 'two'), losses(tmp_path / 'one'), rtol=1e-5
+  )
+  expected = checkpoints.restore_model(tmp_path / 'one')
+  found = checkpoints.restore_model(tmp_path / 'two')
+  assert found.config.ghost_clips == expected.config.ghost_clips == 2
+  assert found.meta['initialised_from'] == expected.meta['initialised_from']
+  assert found.meta['initialised_from']['step'] == 10
+  chex.assert_trees_all_close(
+    found.variables, expected.variables, rtol=1e-4, atol=1e-6
+  )
 
 
 def test_half_an_address_is_refused(tmp_path):
