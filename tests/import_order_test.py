@@ -12,7 +12,7 @@ FLOORS = (
   'data.videos data.workers metrics models.cost models.layers models.shift '
   'optim progress sharding',
   'data.lists data.transforms models.non_local',
-  'data.augment data.clips data.folder data.motion models.bn_inception '
+  'data.augment data.records data.folder data.motion models.bn_inception '
   'models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.pipeline models',
   'checkpoints data.fingerprint',
