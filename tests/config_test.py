@@ -5,7 +5,7 @@ import pytest
 
 from configs import common, kinetics, quickstart, ssv2, ucf101
 from tsm_jax import models
-from tsm_jax.data import augment, clips, pipeline
+from tsm_jax.data import augment, pipeline, records
 
 FILES = sorted(
   p for p in helpers.ROOT.glob('configs/*.py') if p.stem != 'common'
@@ -77,7 +77,7 @@ def test_every_config_makes_a_model(path, arg):
   assert model.num_classes == 3
   pipeline.preprocessing_of(config)
   augment.check(config)
-  views = clips.views_of(config)
+  views = records.views_of(config)
   assert views.clips == views.crops == 1
 
 

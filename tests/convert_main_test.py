@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tsm_jax import checkpoints, errors, evaluate, predict, train
-from tsm_jax.data import clips, videos
+from tsm_jax.data import records, videos
 
 torch = pytest.importorskip('torch')
 from convert_test import small, without_module  # noqa: E402  (imports torch)
@@ -64,7 +64,7 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
   }
   how = trained.preprocessing
   record, _ = videos.to_record(video, how.short_side, how.quality)
-  frames = clips.eval_views(record, how, clips.Views())
+  frames = records.eval_views(record, how, records.Views())
   frames = frames.astype(np.float32) / 255
   frames = (frames - np.float32(how.mean)) / np.float32(how.std)
   logits = torch_resnet.logits(without_module(small(len(NAMES))), frames, 4)

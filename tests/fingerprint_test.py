@@ -7,14 +7,14 @@ import pytest
 
 from tests import helpers
 from tsm_jax import errors
-from tsm_jax.data import clips, fingerprint, pipeline, videos
+from tsm_jax.data import fingerprint, pipeline, records, videos
 
 HOW = pipeline.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
-ONE = clips.Views()
+ONE = records.Views()
 LABELS = ['jump', 'run']
 
 
-def records(count=3, num_frames=20, quality=90, first=0):
+def stored(count=3, num_frames=20, quality=90, first=0):
   """Clips whose pixels do not depend on how they are stored."""
   found = []
   for clip in range(first, first + count):
@@ -33,7 +33,7 @@ def records(count=3, num_frames=20, quality=90, first=0):
   return found
 
 
-SOURCE = records()
+SOURCE = stored()
 
 
 def take(source=None, labels=LABELS, views=ONE, **changes):
@@ -45,15 +45,15 @@ def take(source=None, labels=LABELS, views=ONE, **changes):
 @pytest.mark.parametrize(
   ('stage', 'changes', 'setting'),
   [
-    ('video_id', {'source': records(first=1)}, None),
-    ('video_id', {'source': records(4)}, None),
+    ('video_id', {'source': stored(first=1)}, None),
+    ('video_id', {'source': stored(4)}, None),
     ('label', {'labels': LABELS[::-1]}, None),
-    ('num_frames', {'source': records(num_frames=19)}, None),
+    ('num_frames', {'source': stored(num_frames=19)}, None),
     ('indices', {'sampling': 'dense'}, 'sampling (uniform and dense)'),
-    ('indices', {'views': clips.Views(clips=2)}, 'clips (1 and 2)'),
-    ('record', {'source': records(quality=80)}, None),
+    ('indices', {'views': records.Views(clips=2)}, 'clips (1 and 2)'),
+    ('record', {'source': stored(quality=80)}, None),
     ('cropped', {'image_size': 32}, 'image_size (28 and 32)'),
-    ('cropped', {'views': clips.Views(crops=3)}, 'crops (1 and 3)'),
+    ('cropped', {'views': records.Views(crops=3)}, 'crops (1 and 3)'),
     ('normalized', {'mean': (0.5, 0.5, 0.505)}, 'mean ('),
   ],
 )

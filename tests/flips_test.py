@@ -14,6 +14,8 @@ SOMETHING = (  # of Something-Something; 'right' is also a part of 'upright'
   'Turning the camera right while filming [something]',
   'Turning the camera upwards while filming [something]',
   'Turning the camera downwards while filming [something]',
+  'Plugging [something] into [something] but pulling it right out as you '
+  'remove your hand',
   'Moving [something] up',
   'Moving [something] down',
 )

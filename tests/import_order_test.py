@@ -12,7 +12,8 @@ FLOORS = (
   'data.shards data.videos data.workers metrics models.cost models.layers '
   'models.shift optim progress runs sharding',
   'data.frame_folders data.lists data.transforms models.non_local',
-  'data.annotations data.augment data.clips data.disk data.folder data.motion '
+  'data.annotations data.augment data.disk data.folder data.motion '
+  'data.records '
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests import helpers
-from tsm_jax.data import clips, motion, pipeline, videos
+from tsm_jax.data import motion, pipeline, records, videos
 
 SCENES = {'train': 3, 'val': 2}
 HOW = pipeline.Preprocessing(8, 64, (0.5,) * 3, (0.25,) * 3, 256, 90)
@@ -59,7 +59,7 @@ def test_the_ceiling_of_what_forgets_order_is_a_half(dataset):
   that averages over them, can be right more often than every second time."""
   groups = {}
   for record in pipeline.open_split(dataset, 'val'):
-    (view,) = clips.eval_views(record, HOW, clips.Views())
+    (view,) = records.eval_views(record, HOW, records.Views())
     unordered = tuple(sorted(frame.tobytes() for frame in view))
     groups.setdefault(unordered, []).append((int(record['label']), view))
   labels = pipeline.label_names(dataset)

@@ -10,15 +10,15 @@ from tests import helpers
 from tsm_jax import errors
 from tsm_jax.data import (
   builders,
-  clips,
   pipeline,
+  records,
   sampling,
   transforms,
   videos,
 )
 
 HOW = pipeline.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
-ONE, TWO = clips.Views(), clips.Views(clips=2)
+ONE, TWO = records.Views(), records.Views(clips=2)
 LENGTHS = (1, 2, 3, 4, 5, 8, 9, 12, 13, 16, 20, 20, 24)  # frames of 13 clips
 
 
@@ -114,7 +114,7 @@ def test_processes_share_it(source, stream, count, start):
 
 def test_a_training_clip_is_sampled_and_cropped_by_its_generator(source):
   record = source[10]
-  clip = clips.train_clip(record, np.random.default_rng(3), HOW, (1.0, 0.75))
+  clip = records.train_clip(record, np.random.default_rng(3), HOW, (1.0, 0.75))
   rng = np.random.default_rng(3)
   indices = sampling.random_indices(rng, 20, 4)
   frames = [videos.decode_jpeg(record['frames'][i]) for i in indices]
@@ -129,23 +129,23 @@ def numbers(view):
 
 def test_views_take_the_right_frames():
   record = {'frames': [gray(k) for k in range(20)], 'label': 0}
-  middles, beginnings = clips.eval_views(record, HOW, clips.Views(2))
+  middles, beginnings = records.eval_views(record, HOW, records.Views(2))
   assert numbers(middles) == [2, 7, 12, 17]
   assert numbers(beginnings) == [0, 5, 10, 15]
   short = {'frames': [gray(k) for k in range(3)], 'label': 0}
-  assert numbers(clips.eval_views(short, HOW, ONE)[0]) == [0, 1, 1, 2]
-  clip = clips.train_clip(short, np.random.default_rng(0), HOW, (1.0,))
+  assert numbers(records.eval_views(short, HOW, ONE)[0]) == [0, 1, 1, 2]
+  clip = records.train_clip(short, np.random.default_rng(0), HOW, (1.0,))
   assert numbers(clip['frames']) == [0, 1, 1, 2]
 
 
 def test_dense_clips_of_training_and_evaluation():
   dense = dataclasses.replace(HOW, sampling='dense')
   record = {'frames': [gray(k // 4) for k in range(100)], 'label': 0}
-  views = clips.eval_views(record, dense, clips.Views(clips=2))
+  views = records.eval_views(record, dense, records.Views(clips=2))
   assert [numbers(view) for view in views] == [[0, 4, 8, 12], [9, 13, 17, 21]]
   starts = {
     numbers(
-      clips.train_clip(record, np.random.default_rng(i), dense, (1.0,))[
+      records.train_clip(record, np.random.default_rng(i), dense, (1.0,))[
         'frames'
       ]
     )[0]
@@ -155,8 +155,8 @@ def test_dense_clips_of_training_and_evaluation():
 
 
 def test_views_are_ordered_crop_by_crop(source):
-  views = clips.Views(clips=2, crops=3, full_resolution=True)
-  found = clips.eval_views(source[10], HOW, views)
+  views = records.Views(clips=2, crops=3, full_resolution=True)
+  found = records.eval_views(source[10], HOW, views)
   assert found.shape == views.shape(HOW) == (6, 4, 32, 32, 3)
   for number, indices in enumerate(sampling.uniform_indices(20, 4, clips=2)):
     frames = [videos.decode_jpeg(source[10]['frames'][i]) for i in indices]
@@ -166,19 +166,19 @@ def test_views_are_ordered_crop_by_crop(source):
 
 def test_official_validation_sees_the_first_frame_of_a_short_video():
   quirky = dataclasses.replace(HOW, official_quirks=True)
-  validation = clips.Views(validation=True)
+  validation = records.Views(validation=True)
   cases = (
     (quirky, validation, [0] * 4),
     (quirky, ONE, [0, 1, 2, 3]),
     (HOW, validation, [0, 1, 2, 3]),
   )
   for how, views, expected in cases:
-    assert clips.eval_indices(4, how, views).tolist() == [expected]
+    assert records.eval_indices(4, how, views).tolist() == [expected]
   record = {'frames': [gray(k) for k in range(18)], 'label': 0}
   starts = {  # 18 // 4 * 4: the last two frames are never seen
     tuple(
       numbers(
-        clips.train_clip(record, np.random.default_rng(i), quirky, (1.0,))[
+        records.train_clip(record, np.random.default_rng(i), quirky, (1.0,))[
           'frames'
         ]
       )
@@ -189,12 +189,12 @@ def test_official_validation_sees_the_first_frame_of_a_short_video():
 
   dense = dataclasses.replace(quirky, sampling='dense')
   starts = [
-    int(clips.eval_indices(70, dense, validation, number)[0, 0])
+    int(records.eval_indices(70, dense, validation, number)[0, 0])
     for number in range(200)
   ]
   assert set(starts) == set(range(6))  # of 0 to 6
-  assert clips.eval_indices(70, dense, ONE).tolist() == [[3, 19, 35, 51]]
-  once, again = (clips.eval_indices(70, dense, validation, 9) for _ in '12')
+  assert records.eval_indices(70, dense, ONE).tolist() == [[3, 19, 35, 51]]
+  once, again = (records.eval_indices(70, dense, validation, 9) for _ in '12')
   np.testing.assert_array_equal(once, again)
 
 
@@ -211,10 +211,10 @@ def test_only_the_chosen_frames_are_decoded(source, monkeypatch):
   for record in source:
     frames = record['frames']
     decoded.clear()
-    clips.train_clip(record, np.random.default_rng(0), HOW, (1.0,))
+    records.train_clip(record, np.random.default_rng(0), HOW, (1.0,))
     assert len(decoded) == min(len(frames), 4)
     decoded.clear()
-    clips.eval_views(record, HOW, ONE)
+    records.eval_views(record, HOW, ONE)
     middles = {int((i + 0.5) * len(frames) / 4) for i in range(4)}
     assert sorted(decoded) == sorted(frames[i] for i in middles)
 
@@ -234,7 +234,7 @@ def test_evaluation_sees_every_clip_once(source, count, batch_size):
         *(batch[k] for k in ('frames', 'label', 'mask'))
       ):
         if mask:
-          expected = clips.eval_views(source[label], HOW, TWO)
+          expected = records.eval_views(source[label], HOW, TWO)
           np.testing.assert_array_equal(frames, expected)
           seen.append(int(label))
         else:

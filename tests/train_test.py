@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tsm_jax import checkpoints, errors, evaluate, metrics, sharding, train
-from tsm_jax.data import pipeline
+from tsm_jax.data import pipeline, records
 
 
 @pytest.fixture(scope='module')
@@ -277,3 +277,34 @@ def test_directional_labels_are_swapped_or_refused(
     run(config('on'), tmp_path / 'run')
   _, _, log = run(config('swap'), tmp_path / 'run')
   assert "Mirrored clips swap 'go left' <-> 'go right'." in log
+
+
+def test_sampling_travels_with_the_checkpoint(
+  folder, data_dir, tmp_path, monkeypatch
+):
+  on_devices(monkeypatch, 1)
+  config = helpers.tiny_config(
+    folder,
+    data_dir,
+    epochs=1.0,
+    data__sampling='dense',
+    data__official_quirks=True,
+    eval__crops=3,
+    eval__full_resolution=True,
+  )
+  seen = []
+
+  def views(*args, real=records.eval_indices):
+    seen.append(args[2].validation)
+    return real(*args)
+
+  monkeypatch.setattr(records, 'eval_indices', views)
+  _, _, log = run(config, tmp_path)
+  assert '3 view(s) each' in log
+  assert seen == [True] * 4  # the official code's kind of evaluation
+  trained = checkpoints.restore_model(tmp_path)
+  assert trained.preprocessing.sampling == 'dense'
+  assert trained.preprocessing.official_quirks
+  seen.clear()
+  evaluate.evaluate_checkpoint(config, tmp_path, lambda line: None)
+  assert seen == [False] * 4

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import auto as tqdm
 
 from tsm_jax import checkpoints, errors, metrics, models, sharding
-from tsm_jax.data import builders, clips, pipeline, transforms
+from tsm_jax.data import builders, pipeline, records, transforms
 
 
 class Result(NamedTuple):
@@ -86,7 +86,7 @@ def evaluate(
     preprocessing: a `pipeline.Preprocessing`.
     mesh: of all devices.
     stop: asked after every batch; ends the evaluation when true.
-    validation: see `clips.Views`.
+    validation: see `records.Views`.
 
   Returns:
     A `Result`, or None if stopped.
@@ -95,7 +95,7 @@ def evaluate(
     source,
     config.eval.batch_size,
     preprocessing,
-    clips.views_of(config, validation),
+    records.views_of(config, validation),
     config.data.num_threads,
     sharding.process(),
   )
@@ -139,7 +139,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   trained = checkpoints.restore_model(workdir)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
-  clips.views_of(config)  # a wrong field is told before the data is built
+  records.views_of(config)  # a wrong field is told before the data is built
   dataset = prepare_dataset(config.data, log)
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)

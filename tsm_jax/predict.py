@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, errors, evaluate, models
-from tsm_jax.data import clips, transforms, videos
+from tsm_jax.data import records, transforms, videos
 
 
 def make_predict(trained):
@@ -44,7 +44,7 @@ def predict_video(predict, trained, path, views=None):
     predict: as from `make_predict`.
     trained: a `checkpoints.Model`.
     path: a video file.
-    views: a `clips.Views`; by default the centre of one clip.
+    views: a `records.Views`; by default the centre of one clip.
 
   Raises:
     InputError: if the file cannot be decoded; it names file and reason.
@@ -57,7 +57,7 @@ def predict_video(predict, trained, path, views=None):
   if video.damage:
     print(f'{path}: damaged, {video.damage}', file=sys.stderr)
   return np.asarray(
-    predict(clips.eval_views(record, how, views or clips.Views()))
+    predict(records.eval_views(record, how, views or records.Views()))
   )
 
 
@@ -86,7 +86,7 @@ def main(argv=None):
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   predict = make_predict(trained)
-  views = clips.Views(args.clips, args.crops, args.full_resolution)
+  views = records.Views(args.clips, args.crops, args.full_resolution)
   results, failures = [], 0
   for path in args.videos:
     try:

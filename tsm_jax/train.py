@@ -23,7 +23,7 @@ from tsm_jax import (
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
-from tsm_jax.data import augment, builders, clips, flips, pipeline
+from tsm_jax.data import augment, builders, flips, pipeline, records
 
 
 class TrainState(NamedTuple):
@@ -126,7 +126,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
   pipeline.preprocessing_of(config)
-  clips.views_of(config)
+  records.views_of(config)
   augment.check(config)
   manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
   if manager.latest_step() is None:

@@ -20,7 +20,7 @@ from ml_collections import config_flags
 import numpy as np
 
 from tsm_jax import cli, errors
-from tsm_jax.data import builders, clips, pipeline, transforms
+from tsm_jax.data import builders, pipeline, records, transforms
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -45,7 +45,7 @@ def fingerprint(source, labels, preprocessing, views):
     source: of the split, as from `pipeline.open_split`.
     labels: class names by index.
     preprocessing: a `pipeline.Preprocessing`.
-    views: a `clips.Views`.
+    views: a `records.Views`.
 
   Returns:
     A dict of settings (of `preprocessing` and `views`) and clips: for each of
@@ -65,9 +65,9 @@ def fingerprint(source, labels, preprocessing, views):
 
 def _stages(record, number, labels, preprocessing, views):
   jpegs = record['frames']
-  indices = clips.eval_indices(len(jpegs), preprocessing, views, number)
-  decoded = clips.decode(record, np.unique(indices))
-  cropped = clips.eval_views(record, preprocessing, views, number)
+  indices = records.eval_indices(len(jpegs), preprocessing, views, number)
+  decoded = records.decode(record, np.unique(indices))
+  cropped = records.eval_views(record, preprocessing, views, number)
   normalized = transforms.normalize(
     cropped, preprocessing.mean, preprocessing.std
   )
@@ -164,7 +164,7 @@ def write(config, out):
   """Builds the dataset of `config` if need be, and writes `out`."""
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
-  views = clips.views_of(config)
+  views = records.views_of(config)
   pipeline.preprocessing_of(config)  # wrong fields are told before a build
   dataset = builders.prepare(config.data)
   config.data.update(builders.read_report(dataset)['options'])

@@ -20,6 +20,10 @@ _PAIRS = (
   ('cw', 'ccw'),
 )
 _OPPOSITES = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
+# Words that are no side: 'pulling it right out', 'left and right'.
+_NO_SIDE = re.compile(
+  r'\b(all right|right (out|away|now)|(left|right) (and|or) (left|right))\b'
+)
 _WORDS = re.compile(rf'\b({"|".join(_OPPOSITES)})\b')
 
 
@@ -91,8 +95,7 @@ def _plain(label):
   text = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', label)
   text = re.sub(r'[\W_]+', ' ', text).lower().strip()
   text = re.sub(r'\b(?:counter|anti) ?clockwise\b', 'counterclockwise', text)
-  # Both sides at once are no side.
-  return re.sub(r'\b(left|right) (and|or) (left|right)\b', 'sideways', text)
+  return _NO_SIDE.sub('-', text)
 
 
 def _mirror(text):

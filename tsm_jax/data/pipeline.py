@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors
-from tsm_jax.data import clips, sampling
+from tsm_jax.data import records, sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ def train_batches(source, config, preprocessing, start_step, process):
   """
   local = config.batch_size // process[1]
   augment = functools.partial(
-    clips.train_clip,
+    records.train_clip,
     preprocessing=preprocessing,
     scales=tuple(config.data.scales),
     ops=config.data.randaugment_ops,
@@ -180,7 +180,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
     source: as returned by `open_split`.
     batch_size: clips of a batch over all processes.
     preprocessing: a `Preprocessing`.
-    views: a `clips.Views`.
+    views: a `records.Views`.
     threads: that decode.
     process: `(index, count)` of this process.
 
@@ -198,7 +198,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
   def load(i) -> dict[str, Any]:
     record = source[i]
     return {
-      'frames': clips.eval_views(record, preprocessing, views, i),
+      'frames': records.eval_views(record, preprocessing, views, i),
       'label': np.int32(record['label']),
     }
 
