@@ -1,27 +1,26 @@
 import os
 import pathlib
-import resource
 import shutil
 import subprocess
 import sys
 import time
 
+import helpers
 import pytest
 import tensorflow_datasets as tfds
 
-from tests import helpers
 from tsm_jax.data import build, builders, disk, pipeline, shards
 
 
-def run(*args, **kwargs):
-  """The command as a process of its own."""
+def run(*args, shell_before='true'):
+  """The command as a process of its own, after a command of the shell."""
+  command = [sys.executable, '-m', 'tsm_jax.data.build', *map(str, args)]
   return subprocess.run(
-    [sys.executable, '-m', 'tsm_jax.data.build', *map(str, args)],
+    ['sh', '-c', f'{shell_before}; exec "$@"', 'sh', *command],
     capture_output=True,
     text=True,
     timeout=120,
     cwd=helpers.ROOT,
-    **kwargs,
   )
 
 
@@ -127,13 +126,9 @@ def test_a_disk_that_is_too_small_is_refused(tmp_path, capsys, monkeypatch):
 
 def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
   root = helpers.write_hmdb51(tmp_path / 'hmdb', clips=8, num_frames=20)
-  limit = 50_000  # bytes of a file: as a full disk, the system refuses more
-
-  def limited():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
   args = ('hmdb51', '--manual_dir', root, '--data_dir', tmp_path / 'data')
-  done = run(*args, preexec_fn=limited)
+  # No file beyond 100 blocks: as on a full disk, the system refuses more.
+  done = run(*args, shell_before='ulimit -f 100')
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1].startswith('error: ')
   assert "data' took no more: File too large;" in done.stderr

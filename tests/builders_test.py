@@ -5,9 +5,9 @@ import pathlib
 import subprocess
 import sys
 
+import helpers
 import pytest
 
-from tests import helpers
 from tsm_jax import errors
 from tsm_jax.data import builders, folder, pipeline, shards, videos, workers
 

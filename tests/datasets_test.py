@@ -3,9 +3,9 @@
 import csv
 import json
 
+import helpers
 import pytest
 
-from tests import helpers
 from tsm_jax import errors
 from tsm_jax.data import builders, datasets, pipeline
 

@@ -1,11 +1,11 @@
 import dataclasses
 import json
 
+import helpers
 import main_test
 import numpy as np
 import pytest
 
-from tests import helpers
 from tsm_jax import errors
 from tsm_jax.data import fingerprint, pipeline, records, videos
 

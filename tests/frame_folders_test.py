@@ -1,10 +1,10 @@
 import io
 
+import helpers
 import numpy as np
 from PIL import ExifTags, Image
 import pytest
 
-from tests import helpers
 from tsm_jax.data import frame_folders, videos
 
 

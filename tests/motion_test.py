@@ -1,7 +1,7 @@
+import helpers
 import numpy as np
 import pytest
 
-from tests import helpers
 from tsm_jax.data import motion, pipeline, records, videos
 
 SCENES = {'train': 3, 'val': 2}

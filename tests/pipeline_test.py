@@ -3,10 +3,10 @@ import itertools
 import threading
 import types
 
+import helpers
 import numpy as np
 import pytest
 
-from tests import helpers
 from tsm_jax import errors
 from tsm_jax.data import (
   builders,

@@ -1,9 +1,9 @@
+import golden
 import jax
 import numpy as np
 from PIL import Image
 import pytest
 
-from tests import golden
 from tsm_jax.data import transforms
 
 SCALES = (1.0, 0.875, 0.75, 0.66)

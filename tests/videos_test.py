@@ -2,11 +2,11 @@ import io
 import os
 
 import av
+import helpers
 import numpy as np
 from PIL import Image
 import pytest
 
-from tests import helpers
 from tsm_jax.data import videos
 
 # Frames every 6 of which is a key frame, as damage is then soon over.
