@@ -9,16 +9,6 @@ from tsm_jax import checkpoints, errors, evaluate, models, train
 from tsm_jax.data import builders, pipeline, transforms
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
-@pytest.fixture(scope='module')
-def data_dir(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
 def run(config, workdir):
   state, result = train.train(config, workdir, lambda line: None)
   return jax.device_get(state), result

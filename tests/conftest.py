@@ -4,7 +4,9 @@ import os
 import pathlib
 import tempfile
 
+import helpers
 import jax
+import pytest
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 
@@ -13,3 +15,15 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """A folder with 20 training and 4 validation clips of two classes."""
+  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
+
+
+@pytest.fixture(scope='module')
+def data_dir(tmp_path_factory):
+  """Where the tests of a module build their datasets, once."""
+  return tmp_path_factory.mktemp('data')

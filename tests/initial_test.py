@@ -26,16 +26,6 @@ CONFIG = {**models.DEFAULTS, **FIELDS}
 LABELS = ['jump', 'run']
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
-@pytest.fixture(scope='module')
-def data_dir(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
 def save(path, weights):
   torch.save({k: torch.tensor(v) for k, v in weights.items()}, path)
   return path

@@ -15,16 +15,6 @@ import pytest
 from tsm_jax import checkpoints, metrics
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
-@pytest.fixture(scope='module')
-def data_dir(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
 def command(module, *args):
   return [sys.executable, '-m', f'tsm_jax.{module}', *map(str, args)]
 

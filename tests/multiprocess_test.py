@@ -12,11 +12,6 @@ import pytest
 from tsm_jax import checkpoints, metrics
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
 def free_port():
   with socket.socket() as server:
     server.bind(('localhost', 0))

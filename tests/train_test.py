@@ -12,16 +12,6 @@ from tsm_jax import checkpoints, errors, evaluate, metrics, sharding, train
 from tsm_jax.data import pipeline, records
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
-@pytest.fixture(scope='module')
-def data_dir(tmp_path_factory):
-  return tmp_path_factory.mktemp('data')
-
-
 def run(config, workdir):
   lines = []
   state, result = train.train(config, workdir, lines.append)
