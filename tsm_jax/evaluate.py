@@ -137,6 +137,7 @@ def evaluate_checkpoint(config, workdir, log=print):
     InputError: if there is no checkpoint, or the data has other classes.
   """
   trained = checkpoints.restore_model(workdir)
+  pipeline.check_modality(trained.config.modality)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   records.views_of(config)  # a wrong field is told before the data is built

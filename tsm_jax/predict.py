@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, errors, evaluate, models
-from tsm_jax.data import records, transforms, videos
+from tsm_jax.data import pipeline, records, transforms, videos
 
 
 def make_predict(trained):
@@ -83,6 +83,7 @@ def main(argv=None):
       parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
   try:
     trained = checkpoints.restore_model(args.checkpoint)
+    pipeline.check_modality(trained.config.modality)
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   predict = make_predict(trained)

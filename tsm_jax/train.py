@@ -125,6 +125,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
+  pipeline.check_modality(config.model.modality)
   pipeline.preprocessing_of(config)
   records.views_of(config)
   augment.check(config)

@@ -80,6 +80,15 @@ def preprocessing_of(config):
   )
 
 
+def check_modality(modality):
+  """Raises InputError unless clips of the model's modality can be made."""
+  if modality != 'rgb':
+    raise errors.InputError(
+      f'model.modality is {modality!r}, but clips are read as RGB frames only; '
+      "choose 'rgb', or make the input yourself and apply the model to it."
+    )
+
+
 def open_split(path, split):
   """The records of one split of a built dataset.
 
