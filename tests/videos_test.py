@@ -170,6 +170,8 @@ def test_no_permission(tmp_path, monkeypatch):
 @pytest.mark.parametrize('failing', ['demux', 'decode'])
 def test_reading_goes_on_after_any_failure(failing):
   class Packet:
+    is_discard = False
+
     def __init__(self, number):
       self.number = number
 
@@ -189,7 +191,7 @@ def test_reading_goes_on_after_any_failure(failing):
         yield Packet(number)
 
   failures = []
-  assert list(videos._decode(Container(), None, failures)) == [0, 1, 3, 4]
+  assert list(videos._decode(Container(), None, failures, [])) == [0, 1, 3, 4]
   assert failures == ['bad disk' if failing == 'demux' else 'bad argument']
 
 
@@ -200,7 +202,7 @@ def test_a_disk_that_fails_for_ever_ends():
       yield
 
   failures = []
-  assert list(videos._decode(Container(), None, failures)) == []
+  assert list(videos._decode(Container(), None, failures, [])) == []
   assert len(failures) == videos.MAX_FAILURES
 
 

@@ -4,7 +4,8 @@ A frame is `[H, W, 3]` uint8 RGB. No file is trusted: its container's claims are
 compared with what decodes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 import os
 import re
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from tsm_jax import errors
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
 MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
+MISSING = 'the rest is missing'  # what damage ends with that has no other sign
+UNEVEN = 'some are lost, or its frame rate varies'
 COVER_ART = av.stream.Disposition.attached_pic
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
@@ -27,6 +30,24 @@ cv2.setNumThreads(1)  # the processes and threads around it are parallel
 
 class VideoError(errors.InputError):
   """A video that cannot be used; the message is the reason without a name."""
+
+
+class NoFrameError(VideoError):
+  """A video that opens, but of which no frame decodes."""
+
+
+class Claims(NamedTuple):
+  """What a container states about its video; 0 where it states nothing.
+
+  Attributes:
+    num_frames: without those that an edit list cuts away.
+    duration: seconds.
+    rotation: degrees counter-clockwise, as FFmpeg reports it.
+  """
+
+  num_frames: int = 0
+  duration: float = 0.0
+  rotation: float = 0.0
 
 
 class Video(NamedTuple):
@@ -37,12 +58,16 @@ class Video(NamedTuple):
     fps: frames per second as the container states it, 0 if it does not.
     damage: what is broken in a video of which only a part decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
+    times: seconds at which its frames are shown, NaN where that is not stated.
+    claims: of its container.
   """
 
   frames: list[Any]
   fps: float
   damage: str
   share: float
+  times: Sequence[float] = ()
+  claims: Claims = Claims()
 
 
 def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
@@ -82,23 +107,42 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
     stream.thread_count = 1
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
-    kept, failures, size, end = [], [], None, 0.0
-    for frame in _decode(container, stream, failures):
-      turns = (int(frame.rotation) // 90) % 4
+    kept, times, failures, discarded, size = [], [], [], [], None
+    rotation = concealed = 0
+    for frame in _decode(container, stream, failures, discarded):
+      rotation = rotation or frame.rotation
+      turns = round(frame.rotation / 90) % 4
       size = size or (frame.width, frame.height)
       image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
       kept.append(keep(np.ascontiguousarray(np.rot90(image, turns))))
-      end = max(end, frame.time or 0)
+      times.append(math.nan if frame.time is None else frame.time)
+      concealed += frame.is_corrupt
     if not kept:
       reason = f': {failures[0]}' if failures else ''
-      raise VideoError(f'no frame decodes{reason}')
-    damage, share = _damage(container, stream, len(kept), end, failures)
+      raise NoFrameError(f'no frame decodes{reason}')
     fps = float(stream.average_rate or 0)
-  return Video(kept, fps, damage, share)
+    claims = Claims(
+      max(stream.frames - len(discarded), 0),
+      _duration(container, stream),
+      rotation,
+    )
+  damage, share = _damage(claims, fps, times, failures)
+  if concealed and not damage:
+    # Their packets decode to something, of which FFmpeg has made up a part.
+    damage = f'{concealed} of {len(kept)} frames are damaged'
+  return Video(kept, fps, damage, share, times, claims)
 
 
-def _decode(container, stream, failures):
-  """Yields the frames of every packet that decodes; appends what fails."""
+def _decode(container, stream, failures, discarded):
+  """Yields the frames of every packet that decodes.
+
+  Args:
+    container: open.
+    stream: of the video.
+    failures: takes the reason of every packet that does not decode.
+    discarded: takes the packets that an edit list cuts away, as programs leave
+      them that cut without encoding again.
+  """
   packets = container.demux(stream)
   while len(failures) < MAX_FAILURES:
     try:
@@ -109,35 +153,35 @@ def _decode(container, stream, failures):
       continue
     if packet is None:
       return
+    if packet.is_discard:
+      discarded.append(packet.pts)
     try:
       yield from packet.decode()
     except (av.error.FFmpegError, ValueError) as error:
       failures.append(_reason(error))
 
 
-def _damage(container, stream, count, end, failures):
-  """What is broken in a video of which `count` frames decode, and the share.
+def _damage(claims, rate, times, failures):
+  """What is broken in a video, and the share of its frames that decode.
 
   Args:
-    container: open.
-    stream: of the video.
-    count: frames that decode, positive.
-    end: time of the last of them, seconds.
+    claims: as in `Video`.
+    rate: frames per second that the container states, or 0.
+    times: of the frames that decode, as in `Video`; at least one.
     failures: of packets, reasons.
 
   Returns:
     `(damage, share)` as in `Video`.
   """
-  reason = failures[0] if failures else 'the rest is missing'
-  expected = max(stream.frames, count + (1 if failures else 0))
+  count, duration = len(times), claims.duration
+  reason = failures[0] if failures else MISSING
+  expected = max(claims.num_frames, count + (1 if failures else 0))
   if count < expected:
     return f'{count} of {expected} frames decode: {reason}', count / expected
-  duration = _duration(container, stream)
-  if stream.frames or not duration:
+  if claims.num_frames or not duration:
     return '', 1.0
   # Matroska and WebM count no frames, but state how long they are.
-  rate = float(stream.average_rate or 0)
-  end += 1 / rate if rate else 0
+  end = end_of(times, rate)
   if end < MIN_DURATION * duration:
     return f'ends after {end:.2f} of {duration:.2f} s', end / duration
   expected = round(duration * rate)
@@ -145,9 +189,15 @@ def _damage(container, stream, count, end, failures):
     # Not held against it: this is how a variable frame rate looks, too.
     return (
       f'{count} frames decode where its rate and duration make {expected}: '
-      'some are lost, or its frame rate varies'
+      f'{UNEVEN}'
     ), 1.0
   return '', 1.0
+
+
+def end_of(times, rate):
+  """Seconds at which the last of the frames ends, 0 where none has a time."""
+  last = max((time for time in times if not math.isnan(time)), default=0.0)
+  return last + (1 / rate if rate else 0)
 
 
 def _duration(container, stream):
