@@ -20,8 +20,8 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.fingerprint',
   'averages convert data.build evaluate report stream',
-  'bench export initial plan predict',
-  'train',
+  'export initial predict step',
+  'bench plan train',
   'main serve',
 )
 
