@@ -189,11 +189,14 @@ def test_a_published_dataset(tmp_path, capsys):
   assert found['findings'][0]['kind'] == 'unusable'
 
 
-def test_a_built_dataset(tmp_path):
+@pytest.mark.parametrize('storage', ['frames', 'video'])
+def test_a_built_dataset(tmp_path, storage):
   source = helpers.write_folder(tmp_path / 'clips')
   shutil.copy(source / 'run' / '0.mp4', source / 'jump' / 'copy.mp4')
   (source / 'run' / 'empty.mp4').write_bytes(b'')
-  path, _ = helpers.build(source, tmp_path / 'data', max_excluded=0.2)
+  path, _ = helpers.build(
+    source, tmp_path / 'data', max_excluded=0.2, storage=storage
+  )
   out = tmp_path / 'found.json'
   args = (path, '--cache', tmp_path / 'cache', '--json', out)
   assert main(*args, '--html', tmp_path / 'found.html') == 1

@@ -53,10 +53,10 @@ def remux(source, target):
 def test_a_healthy_clip(tmp_path):
   path = helpers.write_video(tmp_path / 'a.mp4', 12, (32, 48))
   facts = examine.facts(str(path))
-  digest = hashlib.blake2b(digest_size=16)
+  digest = hashlib.sha256()
   for frame in videos.read(path).frames:
     digest.update(b'(32, 48, 3)' + frame.tobytes())
-  assert facts.pop('content') == digest.hexdigest()
+  assert facts.pop('content') == digest.hexdigest()[:32]
   assert facts.pop('motion') > 30
   assert facts == {
     'num_frames': 12,
@@ -255,11 +255,11 @@ def test_a_record_is_its_clip(tmp_path):
   assert facts['label'] == record['label']
   assert facts['stated_frames'] == facts['num_frames'] == 12
   assert dict(findings.of_clip(facts, 8)) == {}
-  digest = hashlib.blake2b(digest_size=16)
+  digest = hashlib.sha256()
   for data in record['frames']:
     frame = np.asarray(Image.open(io.BytesIO(data)))
     digest.update(b'(32, 48, 3)' + frame.tobytes())
-  assert facts['content'] == digest.hexdigest()
+  assert facts['content'] == digest.hexdigest()[:32]
   assert pictures(examine.sheet(clip)) == 8
   assert builders.read_report(path)['damaged'] == []
 

@@ -10,12 +10,13 @@ import os
 import cv2
 import numpy as np
 
-from tsm_jax.data import frame_folders, videos
+from tsm_jax.data import claims, frame_folders, videos
 
 VERSION = 1  # of the facts: those of another one are not used again
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
+CHUNK = 32  # frames of a record that are in memory at a time
 GAP = 3  # pixels between them
 
 
@@ -30,7 +31,7 @@ def facts(clip):
     A dict for JSON. Where the clip cannot be used: error (the reason) and
     empty (whether it opens, but no frame decodes). Else: num_frames, width,
     height; fps, damage and share as of `videos.Video`; stated_frames,
-    stated_duration and rotation as of its `claims`; end, seconds at which the
+    stated_duration and rotation as it `claimed`; end, seconds at which the
     last frame ends; odd_intervals and rates as `_intervals`; motion, the
     largest change of any cell of a `GRID` from the first frame, in levels of
     grey; content, a hash of all pixels. Of a record also video_id and label.
@@ -60,14 +61,14 @@ def _describe(read, seen):
     'fps': video.fps,
     'damage': video.damage,
     'share': video.share,
-    'stated_frames': video.claims.num_frames,
-    'stated_duration': video.claims.duration,
-    'rotation': video.claims.rotation,
-    'end': videos.end_of(video.times, video.fps),
+    'stated_frames': video.claimed.num_frames,
+    'stated_duration': video.claimed.duration,
+    'rotation': video.claimed.rotation,
+    'end': claims.end_of(video.times, video.fps),
     'odd_intervals': odd_intervals,
     'rates': rates,
     'motion': seen.motion,
-    'content': seen.digest.hexdigest(),
+    'content': seen.digest.hexdigest()[:32],
   }
 
 
@@ -101,7 +102,7 @@ class _Seen:
   """What remains of the frames of a clip, in memory that does not grow."""
 
   def __init__(self):
-    self.digest = hashlib.blake2b(digest_size=16)
+    self.digest = hashlib.sha256()
     self.size = None
     self.motion = 0
     self._first = None
@@ -154,21 +155,23 @@ def _read_record(record, keep):
 
   count = len(record['frames'])
   size = record['height'], record['width']
-  for i in range(count):
+  for start in range(0, count, CHUNK):
+    where = f'of its record, after {start} frames,'
     try:
-      (frame,) = records.decode(record, np.array([i]))
+      some = np.arange(start, min(start + CHUNK, count))
+      frames = records.decode(record, some)
     except ValueError as error:
-      raise videos.VideoError(f'frame {i} of its record: {error}') from error
-    if frame.shape[:2] != size:
-      raise videos.VideoError(
-        f'frame {i} of its record has the size {frame.shape[1::-1]}, not '
-        f'{size[::-1]}'
-      )
-    keep(frame)
+      raise videos.VideoError(f'{where} are {error}') from error
+    for frame in frames:
+      if frame.shape[:2] != size:
+        raise videos.VideoError(
+          f'{where} one has the size {frame.shape[1::-1]}, not {size[::-1]}'
+        )
+      keep(frame)
   if not count:
     raise videos.NoFrameError('its record holds no frame')
-  claims = videos.Claims(num_frames=int(record['num_frames']))
-  return videos.Video([None] * count, 0.0, '', 1.0, claims=claims)
+  claimed = claims.Claims(num_frames=int(record['num_frames']))
+  return videos.Video([None] * count, 0.0, '', 1.0, claimed=claimed)
 
 
 @functools.lru_cache

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tsm_jax.data import folder, videos
+from tsm_jax.data import claims, folder
 
 MIN_FRAMES = 3  # with fewer, nothing moves on; the official code drops them
 STATIC = 4  # levels of grey, of any part of the picture, that are no motion
@@ -145,13 +145,13 @@ def _broken(facts):
   duration = facts['stated_duration']
   if facts['fps']:  # of a cut AVI file, FFmpeg corrects the duration
     duration = max(duration, stated / facts['fps'])
-  if end and end < videos.MIN_DURATION * duration:
+  if end and end < claims.MIN_DURATION * duration:
     ends = f'ends after {end:.2f} of {duration:.2f} s'
     yield 'truncated', ends if damage in ('', ends) else f'{ends}; {damage}'
-  elif damage.endswith(videos.UNEVEN) and _is_uneven(facts):
+  elif damage.endswith(claims.UNEVEN) and _is_uneven(facts):
     return  # it is not damage, but the other of the two
   elif damage:
-    missing = damage.endswith(videos.MISSING)
+    missing = damage.endswith(claims.MISSING)
     yield 'frame_count' if missing else 'damaged', damage
   elif stated and stated != count:
     yield 'frame_count', f'{count} frames decode, where {stated} are stated'
