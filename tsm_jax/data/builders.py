@@ -19,6 +19,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 from tsm_jax.data import (
+  beam_shards,
   disk,
   folder,
   frame_folders,
@@ -67,7 +68,16 @@ def prepare(config, log=print):
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
 
-def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
+def build(
+  listing,
+  source,
+  data_dir,
+  options,
+  max_excluded,
+  log=print,
+  stem='',
+  engine=None,
+):
   """As `prepare`, of a `folder.Listing`.
 
   Args:
@@ -78,6 +88,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     max_excluded: share of unusable videos that stops the build.
     log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
+    engine: a `beam_shards.Engine`, to build by Apache Beam.
 
   Returns:
     The path of the built dataset.
@@ -90,7 +101,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     kept = _start(path, listing, options, log)
     try:
       with disk.full_is_explained(data_dir):
-        report = _build(listing, options, name, data_dir)
+        report = _build(listing, options, name, data_dir, engine=engine)
         _check(_used(report), report['excluded'], max_excluded)
         _write_report(path, {**report, 'source': str(source)})
     except BaseException:
@@ -116,6 +127,7 @@ def _start(path, listing, options, log):
   for other in path.parent.glob('*'):  # of a process killed before its report
     if other != kept:
       shutil.rmtree(other, ignore_errors=True)
+  shards.Shards(kept).clean()
   count = len(listing.items)
   log(f'Building {path} from {count} videos ...')
   if done := shards.Shards(kept).count():
@@ -130,7 +142,14 @@ def _kept(path):
   return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
 
 
-def _build(listing, options, name, data_dir, work=frame_folders.to_record):
+def _build(
+  listing,
+  options,
+  name,
+  data_dir,
+  work=frame_folders.to_record,
+  engine=None,
+):
   """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
@@ -161,6 +180,11 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
       name=name,
       data_dir=data_dir,
     )
+    if engine:
+      job = beam_shards.Job(
+        work, options, listing.labels, listing.fps, os.path.abspath(_kept(path))
+      )
+      beam_shards.run(builder.missing(), job, engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
   return report
