@@ -144,7 +144,7 @@ SCRIPT = """
 import functools, os, sys, time
 from tsm_jax.data import build, builders, frame_folders, shards
 
-def work(path, short_side, quality):
+def work(path, short_side, quality, modality):
   name = os.path.basename(path)
   with open(sys.argv[1], 'a') as file:
     file.write(name + '\\n')

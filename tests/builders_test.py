@@ -12,7 +12,7 @@ from tsm_jax import errors
 from tsm_jax.data import builders, folder, pipeline, shards, videos, workers
 
 
-def crash_on_the_second(path, short_side, quality):
+def crash_on_the_second(path, short_side, quality, modality):
   """A decoder that ends its process, as FFmpeg does on some files."""
   if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
     os._exit(1)
@@ -276,7 +276,7 @@ SCRIPT = """
 import functools, json, sys
 from tsm_jax.data import videos
 
-def work(path, short_side, quality):
+def work(path, short_side, quality, modality):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
   with open(sys.argv[2], 'a') as file:

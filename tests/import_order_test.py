@@ -7,7 +7,7 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
-  'errors',
+  'errors modalities',
   'cli convert_files convert_names data.flips data.randaugment data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
   'models.shift optim progress runs sharding',
@@ -19,7 +19,7 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.fingerprint',
   'averages convert data.build evaluate report stream',
-  'bench export initial plan predict',
+  'bench ensemble export initial plan predict',
   'train',
   'main serve',
 )

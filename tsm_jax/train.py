@@ -38,8 +38,7 @@ class TrainState(NamedTuple):
 
 def init_state(model, tx, ema, preprocessing, key):
   """The state at step 0; the input's size changes no shape in it."""
-  size = preprocessing.image_size
-  frames = np.zeros((1, preprocessing.num_frames, size, size, 3), np.float32)
+  frames = np.zeros(preprocessing.clip_shape(), np.float32)
   variables = model.init(key, frames)
   params = variables['params']
   return TrainState(
@@ -61,7 +60,7 @@ def make_train_step(model, tx, config, mirrored=None):
     mirrored: as from `flips.mirrored_classes`.
 
   Returns:
-    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
+    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, C]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   average = averages.create_ema(config.ema_decay)
@@ -125,7 +124,6 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
-  pipeline.check_modality(config.model.modality)
   pipeline.preprocessing_of(config)
   records.views_of(config)
   augment.check(config)
@@ -133,7 +131,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   if manager.latest_step() is None:
     initial.check(config.init_from)
   models.set_local_clips(config.model, config.batch_size, mesh.size)
-  dataset = evaluate_lib.prepare_dataset(config.data, log)
+  dataset = evaluate_lib.prepare_dataset(
+    config.data, config.model.modality, log
+  )
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
   labels = pipeline.label_names(dataset)

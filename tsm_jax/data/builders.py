@@ -24,7 +24,7 @@ REPORT = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
 
 
-def prepare(config, log=print):
+def prepare(config, log=print, modality='rgb'):
   """The folder of the built dataset that `config.data` asks for.
 
   Builds it if it is not there yet; a second call finds it. The name of a
@@ -34,6 +34,7 @@ def prepare(config, log=print):
   Args:
     config: the fields of `configs/common.py`'s `data`.
     log: called with every line for the user.
+    modality: what `source` holds, 'rgb' or 'flow', if it is to be built.
 
   Returns:
     The path of the built dataset: `source` itself if it is one already.
@@ -53,7 +54,11 @@ def prepare(config, log=print):
     log(f'Drawing the motion videos in {data_dir} ...')
     source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
   listing = folder.scan(
-    source, config['labels'], config['holdout'], config['holdout_seed']
+    source,
+    config['labels'],
+    config['holdout'],
+    config['holdout_seed'],
+    modality,
   )
   options = {name: config[name] for name in ('short_side', 'quality')}
   return build(listing, source, data_dir, options, config['max_excluded'], log)
@@ -113,7 +118,7 @@ def _start(path, listing, options, log):
   if done := shards.Shards(kept).count():
     log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
   else:
-    disk.check(listing.items, options, path.parents[2], log)
+    disk.check(listing, options, path.parents[2], log)
   return kept
 
 
@@ -127,6 +132,7 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
   report: dict[str, Any] = {
     'name': name,
     'options': options,
+    'modality': listing.modality,
     'labels': listing.labels,
     'notes': listing.notes,
     'excluded': [list(pair) for pair in listing.excluded],
@@ -136,7 +142,8 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
   progress = tqdm.tqdm(
     total=len(listing.items), desc='decode', leave=False, disable=None
   )
-  with progress, workers.Workers(functools.partial(work, **options)) as pool:
+  work = functools.partial(work, **options, modality=listing.modality)
+  with progress, workers.Workers(work) as pool:
 
     def outcomes(paths):
       for outcome in pool.outcomes(paths):
@@ -188,7 +195,8 @@ def _name(stem, listing, options):
   content = [
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
-  text = json.dumps([content, listing.labels, options, listing.excluded])
+  more = [listing.labels, options, listing.excluded, listing.modality]
+  text = json.dumps([content, *more])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 

@@ -1,4 +1,8 @@
-"""The stored form of a clip: a video file, or a folder of numbered images."""
+"""The stored form of a clip: a video file, or a folder of numbered images.
+
+Optical flow comes as images, too: of x and of y, 0 to 255 with no motion in the
+middle.
+"""
 
 import io
 import os
@@ -10,61 +14,108 @@ from PIL import ExifTags, Image, ImageOps
 
 from tsm_jax.data import videos
 
+SUFFIXES = ('.jpeg', '.jpg', '.png')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
+_FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
 
 
-def to_record(path, short_side, quality):
+def to_record(path, short_side, quality, modality='rgb'):
   """As `videos.to_record`; `path` may also be a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
   start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
   rate of a folder is unknown: its fps is 0.
+
+  Of 'flow', `frames` are x, y, x, y, ... and num_frames counts the pairs. A
+  folder holds either two images for each, as `flow_x_00001.jpg` and
+  `flow_y_00001.jpg` or `000012-x_00001.jpg` and `000012-y_00001.jpg`, maybe
+  beside RGB frames; or one, with x in red, y in green and nothing in blue. Such
+  a JPEG that is kept takes the place of x, and y is empty. Values stay as they
+  are where images are shrunk, as in the official code.
   """
+  is_flow = modality == 'flow'
   if not os.path.isdir(path):
+    if is_flow and os.path.exists(path):
+      raise videos.VideoError('is no folder of images, of which flow is read')
     return videos.to_record(path, short_side, quality)
-  images = _numbered(path)
+  images = _flow(path) if is_flow else _frames(path)
+  store = _store_flow if is_flow else _store
   first, last = min(images), max(images)
-  frames, size, problems = [], None, []
+  frames, size, problems, count = [], None, [], 0
   for number in range(min(first, 1), last + 1):
     if number not in images:
       problems.append(f'image {number} is missing')
       continue
     try:
-      data, size = _store(images[number], size, short_side, quality)
+      stored, size = store(images[number], size, short_side, quality)
     except _BROKEN as error:
-      problems.append(f'{images[number].name} is unreadable: {error}')
+      names = ' or '.join(path.name for path in images[number])
+      problems.append(f'{names} is unreadable: {error}')
     else:
-      frames.append(data)
+      frames += stored
+      count += 1
   if not frames:
     raise videos.VideoError(f'no image can be read: {problems[0]}')
-  expected = len(frames) + len(problems)
+  expected = count + len(problems)
   damage = ''
   if problems:
-    damage = f'{len(frames)} of {expected} images are good: {problems[0]}'
+    damage = f'{count} of {expected} images are good: {problems[0]}'
   width, height = size
   record = {
     'frames': frames,
-    'num_frames': len(frames),
+    'num_frames': count,
     'height': height,
     'width': width,
     'fps': 0.0,
   }
-  return record, videos.Video(frames, 0.0, damage, len(frames) / expected)
+  return record, videos.Video(frames, 0.0, damage, count / expected)
 
 
-def _numbered(folder):
-  """The images of one clip as a mapping from number to path."""
+def _frames(folder):
+  """The frames of one clip, a mapping from number to `(path,)`."""
+  # Optical flow lies beside the frames where both were extracted.
+  return _only(_series(folder, ignored=('.', 'flow_')))
+
+
+def _flow(folder):
+  """Its flow, from number to `(x, y)` paths, or `(path,)` of both in one."""
+  series = _series(folder, ignored=('.',))
+  pairs = {
+    match[1]: (stem, f'{match[1]}y{match[2]}')
+    for stem in series
+    if (match := _FLOW_X.fullmatch(stem))
+  }
+  if not pairs:
+    return _only(series)
+  if len(pairs) > 1:
+    raise videos.VideoError(
+      f'holds flow of several names: {", ".join(sorted(pairs))}'
+    )
+  ((x, y),) = pairs.values()
+  xs, ys = series[x], series.get(y, {})
+  found = {i: (xs[i], ys[i]) for i in xs if i in ys}
+  if not found:
+    raise videos.VideoError(f'holds images {x}... without any {y}...')
+  return found
+
+
+def _series(folder, ignored):
+  """The numbered images of a folder, as `{stem: {number: path}}`."""
   series = {}
   for name in os.listdir(folder):
     match = _NUMBERED.fullmatch(name)
-    # Optical flow lies beside the frames where both were extracted.
-    if match and not name.startswith(('.', 'flow_')):
+    if match and not name.startswith(ignored):
       images = series.setdefault(match['stem'], {})
-      twin = images.setdefault(int(match['number']), name)
-      if twin != name:
-        twins = ' and '.join(sorted((twin, name)))
+      twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
+      if twin.name != name:
+        twins = ' and '.join(sorted((twin.name, name)))
         raise videos.VideoError(f'{twins} have the same number')
+  return series
+
+
+def _only(series):
   if len(series) != 1:
     raise videos.VideoError(
       f'holds images of several names: {", ".join(sorted(series))}'
@@ -72,17 +123,46 @@ def _numbered(folder):
       else 'holds no numbered image'
     )
   (images,) = series.values()
-  return {i: pathlib.Path(folder) / name for i, name in images.items()}
+  return {number: (path,) for number, path in images.items()}
 
 
-def _store(path, size, short_side, quality):
-  """JPEG bytes of an image, and their size.
+def _store(paths, size, short_side, quality):
+  """What is stored of an image, a list of JPEG bytes, and their size.
 
   Args:
-    path: of the image.
+    paths: of the image alone.
     size: `(width, height)` that all images of the clip have, or None.
     short_side: pixels of the shorter side; smaller images stay as they are.
     quality: of the JPEG where a new one is made.
+  """
+  data, image, size = _read(*paths, size, short_side)
+  return [data or _encode(image.convert('RGB'), size, quality)], size
+
+
+def _store_flow(paths, size, short_side, quality):
+  """As `_store`, of the images of x and y or of the one that holds both."""
+  if len(paths) == 2:
+    stored = []
+    for path in paths:
+      data, image, size = _read(path, size, short_side)
+      stored.append(data or _encode(image.convert('L'), size, quality))
+    return stored, size
+  data, image, size = _read(*paths, size, short_side)
+  x, y, blank = image.convert('RGB').split()
+  if np.asarray(blank).std() > MAX_BLANK:
+    raise ValueError('it is a picture, not flow with a blank blue channel')
+  if data:
+    return [data, b''], size
+  # Not as one: JPEG would blur colours, and with them x into y.
+  return [_encode(channel, size, quality) for channel in (x, y)], size
+
+
+def _read(path, size, short_side):
+  """An image.
+
+  Returns:
+    `(data, image, size)`: its bytes if they can be stored as they are, else
+    b''; the upright image; the size that it is stored with.
   """
   data = path.read_bytes()
   with Image.open(io.BytesIO(data)) as opened:
@@ -94,7 +174,9 @@ def _store(path, size, short_side, quality):
       if min(size) > short_side:
         size = videos.short_side_size(*size, short_side)
     as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
-    if as_is and not turned and image.size == size:
-      return data, size
-    frame = np.asarray(image.convert('RGB'))
-  return videos.encode_jpeg(videos.resize(frame, *size), quality), size
+    kept = as_is and not turned and image.size == size
+  return data if kept else b'', image, size
+
+
+def _encode(image, size, quality):
+  return videos.encode_jpeg(videos.resize(np.asarray(image), *size), quality)

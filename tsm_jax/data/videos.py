@@ -234,9 +234,18 @@ def short_side_size(width, height, short_side):
 
 
 def resize(image, width, height):
-  """Pillow's bilinear resize (antialiased when shrinking) of a uint8 frame."""
+  """Pillow's bilinear resize (antialiased when shrinking) of a uint8 frame.
+
+  Args:
+    image: `[H, W]`, `[H, W, 3]`, or `[H, W, 2]` of flow.
+    width: pixels.
+    height: pixels.
+  """
   if image.shape[:2] == (height, width):
     return image
+  if image.shape[2:] == (2,):  # Pillow would take y for the opacity of x
+    x, y = (resize(image[..., i], width, height) for i in range(2))
+    return np.stack([x, y], axis=-1)
   scaled = Image.fromarray(image).resize(
     (width, height), Image.Resampling.BILINEAR
   )
@@ -244,16 +253,20 @@ def resize(image, width, height):
 
 
 def encode_jpeg(image, quality):
-  """JPEG bytes (4:2:0) of a frame."""
-  _, data = cv2.imencode(
-    '.jpg', image[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality)
-  )
+  """JPEG bytes of a frame, 4:2:0, or of a grey one `[H, W]`."""
+  if image.ndim == 3:
+    image = image[..., ::-1]
+  _, data = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, quality))
   return data.tobytes()
 
 
-def decode_jpeg(data):
-  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none."""
-  image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+def decode_jpeg(data, gray=False):
+  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none.
+
+  With `gray`, it is `[H, W]`.
+  """
+  mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
+  image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
   if image is None:
     raise ValueError(f'{len(data)} bytes that are no JPEG image')
   return image
