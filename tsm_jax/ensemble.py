@@ -21,7 +21,14 @@ import numpy as np
 from tqdm import auto as tqdm
 
 from tsm_jax import checkpoints, errors, evaluate, metrics, models, sharding
-from tsm_jax.data import builders, pipeline, records, transforms, videos
+from tsm_jax.data import (
+  builders,
+  pipeline,
+  records,
+  storage,
+  transforms,
+  videos,
+)
 
 MEANS = ('softmax', 'logits')
 
@@ -159,7 +166,7 @@ def _open(member, split, log):
         f'--sources has {member.source!r}, which is no built dataset; build it '
         'by python -m tsm_jax.data.build.'
       )
-    data = {'source': member.source, 'data_dir': ''}
+    data = {**storage.DEFAULTS, 'source': member.source, 'data_dir': ''}
   elif not data.get('source'):
     raise errors.InputError(
       f'{member.path} names no dataset, as it was not trained here; give those '

@@ -51,9 +51,7 @@ def predict_video(predict, trained, path, views=None):
   """
   how = trained.preprocessing
   try:
-    record, video = frame_folders.to_record(
-      path, how.short_side, how.quality, how.kind().stored
-    )
+    record, video = frame_folders.to_record(path, **how.stored())
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:

@@ -53,6 +53,17 @@ def batched(mesh):
   return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
 
 
+def placed(shapes, shardings):
+  """A tree of shapes with the sharding of each, or one for all."""
+  if isinstance(shardings, jax.sharding.Sharding):
+    shardings = jax.tree.map(lambda _: shardings, shapes)
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    shapes,
+    shardings,
+  )
+
+
 def to_devices(batch, mesh):
   """This process's part of a batch to the global arrays on all devices."""
   return jax.tree.map(

@@ -18,7 +18,15 @@ from typing import Any
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import disk, folder, frame_folders, motion, shards, workers
+from tsm_jax.data import (
+  disk,
+  folder,
+  frame_folders,
+  motion,
+  shards,
+  storage,
+  workers,
+)
 
 REPORT = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
@@ -44,6 +52,7 @@ def prepare(config, log=print, modality='rgb'):
       (the message lists them), or as `folder.scan`.
   """
   source = config['source']
+  options = storage.options_of(config)
   data_dir = pathlib.Path(
     config['data_dir']
     or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
@@ -60,7 +69,6 @@ def prepare(config, log=print, modality='rgb'):
     config['holdout_seed'],
     modality,
   )
-  options = {name: config[name] for name in ('short_side', 'quality')}
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
 
@@ -71,14 +79,22 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     listing: what to build.
     source: the folder or list that it was made of.
     data_dir: path of the folder of built datasets.
-    options: short_side and quality, as of `frame_folders.to_record`.
+    options: of `frame_folders.to_record`.
     max_excluded: share of unusable videos that stops the build.
     log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
 
   Returns:
     The path of the built dataset.
+
+  Raises:
+    InputError: as `prepare`.
   """
+  if listing.modality == 'flow' and options['storage'] != 'frames':
+    raise errors.InputError(
+      f'storage is {options["storage"]!r}, but flow is kept as its images; it '
+      "must be 'frames'."
+    )
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
   if not (path / REPORT).exists():
@@ -210,7 +226,8 @@ def _size(path):
 
 def read_report(path):
   """What happened when the dataset in the folder `path` was built."""
-  return json.loads((pathlib.Path(path) / REPORT).read_text())
+  report = json.loads((pathlib.Path(path) / REPORT).read_text())
+  return {**report, 'options': {**storage.DEFAULTS, **report['options']}}
 
 
 def describe(report):

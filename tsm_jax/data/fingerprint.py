@@ -71,7 +71,9 @@ def _stages(record, number, labels, preprocessing, views):
   )
   indices = records.eval_indices(count, preprocessing, views, number)
   following = sampling.following(indices, images, count)
-  decoded = records.decode(record, np.unique(following), preprocessing)
+  decoded = records.decode(
+    record, np.unique(following), preprocessing.kind().stored
+  )
   cropped = records.eval_views(record, preprocessing, views, number)
   normalized = preprocessing.normalize(cropped)
   rounded = np.round(np.asarray(normalized), DECIMALS) + 0.0  # -0.0 is 0.0

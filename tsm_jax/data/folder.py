@@ -15,6 +15,10 @@ WANTED = {
   'flow': 'folders of the images of x and y of a clip',
 }
 
+# How the reasons read that concern a label.
+NO_LABEL = 'has no label'
+NOT_IN_MAP = 'which is not in the label map'
+
 
 class Listing(NamedTuple):
   """What a folder or list holds.
@@ -318,7 +322,7 @@ class _Unusable:
       return 'is listed more than once; the first row counts'
     self._seen.add(path)
     if not item.label:
-      return 'has no label'
+      return NO_LABEL
     try:
       item.video_id.encode()
       mode = os.stat(path).st_mode
@@ -339,5 +343,5 @@ def _misplaced(labels, item):
   if not item.split:
     return 'has no split, although others have one'
   if item.label not in labels:
-    return f'has the label {item.label!r}, which is not in the label map'
+    return f'has the label {item.label!r}, {NOT_IN_MAP}'
   return ''

@@ -4,6 +4,7 @@ Optical flow comes as images, too: of x and of y, 0 to 255 with no motion in the
 middle.
 """
 
+import functools
 import io
 import os
 import pathlib
@@ -12,7 +13,8 @@ import re
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tsm_jax.data import videos
+from tsm_jax.data import h264, videos
+from tsm_jax.data import storage as storage_lib
 
 SUFFIXES = ('.jpeg', '.jpg', '.png')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
@@ -21,12 +23,14 @@ _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
 
 
-def to_record(path, short_side, quality, modality='rgb'):
-  """As `videos.to_record`; `path` may also be a folder of numbered images.
+def to_record(
+  path, short_side, quality, storage='frames', fps=0, modality='rgb'
+):
+  """As `storage.to_record`; `path` may also be a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
   start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
-  rate of a folder is unknown: its fps is 0.
+  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
 
   Of 'flow', `frames` are x, y, x, y, ... and num_frames counts the pairs. A
   folder holds either two images for each, as `flow_x_00001.jpg` and
@@ -39,29 +43,28 @@ def to_record(path, short_side, quality, modality='rgb'):
   if not os.path.isdir(path):
     if is_flow and os.path.exists(path):
       raise videos.VideoError('is no folder of images, of which flow is read')
-    return videos.to_record(path, short_side, quality)
+    return storage_lib.to_record(path, short_side, quality, storage, fps)
+  if fps:
+    raise videos.VideoError(
+      f'is a folder of images without timestamps, which fps={fps:g} needs'
+    )
+  # Where they become a video, nothing is lost to JPEG before.
+  quality = 100 if storage == 'video' else quality
   images = _flow(path) if is_flow else _frames(path)
-  store = _store_flow if is_flow else _store
-  first, last = min(images), max(images)
-  frames, size, problems, count = [], None, [], 0
-  for number in range(min(first, 1), last + 1):
-    if number not in images:
-      problems.append(f'image {number} is missing')
-      continue
-    try:
-      stored, size = store(images[number], size, short_side, quality)
-    except _BROKEN as error:
-      names = ' or '.join(path.name for path in images[number])
-      problems.append(f'{names} is unreadable: {error}')
-    else:
-      frames += stored
-      count += 1
-  if not frames:
-    raise videos.VideoError(f'no image can be read: {problems[0]}')
+  store = functools.partial(
+    _store_flow if is_flow else _store, short_side=short_side, quality=quality
+  )
+  stored, size, problems = _read_all(images, store)
+  if not stored:
+    raise videos.NoFrameError(f'no image can be read: {problems[0]}')
+  frames = [data for parts in stored for data in parts]
+  count = len(stored)
   expected = count + len(problems)
   damage = ''
   if problems:
     damage = f'{count} of {expected} images are good: {problems[0]}'
+  if storage == 'video':
+    frames = _to_video(frames)
   width, height = size
   record = {
     'frames': frames,
@@ -71,6 +74,30 @@ def to_record(path, short_side, quality, modality='rgb'):
     'fps': 0.0,
   }
   return record, videos.Video(frames, 0.0, damage, count / expected)
+
+
+def _to_video(jpegs):
+  encoder = h264.Encoder()
+  for data in jpegs:
+    encoder.add(videos.decode_jpeg(data))
+  return encoder.end()
+
+
+def _read_all(images, store):
+  """What `store` makes of each image in order, their size, and what is bad."""
+  stored, size, problems = [], None, []
+  for number in range(min(*images, 1), max(images) + 1):
+    if number not in images:
+      problems.append(f'image {number} is missing')
+      continue
+    try:
+      parts, size = store(images[number], size)
+    except _BROKEN as error:
+      names = ' or '.join(path.name for path in images[number])
+      problems.append(f'{names} is unreadable: {error}')
+    else:
+      stored.append(parts)
+  return stored, size, problems
 
 
 def _frames(folder):
@@ -116,11 +143,11 @@ def _series(folder, ignored):
 
 
 def _only(series):
-  if len(series) != 1:
+  if not series:
+    raise videos.NoFrameError('holds no numbered image')
+  if len(series) > 1:
     raise videos.VideoError(
       f'holds images of several names: {", ".join(sorted(series))}'
-      if series
-      else 'holds no numbered image'
     )
   (images,) = series.values()
   return {number: (path,) for number, path in images.items()}

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities
-from tsm_jax.data import records, sampling, transforms
+from tsm_jax.data import records, sampling, storage, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Preprocessing:
     sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
     official_quirks: whether training and its evaluation choose frames as the
       official code does, oddities included; see `sampling.py`.
+    storage: 'frames' or 'video', see `storage.py`.
+    fps: frames per second as stored; 0: those of the video.
     modality: a key of `modalities.MODALITIES`.
     divisor: of pixel values, 255 or 1.
     channel_order: of colours at the network's input, 'rgb' or 'bgr'.
@@ -44,6 +46,8 @@ class Preprocessing:
   quality: int
   sampling: str = 'uniform'
   official_quirks: bool = False
+  storage: str = 'frames'
+  fps: float = 0.0
   modality: str = 'rgb'
   divisor: float = 255.0
   channel_order: str = 'rgb'
@@ -52,10 +56,19 @@ class Preprocessing:
     """The `modalities.Modality`."""
     return modalities.MODALITIES[self.modality]
 
+  def stored(self):
+    """The arguments of `frame_folders.to_record`."""
+    options = {name: getattr(self, name) for name in storage.DEFAULTS}
+    return {**options, 'modality': self.kind().stored}
+
   def clip_shape(self):
     """The shape of one clip as the network sees it, `(1, T, S, S, C)`."""
     size = self.image_size
     return (1, self.num_frames, size, size, self.kind().channels)
+
+  def read_shape(self):
+    """The shape of one clip as the host reads it, `(1, T, S, S, C')`."""
+    return (*self.clip_shape()[:-1], self.kind().read_channels)
 
   def normalize(self, frames):
     """The network's input from uint8 frames `[..., C']`; on the device."""
@@ -95,10 +108,9 @@ def preprocessing_of(config):
     image_size=data.image_size,
     mean=tuple(data.mean),
     std=tuple(data.std),
-    short_side=data.short_side,
-    quality=data.quality,
     sampling=data.sampling,
     official_quirks=data.official_quirks,
+    **storage.options_of({**storage.DEFAULTS, **data}),
     modality=config.model.modality,
     divisor=data.divisor,
     channel_order=data.channel_order,
@@ -150,7 +162,7 @@ def open_split(path, split):
     split: 'train', 'val' or 'test'.
 
   Returns:
-    A random-access source of records with JPEG frames.
+    A random-access source of records; see `storage.py`.
 
   Raises:
     InputError: if the dataset has no such split, or no clip in it.

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data import randaugment, sampling, transforms, videos
+from tsm_jax.data import randaugment, sampling, storage, transforms, videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +28,10 @@ class Views:
 
   def shape(self, preprocessing):
     """The shape of a video's views as stored, `(V, T, S, S, C)`."""
-    how = preprocessing
-    size = how.image_size
+    _, num_frames, size, _, channels = preprocessing.read_shape()
     if self.full_resolution:
       size = transforms.full_size(size)
-    num_views = self.clips * self.crops
-    return (num_views, how.num_frames, size, size, how.kind().read_channels)
+    return (self.clips * self.crops, num_frames, size, size, channels)
 
 
 def views_of(config, validation=False):
@@ -59,7 +57,7 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
   """A record to a training clip: random frames, one random crop, RandAugment.
 
   Args:
-    record: with JPEG frames and label.
+    record: with frames, as stored, and label.
     rng: numpy Generator.
     preprocessing: a `pipeline.Preprocessing`.
     scales: see `transforms.multi_scale_crop`.
@@ -80,7 +78,7 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
       rng, count, how.num_frames, images, official_quirks=quirks
     )
   following = sampling.following(indices, images, count)  # [T, L]
-  frames = decode(record, following.ravel(), how)
+  frames = decode(record, following.ravel(), how.kind().stored)
   clip = transforms.train_frames(frames, rng, how.image_size, scales)
   clip = randaugment.augment(clip, rng, ops, magnitude)
   clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
@@ -121,7 +119,7 @@ def eval_views(record, preprocessing, views, number=0):
   """A record to its views.
 
   Args:
-    record: with JPEG frames.
+    record: with frames, as stored.
     preprocessing: a `pipeline.Preprocessing`.
     views: a `Views`.
     number: see `eval_indices`.
@@ -136,7 +134,7 @@ def eval_views(record, preprocessing, views, number=0):
   following = sampling.following(indices, how.kind().images, count)
   chosen, inverse = np.unique(following, return_inverse=True)
   crops = transforms.eval_crops(
-    decode(record, chosen, how),
+    decode(record, chosen, how.kind().stored),
     how.image_size,
     views.crops,
     views.full_resolution,
@@ -160,22 +158,28 @@ def stack(images):
   return moved.reshape((*moved.shape[:-2], -1))
 
 
-def decode(record, indices, preprocessing):
-  """Decodes the chosen images, each of them once."""
-  is_flow = preprocessing.kind().stored == 'flow'
-  read = _flow if is_flow else _frame
-  images = {i: read(record['frames'], i) for i in set(indices.tolist())}
-  return [images[i] for i in indices.tolist()]
+def decode(record, indices, stored='rgb'):
+  """Decodes the chosen images, each of them once.
 
+  Args:
+    record: as from `frame_folders.to_record`.
+    indices: of frames, or of pairs of flow images.
+    stored: what it holds, 'rgb' or 'flow'.
 
-def _frame(jpegs, number):
-  return videos.decode_jpeg(jpegs[number])
+  Returns:
+    uint8 `[H, W, 3]` of each index, or `[H, W, 2]` of flow.
+  """
+  chosen, inverse = np.unique(indices, return_inverse=True)
+  if stored == 'flow':
+    images = [_flow(record['frames'], i) for i in chosen.tolist()]
+  else:
+    images = storage.decode(record, chosen.tolist())
+  return [images[i] for i in inverse.tolist()]
 
 
 def _flow(jpegs, number):
-  """`[H, W, 2]`; see `flow_folders.to_record` for what is stored."""
   x, y = jpegs[2 * number : 2 * number + 2]
-  if not y:
+  if not y:  # x holds both
     return videos.decode_jpeg(x)[..., :2]
   pair = (videos.decode_jpeg(x, gray=True), videos.decode_jpeg(y, gray=True))
   return np.stack(pair, axis=-1)
