@@ -51,7 +51,9 @@ def predict_video(predict, trained, path, views=None):
   """
   how = trained.preprocessing
   try:
-    record, video = frame_folders.to_record(path, **how.stored())
+    record, video = frame_folders.to_record(
+      path, **how.stored(), modality=how.kind().stored
+    )
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:

@@ -57,9 +57,8 @@ class Preprocessing:
     return modalities.MODALITIES[self.modality]
 
   def stored(self):
-    """The arguments of `frame_folders.to_record`."""
-    options = {name: getattr(self, name) for name in storage.DEFAULTS}
-    return {**options, 'modality': self.kind().stored}
+    """The options of `storage.to_record`."""
+    return {name: getattr(self, name) for name in storage.DEFAULTS}
 
   def clip_shape(self):
     """The shape of one clip as the network sees it, `(1, T, S, S, C)`."""
