@@ -234,6 +234,8 @@ def test_a_dataset_of_the_other_kind_is_refused(flow, folder, data_dir):
 
 
 def test_bad_fields_are_named(flow, tmp_path):
+  with pytest.raises(errors.InputError, match="storage is 'video', but flow"):
+    helpers.build(flow, tmp_path, modality='flow', storage='video')
   for changes, message in (
     ({'data__mean': (0.5,) * 3}, 'mean has 3 values, but .* 10 channels'),
     ({'data__std': ()}, r'std has 0 values.*usually \(0\.226,\)'),

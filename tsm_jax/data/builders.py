@@ -90,10 +90,10 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
   Raises:
     InputError: as `prepare`.
   """
-  if listing.modality == 'flow' and options['storage'] != 'frames':
+  kind = {**storage.DEFAULTS, **options}['storage']
+  if listing.modality == 'flow' and kind != 'frames':
     raise errors.InputError(
-      f'storage is {options["storage"]!r}, but flow is kept as its images; it '
-      "must be 'frames'."
+      f"storage is {kind!r}, but flow is kept as its images: 'frames'."
     )
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)

@@ -37,7 +37,7 @@ def frame_lists(root, split, modality='rgb'):
   # The lists of Something-Something V1 count the files of x and y together.
   files = 2 if modality == 'flow' and _are_numbered_apart(base, rows) else 1
   items = [
-    lists.Item(base / path, path, labels[label], kind, count // files)
+    lists.Item(_folder(base, path), path, labels[label], kind, count // files)
     for path, count, label, kind in rows
   ]
   return annotations.Annotations(items, labels, [])
@@ -45,7 +45,8 @@ def frame_lists(root, split, modality='rgb'):
 
 def _are_numbered_apart(base, rows):
   """Whether flow is called as in Something-Something V1, `{id}-x_{number}`."""
-  folder = next((base / p for p, *_ in rows if (base / p).is_dir()), None)
+  folders = (_folder(base, path) for path, *_ in rows)
+  folder = next((path for path in folders if path.is_dir()), None)
   return folder is not None and any(
     re.fullmatch(r'\d+-[xy]_\d+\.jpg', name) for name in os.listdir(folder)
   )
@@ -96,6 +97,13 @@ def _rows(path, num_labels):
 def _base(root, paths):
   """The folder that the paths of a list are relative to."""
   for folder in itertools.chain([root], sorted(root.iterdir())):
-    if any((folder / path).is_dir() for path in paths[:100]):
+    if any(_folder(folder, path).is_dir() for path in paths[:100]):
       return folder
   return root
+
+
+def _folder(base, path):
+  """The folder of a clip; for flow of Something-Something V1 `{id:06d}`."""
+  if path.isdecimal() and not (base / path).is_dir():
+    return base / f'{int(path):06d}'
+  return base / path
