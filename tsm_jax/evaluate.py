@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pathlib
 from typing import NamedTuple
 
 import jax
@@ -12,6 +11,7 @@ from tqdm import auto as tqdm
 from tsm_jax import (
   checkpoints,
   errors,
+  files,
   metrics,
   modalities,
   models,
@@ -167,8 +167,9 @@ def evaluate_checkpoint(config, workdir, log=print):
     'step': trained.step,
     **describe(result, trained.labels, config.eval.split, views),
   }
-  path = pathlib.Path(workdir) / f'eval_{config.eval.split}.json'
-  path.write_text(json.dumps(report, indent=1))
+  if jax.process_index() == 0:
+    path = files.path(workdir) / f'eval_{config.eval.split}.json'
+    files.write(path, json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   log(
