@@ -10,13 +10,12 @@ FLOORS = (
   'errors modalities',
   'data.claims data.h264 data.rates files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
-  'data.sampling '
-  'data.shards data.videos data.workers metrics models.cost models.layers '
+  'data.sampling data.videos data.workers metrics models.cost models.layers '
   'models.shift optim processes progress runs sharding',
-  'data.storage',
-  'data.frame_folders data.lists data.transforms models.non_local',
-  'data.annotations data.augment data.disk data.folder data.motion '
-  'data.records '
+  'data.lists data.storage',
+  'data.frame_folders data.shards data.transforms models.non_local',
+  'data.annotations data.augment data.beam_shards data.disk data.folder '
+  'data.motion data.records '
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',

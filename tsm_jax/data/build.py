@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from tsm_jax import errors, modalities
-from tsm_jax.data import builders, datasets, folder, storage
+from tsm_jax.data import beam_shards, builders, datasets, folder, storage
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -49,7 +49,21 @@ def build(args):
     args.max_excluded,
     log=lambda line: print(line, flush=True),
     stem=stem,
+    engine=_engine(args),
   )
+
+
+def _engine(args):
+  """The `beam_shards.Engine` that the arguments name, or None."""
+  options = tuple(filter(None, args.beam_pipeline_options.split(',')))
+  if args.beam_runner:
+    return beam_shards.Engine(args.beam_runner, options)
+  if options:
+    raise errors.InputError(
+      f'--beam_pipeline_options is {args.beam_pipeline_options!r}, but there '
+      'is no --beam_runner.'
+    )
+  return None
 
 
 def _options(args):
@@ -132,6 +146,18 @@ def _parser():
     type=float,
     default=0.02,
     help='share of unusable videos that stops it (default %(default)s)',
+  )
+  add(
+    '--beam_runner',
+    default='',
+    metavar='RUNNER',
+    help='build by Apache Beam (extra [beam]), for example DirectRunner',
+  )
+  add(
+    '--beam_pipeline_options',
+    default='',
+    metavar='NAME=VALUE,...',
+    help="of the runner, for example 'flink_master=host:8081'",
   )
   add('--labels', default='', help="classes of a 'folder', one per line")
   return parser

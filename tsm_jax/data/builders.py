@@ -19,6 +19,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 from tsm_jax.data import (
+  beam_shards,
   disk,
   folder,
   frame_folders,
@@ -72,7 +73,16 @@ def prepare(config, log=print, modality='rgb'):
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
 
-def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
+def build(
+  listing,
+  source,
+  data_dir,
+  options,
+  max_excluded,
+  log=print,
+  stem='',
+  engine=None,
+):
   """As `prepare`, of a `folder.Listing`.
 
   Args:
@@ -83,6 +93,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     max_excluded: share of unusable videos that stops the build.
     log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
+    engine: a `beam_shards.Engine`, to build by Apache Beam.
 
   Returns:
     The path of the built dataset.
@@ -103,7 +114,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     kept = _start(path, listing, options, log)
     try:
       with disk.full_is_explained(data_dir):
-        report = _build(listing, options, name, data_dir)
+        report = _build(listing, options, name, data_dir, engine=engine)
         _check(_used(report), report['excluded'], max_excluded)
         _write_report(path, {**report, 'source': str(source)})
     except BaseException:
@@ -129,6 +140,7 @@ def _start(path, listing, options, log):
   for other in path.parent.glob('*'):  # of a process killed before its report
     if other != kept:
       shutil.rmtree(other, ignore_errors=True)
+  shards.Shards(kept).clean()
   count = len(listing.items)
   log(f'Building {path} from {count} videos ...')
   if done := shards.Shards(kept).count():
@@ -143,7 +155,14 @@ def _kept(path):
   return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
 
 
-def _build(listing, options, name, data_dir, work=frame_folders.to_record):
+def _build(
+  listing,
+  options,
+  name,
+  data_dir,
+  work=frame_folders.to_record,
+  engine=None,
+):
   """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
@@ -176,6 +195,11 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
       name=name,
       data_dir=data_dir,
     )
+    if engine:
+      job = beam_shards.Job(
+        work, listing.labels, listing.fps, os.path.abspath(_kept(path))
+      )
+      beam_shards.run(builder.missing(), job, engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
   return report

@@ -7,12 +7,14 @@ import functools
 import hashlib
 import os
 
+import av
 import cv2
 import numpy as np
 
 from tsm_jax.data import claims, frame_folders, videos
 
-VERSION = 1  # of the facts: those of another one are not used again
+# Facts of another version, or decoder, are not used again.
+VERSION = f'1_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
