@@ -100,6 +100,9 @@ def get_config(name, arg=None):
   data.mean = IMAGENET_MEAN
   data.std = IMAGENET_STD
   data.scales = (1.0, 0.875, 0.75, 0.66)  # of training crops
+  # Of training crops: 'fast' (OpenCV) is within one level of 'exact' (Pillow)
+  # where it enlarges, and a little less smooth where it shrinks by up to 1.25.
+  data.resize = 'fast'
   # Mirrored training clips: 'off'; 'on'; 'swap' gives them the mirrored label
   # where labels tell left from right, by their texts.
   data.flip = 'on'

@@ -152,6 +152,7 @@ def train_batches(source, config, preprocessing, start_step, process):
     scales=tuple(config.data.scales),
     ops=config.data.randaugment_ops,
     magnitude=config.data.randaugment_magnitude,
+    resize=config.data.resize,
   )
   dataset = (
     grain.MapDataset.source(source)
