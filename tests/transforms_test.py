@@ -220,7 +220,7 @@ def test_normalize():
   [
     ((158, 180), 1, 0.3),  # enlarged
     ((224, 224), 0, 0.0),
-    ((256, 240), 8, 0.5),  # shrunk a little
+    ((256, 240), 8, 1.0),  # shrunk a little
     ((400, 224), 0, 0.0),  # shrunk more: by Pillow
   ],
 )
