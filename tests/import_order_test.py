@@ -23,8 +23,8 @@ FLOORS = (
   'data.fingerprint',
   'averages convert data.build data.diagnosis data.doctor_page evaluate report '
   'stream',
-  'data.doctor export initial predict step',
-  'bench plan train',
+  'bench_official data.doctor export initial predict step',
+  'bench bench_input plan train',
   'main serve',
 )
 

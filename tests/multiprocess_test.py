@@ -1,5 +1,6 @@
 """Several processes, started by the command itself, as on several hosts."""
 
+import json
 import socket
 import subprocess
 
@@ -19,11 +20,10 @@ def free_port():
 
 
 def train(folder, data_dir, workdir, count, *more, epochs=4):
-  """Trains with four devices on `count` processes; the outputs of all."""
-  port = free_port()
-  processes = []
-  for index in range(count):
-    arguments = main_test.training(
+  """Trains on `count` processes; the outputs of all."""
+  return start(
+    count,
+    main_test.training(
       folder,
       data_dir,
       workdir,
@@ -32,16 +32,25 @@ def train(folder, data_dir, workdir, count, *more, epochs=4):
       '--config.log_every_steps=1',
       '--config.model.dropout=0.0',
       *more,
-    )
+    ),
+  )
+
+
+def start(count, arguments):
+  """Runs a command with four devices on `count` processes; their outputs."""
+  port = free_port()
+  processes = []
+  for index in range(count):
+    address = []
     if count > 1:
-      arguments += [
+      address = [
         f'--coordinator=localhost:{port}',
         f'--num_processes={count}',
         f'--process_id={index}',
       ]
     processes.append(
       subprocess.Popen(
-        arguments,
+        [*arguments, *address],
         cwd=helpers.ROOT,
         env=main_test.environment() | {'JAX_NUM_CPU_DEVICES': str(4 // count)},
         stdout=subprocess.PIPE,
@@ -108,6 +117,31 @@ def test_the_options_of_training_too(folder, tmp_path):
   chex.assert_trees_all_close(
     found.variables, expected.variables, rtol=1e-4, atol=1e-6
   )
+
+
+@pytest.mark.slow
+def test_four_processes_train_and_evaluate_stored_videos_as_one(tmp_path):
+  folder = helpers.write_folder(tmp_path / 'videos' / 'train', clips=10).parent
+  # Five clips: the processes have two, one, one and one of them.
+  helpers.write_folder(folder / 'val', ('jump',), clips=3)
+  helpers.write_folder(folder / 'val', ('run',), clips=2)
+  data_dir = tmp_path / 'data'
+  options = ('--config.data.storage=video', '--config.eval.crops=3')
+  results = []
+  for count in (1, 4):
+    workdir = tmp_path / str(count)
+    train(folder, data_dir, workdir, count, *options, epochs=2)
+    arguments = main_test.training(
+      folder, data_dir, workdir, '--config.batch_size=4', *options
+    )
+    start(count, [*arguments, '--mode=eval'])
+    results.append(json.loads((workdir / 'eval_val.json').read_text()))
+  np.testing.assert_allclose(
+    losses(tmp_path / '4'), losses(tmp_path / '1'), rtol=1e-5
+  )
+  one, four = results
+  np.testing.assert_allclose(four.pop('loss'), one.pop('loss'), rtol=1e-4)
+  assert four == one and one['num_clips'] == 5
 
 
 def test_half_an_address_is_refused(tmp_path):

@@ -6,6 +6,7 @@ several times, and medians are told.
 """
 
 import argparse
+import importlib
 import os
 import pathlib
 import platform
@@ -40,7 +41,7 @@ SCALES = (1.0, 0.875, 0.75, 0.66)
 BATCH = 8  # clips
 LENGTH = 1 << 20  # clips of an epoch: a short one costs more to shuffle
 QUIET = 0.004  # seconds of work in a tenth of a second that count as none
-MOST_PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
+PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
 
 
 class Cycle:
@@ -104,7 +105,7 @@ def _parser():
   add(
     '--threads',
     type=int,
-    default=len(os.sched_getaffinity(0)),
+    default=os.cpu_count(),
     help='that decode (default: one per core)',
   )
   add(
@@ -331,16 +332,13 @@ def show(times, sizes, clips_per_s):
 
 
 def _machine(args, paths):
-  import importlib
-
   versions = (
-    f'{name} {importlib.import_module(name).__version__}'
-    for name in MOST_PACKAGES
+    f'{name} {importlib.import_module(name).__version__}' for name in PACKAGES
   )
   return (
     f'tsm_jax {tsm_jax.__version__}, {", ".join(versions)}, Python '
     f'{platform.python_version()}; {_processor()}, '
-    f'{len(os.sched_getaffinity(0))} cores; {args.threads} threads. '
+    f'{os.cpu_count()} cores; {args.threads} threads. '
     f'{len(paths)} videos, {args.repeats} repeats by turns, medians.'
   )
 

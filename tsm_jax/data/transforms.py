@@ -46,13 +46,13 @@ def train_frames(frames, rng, image_size, scales, resize='exact'):
   """
   height, width = frames[0].shape[:2]
   x, y, w, h = multi_scale_crop(rng, width, height, image_size, scales)
-  scaled = RESIZES[resize]
-  return np.stack(
-    [
-      scaled(frame[y : y + h, x : x + w], image_size, image_size)
-      for frame in frames
-    ]
-  )
+  size = (image_size, image_size, *frames[0].shape[2:])
+  clip = np.empty((len(frames), *size), np.uint8)
+  for scaled, frame in zip(clip, frames):
+    scaled[:] = RESIZES[resize](
+      frame[y : y + h, x : x + w], image_size, image_size
+    )
+  return clip
 
 
 def multi_scale_crop(rng, width, height, image_size, scales):
