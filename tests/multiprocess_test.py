@@ -120,25 +120,25 @@ def test_the_options_of_training_too(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_four_processes_train_and_evaluate_stored_videos_as_one(tmp_path):
-  folder = helpers.write_folder(tmp_path / 'videos' / 'train', clips=10).parent
+def test_four_processes_evaluate_stored_videos_as_one(tmp_path):
+  folder = helpers.write_folder(tmp_path / 'videos' / 'train', clips=4).parent
   # Five clips: the processes have two, one, one and one of them.
   helpers.write_folder(folder / 'val', ('jump',), clips=3)
   helpers.write_folder(folder / 'val', ('run',), clips=2)
-  data_dir = tmp_path / 'data'
+  data_dir, workdir = tmp_path / 'data', tmp_path / 'run'
   options = ('--config.data.storage=video', '--config.eval.crops=3')
+  train(folder, data_dir, workdir, 1, *options, epochs=2)
   results = []
   for count in (1, 4):
-    workdir = tmp_path / str(count)
-    train(folder, data_dir, workdir, count, *options, epochs=2)
     arguments = main_test.training(
       folder, data_dir, workdir, '--config.batch_size=4', *options
     )
-    start(count, [*arguments, '--mode=eval'])
+    outputs = start(count, [*arguments, '--mode=eval'])
+    assert ['5 clips' in output for output in outputs] == [
+      index == 0 for index in range(count)
+    ]
     results.append(json.loads((workdir / 'eval_val.json').read_text()))
-  np.testing.assert_allclose(
-    losses(tmp_path / '4'), losses(tmp_path / '1'), rtol=1e-5
-  )
+    (workdir / 'eval_val.json').unlink()
   one, four = results
   np.testing.assert_allclose(four.pop('loss'), one.pop('loss'), rtol=1e-4)
   assert four == one and one['num_clips'] == 5

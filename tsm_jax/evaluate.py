@@ -147,7 +147,10 @@ def evaluate_checkpoint(config, workdir, log=print):
   model = models.create_model(trained.config)
   result = evaluate(
     make_eval_step(model, trained.preprocessing, mesh),
-    jax.device_put(trained.variables, sharding.replicated(mesh)),
+    # From the host: no device gives to those of another process.
+    jax.device_put(
+      jax.device_get(trained.variables), sharding.replicated(mesh)
+    ),
     source,
     config,
     trained.preprocessing,
@@ -169,6 +172,8 @@ def evaluate_checkpoint(config, workdir, log=print):
       for label, top1 in zip(trained.labels, result.per_class().tolist())
     },
   }
+  if jax.process_index() > 0:  # one process speaks for all
+    return result
   path = pathlib.Path(workdir) / f'eval_{config.eval.split}.json'
   path.write_text(json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
