@@ -4,7 +4,7 @@ import helpers
 import numpy as np
 import pytest
 
-from tsm_jax import bench, bench_input, bench_official
+from tsm_jax import bench, bench_clips, bench_input, bench_official
 from tsm_jax.data import pipeline, sampling, transforms, videos
 
 
@@ -60,7 +60,7 @@ def test_it_is_three_times_as_fast_as_the_official_input(capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['frames', 'video'])
 def test_memory_stays_flat(tmp_path, kind):
-  root = bench_input.draw(tmp_path / 'drawn', 4)
+  root = bench_clips.draw(tmp_path / 'drawn', 4)
   path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
   source = pipeline.open_split(path, 'train')
   bench_input.memory(source, 400, 2)  # allocators have what they keep
@@ -70,7 +70,7 @@ def test_memory_stays_flat(tmp_path, kind):
 
 def test_the_official_input_is_as_described(tmp_path):
   path = helpers.write_video(tmp_path / 'a.mp4', 20, (40, 56))
-  how, scales = bench_input.HOW, (1.0, 0.75)
+  how, scales = bench_clips.HOW, (1.0, 0.75)
   clips = bench_official.Clips([str(path)], 9, 4, 32, scales, how)
   decoded = videos.read(path).frames
   flips = set()

@@ -22,9 +22,9 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
-  'averages convert data.build data.diagnosis data.doctor_page evaluate report '
+  'averages bench_official convert data.build data.diagnosis data.doctor_page evaluate report '
   'stream',
-  'bench_official data.doctor export initial predict step',
+  'bench_clips data.doctor export initial predict step',
   'bench bench_input plan train',
   'main serve',
 )

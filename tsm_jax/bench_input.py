@@ -13,48 +13,23 @@ import platform
 import statistics
 import tempfile
 import time
-import types
 
 import jax
-import numpy as np
 import psutil
 from rich import console, table
 from tqdm import auto as tqdm
 
 import tsm_jax
-from tsm_jax import errors
+from tsm_jax import bench_clips, errors
 from tsm_jax.data import (
   builders,
   folder,
   pipeline,
-  records,
-  sampling,
   storage,
-  transforms,
-  videos,
 )
 
-HOW = pipeline.Preprocessing(
-  8, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), **storage.DEFAULTS
-)
-SCALES = (1.0, 0.875, 0.75, 0.66)
-BATCH = 8  # clips
-LENGTH = 1 << 20  # clips of an epoch: a short one costs more to shuffle
 QUIET = 0.004  # seconds of work in a tenth of a second that count as none
 PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
-
-
-class Cycle:
-  """A short source of records as a long one."""
-
-  def __init__(self, source):
-    self._source = source
-
-  def __len__(self):
-    return LENGTH
-
-  def __getitem__(self, number):
-    return self._source[number % len(self._source)]
 
 
 def main(argv=None):
@@ -66,10 +41,12 @@ def main(argv=None):
       )
   with tempfile.TemporaryDirectory() as scratch:
     scratch = pathlib.Path(scratch)
-    found = pathlib.Path(args.source or draw(scratch / 'drawn', args.videos))
+    found = pathlib.Path(
+      args.source or bench_clips.draw(scratch / 'drawn', args.videos)
+    )
     listing = folder.scan(found, holdout=0.0)
     paths = [item.path for item in listing.items]
-    print(_machine(args, paths))
+    print(_machine(args, paths), flush=True)
     datasets = {
       kind: builders.build(
         listing,
@@ -86,11 +63,13 @@ def main(argv=None):
       sizes = memory(source, args.clips, args.threads)
       print(
         f'{kind}: {", ".join(f"{size:.0f}" for size in sizes)} MB resident at '
-        f'the start, in the middle and at the end of {args.clips} clips.'
+        f'the start, in the middle and at the end of {args.clips} clips.',
+        flush=True,
       )
-    rows = our_rows(sources, args.threads) | their_rows(sources, paths)
+    rows = bench_clips.our_rows(sources, args.threads)
+    rows |= bench_clips.their_rows(sources, paths)
     times = measure(rows, args.repeats)
-    show(times, kilobytes(sources, paths), args.clips_per_s)
+    show(times, bench_clips.kilobytes(sources, paths), args.clips_per_s)
 
 
 def _parser():
@@ -117,46 +96,10 @@ def _parser():
   return parser
 
 
-def draw(root, count):
-  """Writes H.264 videos of 100 frames of 320x240, textures that move."""
-  for number in range(count):
-    rng = np.random.default_rng(number)
-    path = root / 'train' / 'drawn' / f'{number}.mp4'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    layers = [
-      videos.resize(rng.integers(0, 256, (40, 50, 3), np.uint8), 900, 720)
-      for _ in range(2)
-    ]
-    frames = []
-    for t in range(100):
-      back = layers[0][2 * t : 2 * t + 240, 3 * t : 3 * t + 320]
-      frame = back + rng.integers(-2, 3, (240, 320, 1))
-      top, left = 20 + t, 250 - 2 * t
-      frame[top : top + 80, left : left + 70] = layers[1][
-        3 * t : 3 * t + 80, t : t + 70
-      ]
-      frames.append(frame.clip(0, 255).astype(np.uint8))
-    videos.write(path, frames, 25, options={'crf': '18'})
-  return root
-
-
-def train_clips(source, threads):
-  """Training batches out of a source, as in training."""
-  data = types.SimpleNamespace(
-    scales=SCALES,
-    num_threads=threads,
-    randaugment_ops=0,
-    randaugment_magnitude=0.0,
-    resize='fast',
-  )
-  config = types.SimpleNamespace(batch_size=BATCH, seed=0, data=data)
-  return pipeline.train_batches(Cycle(source), config, HOW, 0, (0, 1))
-
-
 def memory(source, clips, threads):
   """Resident megabytes at the start, middle and end of many clips."""
-  batches = train_clips(source, threads)
-  steps = max(2, clips // BATCH)
+  batches = bench_clips.train_clips(source, threads)
+  steps = max(2, clips // bench_clips.BATCH)
   resident = []
   for step in tqdm.trange(steps + 1, desc='memory', leave=False, disable=None):
     next(batches)
@@ -165,79 +108,6 @@ def memory(source, clips, threads):
         settle()  # what is read ahead belongs to the start
       resident.append(psutil.Process().memory_info().rss / 1e6)
   return resident
-
-
-def our_rows(sources, threads):
-  """Functions of a number of clips, by name: all of it, and its stages."""
-  rows = {}
-  for kind, source in sources.items():
-    rng = np.random.default_rng(0)
-    kept = list(source)
-    batches = train_clips(source, threads)
-    frames = [records.decode(r, _indices(r, rng)) for r in kept]
-    rows |= {
-      f'{kind}': lambda n, batches=batches: [
-        next(batches) for _ in range(n // BATCH)
-      ],
-      f'{kind} read': lambda n, source=source: [
-        source[i % len(source)] for i in range(n)
-      ],
-      f'{kind} decode': lambda n, kept=kept, rng=rng: [
-        records.decode(r, _indices(r, rng)) for r in _cycle(kept, n)
-      ],
-      f'{kind} crop': lambda n, frames=frames, rng=rng: [
-        transforms.train_frames(f, rng, HOW.image_size, SCALES, 'fast')
-        for f in _cycle(frames, n)
-      ],
-    }
-  batch = next(train_clips(sources['frames'], threads))['frames']
-  normalize = jax.jit(lambda x: transforms.normalize(x, HOW.mean, HOW.std))
-  rows['normalise'] = lambda n: [
-    normalize(batch).block_until_ready() for _ in range(n // BATCH)
-  ]
-  return rows
-
-
-def their_rows(sources, paths):
-  """Likewise, of the official input; without PyTorch there is none."""
-  try:
-    from tsm_jax import bench_official as official
-  except ImportError as error:
-    raise errors.InputError(
-      f"The official input needs PyTorch ({error}); install 'tsm_jax[torch]'."
-    ) from None
-  rng = np.random.default_rng(0)
-  kept = list(sources['frames'])
-  batches = official.loader(
-    [os.fspath(p) for p in paths],
-    LENGTH,
-    HOW.num_frames,
-    HOW.image_size,
-    SCALES,
-    HOW,
-    batch_size=BATCH,
-  )
-
-  def decode(record):
-    jpegs = record['frames']
-    return official.decode([jpegs[i] for i in _indices(record, rng)])
-
-  return {
-    'pytorch': lambda n: [next(batches) for _ in range(n // BATCH)],
-    'pil decode': lambda n: [decode(r) for r in _cycle(kept, n)],
-    'pil decode crop': lambda n: [
-      official.crop(decode(r), rng, HOW.image_size, SCALES)
-      for r in _cycle(kept, n)
-    ],
-  }
-
-
-def _indices(record, rng):
-  return sampling.random_indices(rng, len(record['frames']), HOW.num_frames)
-
-
-def _cycle(items, count):
-  return (items[i % len(items)] for i in range(count))
 
 
 def settle():
@@ -251,7 +121,7 @@ def settle():
     before = now
 
 
-def measure(rows, repeats, clips=4 * BATCH):
+def measure(rows, repeats, clips=4 * bench_clips.BATCH):
   """Milliseconds of processor time per clip, of all rows by turns.
 
   Returns:
@@ -269,16 +139,6 @@ def measure(rows, repeats, clips=4 * BATCH):
       if repeat:  # the first warms up
         times[name].append((time.process_time() - before) / clips * 1e3)
   return times
-
-
-def kilobytes(sources, paths):
-  """Of a clip as stored and as found."""
-  sizes = {
-    kind: statistics.mean(sum(map(len, r['frames'])) for r in source) / 1e3
-    for kind, source in sources.items()
-  }
-  found = statistics.mean(path.stat().st_size for path in paths) / 1e3
-  return sizes | {'pytorch': found}
 
 
 def show(times, sizes, clips_per_s):
