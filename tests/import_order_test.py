@@ -22,8 +22,8 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
-  'averages bench_official convert data.build data.diagnosis data.doctor_page evaluate report '
-  'stream',
+  'averages bench_official convert data.build data.diagnosis data.doctor_page '
+  'evaluate report stream',
   'bench_clips data.doctor export initial predict step',
   'bench bench_input plan train',
   'main serve',
