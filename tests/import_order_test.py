@@ -21,10 +21,10 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
-  'averages convert data.build data.diagnosis data.doctor_page evaluate report '
-  'stream',
-  'data.doctor ensemble export initial predict step',
-  'bench plan train',
+  'averages bench_official convert data.build data.diagnosis data.doctor_page '
+  'evaluate report stream',
+  'bench_clips data.doctor ensemble export initial predict step',
+  'bench bench_input plan train',
   'main serve',
 )
 

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from tsm_jax import errors
 from tsm_jax.data import transforms
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -269,3 +270,28 @@ def test_normalisation_of_bgr_in_whole_levels():
   x = transforms.normalize(frames, (104, 117, 128), (1,), 1.0, 'bgr')
   expected = [[30 - 104, 20 - 117, 10 - 128], [128 - 104, -117, 255 - 128]]
   np.testing.assert_array_equal(x[0], expected)
+
+
+@pytest.mark.parametrize(
+  ('size', 'most', 'mean'),
+  [
+    ((158, 180), 1, 0.3),  # enlarged
+    ((224, 224), 0, 0.0),
+    ((256, 240), 8, 1.0),  # shrunk a little
+    ((400, 224), 0, 0.0),  # shrunk more: by Pillow
+  ],
+)
+def test_the_fast_resize_is_near_the_exact_one(size, most, mean):
+  rng = np.random.default_rng(0)
+  image = Image.fromarray(rng.integers(0, 256, (50, 60, 3), np.uint8))
+  image = np.asarray(image.resize(size[::-1], Image.BICUBIC))
+  exact = Image.fromarray(image).resize((224, 224), Image.BILINEAR)
+  fast = transforms.RESIZES['fast'](image, 224, 224)
+  difference = abs(np.asarray(exact).astype(int) - fast)
+  assert difference.max() <= most and difference.mean() <= mean
+
+
+def test_the_resize_of_training_crops_is_checked():
+  transforms.check_resize('exact')
+  with pytest.raises(errors.InputError, match="'quick'; choose from 'exact', "):
+    transforms.check_resize('quick')

@@ -157,7 +157,10 @@ def evaluate_checkpoint(config, workdir, log=print):
   model = models.create_model(trained.config)
   result = evaluate(
     make_eval_step(model, trained.preprocessing, mesh),
-    jax.device_put(trained.variables, sharding.replicated(mesh)),
+    # From the host: no device gives to those of another process.
+    jax.device_put(
+      jax.device_get(trained.variables), sharding.replicated(mesh)
+    ),
     source,
     config,
     trained.preprocessing,
@@ -167,9 +170,10 @@ def evaluate_checkpoint(config, workdir, log=print):
     'step': trained.step,
     **describe(result, trained.labels, config.eval.split, views),
   }
-  if jax.process_index() == 0:
-    path = files.path(workdir) / f'eval_{config.eval.split}.json'
-    files.write(path, json.dumps(report, indent=1))
+  if jax.process_index() > 0:  # one process speaks for all
+    return result
+  path = files.path(workdir) / f'eval_{config.eval.split}.json'
+  files.write(path, json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   log(

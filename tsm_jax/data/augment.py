@@ -18,6 +18,7 @@ def check(config):
   """Raises InputError unless the fields of augmentation make sense."""
   data = config.data
   flips.check_mode(data.flip)
+  transforms.check_resize(data.resize)
   for field, value, most in (
     ('mixup_alpha', config.mixup_alpha, float('inf')),
     ('cutmix_alpha', config.cutmix_alpha, float('inf')),

@@ -209,13 +209,15 @@ def train_batches(source, config, preprocessing, start_step, process):
     scales=tuple(config.data.scales),
     ops=config.data.randaugment_ops,
     magnitude=config.data.randaugment_magnitude,
+    resize=config.data.resize,
   )
+  # Of numbers: grain would measure all the frames of every record.
   dataset = (
-    grain.MapDataset.source(source)
+    grain.MapDataset.range(len(source))
     .seed(config.seed)
     .shuffle()
     .repeat(None)
-    .random_map(augment)
+    .random_map(lambda number, rng: augment(source[number], rng))
   )
   dataset = grain.MapDataset.source(_Part(dataset, local, start_step, process))
   options = grain.ReadOptions(

@@ -53,7 +53,9 @@ def views_of(config, validation=False):
   return Views(views.clips, views.crops, views.full_resolution, validation)
 
 
-def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
+def train_clip(
+  record, rng, preprocessing, scales, ops=0, magnitude=0, resize='exact'
+):
   """A record to a training clip: random frames, one random crop, RandAugment.
 
   Args:
@@ -63,6 +65,7 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
     scales: see `transforms.multi_scale_crop`.
     ops: see `randaugment.augment`.
     magnitude: likewise.
+    resize: a key of `transforms.RESIZES`.
 
   Returns:
     A dict of frames uint8 `[T, S, S, C]` and label int32.
@@ -79,7 +82,7 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
     )
   following = sampling.following(indices, images, count)  # [T, L]
   frames = decode(record, following.ravel(), how.kind().stored)
-  clip = transforms.train_frames(frames, rng, how.image_size, scales)
+  clip = transforms.train_frames(frames, rng, how.image_size, scales, resize)
   clip = randaugment.augment(clip, rng, ops, magnitude)
   clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
   return {'frames': clip, 'label': np.int32(record['label'])}

@@ -7,6 +7,7 @@ The host crops and resizes uint8 frames; what is cheap on the accelerator
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax import errors
 from tsm_jax.data import videos
 
 # Positions of a training crop, in quarters of the space that is left over.
@@ -18,8 +19,19 @@ POSITIONS = (
 
 CROPS = (1, 3, 5, 10)  # of a clip, at evaluation
 
+# Of training crops; evaluation is always exact.
+RESIZES = {'exact': videos.resize, 'fast': videos.resize_fast}
 
-def train_frames(frames, rng, image_size, scales):
+
+def check_resize(name):
+  """Raises InputError unless `data.resize` is a key of `RESIZES`."""
+  if name not in RESIZES:
+    raise errors.InputError(
+      f'data.resize is {name!r}; choose from {", ".join(map(repr, RESIZES))}.'
+    )
+
+
+def train_frames(frames, rng, image_size, scales, resize='exact'):
   """A multi-scale crop, the same for all frames of a clip.
 
   Args:
@@ -27,18 +39,20 @@ def train_frames(frames, rng, image_size, scales):
     rng: numpy Generator.
     image_size: S, both sides of the result in pixels.
     scales: see `multi_scale_crop`.
+    resize: a key of `RESIZES`.
 
   Returns:
     uint8 `[T, S, S, 3]`, or 2 channels of flow.
   """
   height, width = frames[0].shape[:2]
   x, y, w, h = multi_scale_crop(rng, width, height, image_size, scales)
-  return np.stack(
-    [
-      videos.resize(frame[y : y + h, x : x + w], image_size, image_size)
-      for frame in frames
-    ]
-  )
+  size = (image_size, image_size, *frames[0].shape[2:])
+  clip = np.empty((len(frames), *size), np.uint8)
+  for scaled, frame in zip(clip, frames):
+    scaled[:] = RESIZES[resize](
+      frame[y : y + h, x : x + w], image_size, image_size
+    )
+  return clip
 
 
 def multi_scale_crop(rng, width, height, image_size, scales):

@@ -20,6 +20,7 @@ from tsm_jax.data import claims, rates
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
+MAX_SHRINK = 1.25  # of a side, by the fast resize
 COVER_ART = av.stream.Disposition.attached_pic
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
@@ -214,11 +215,28 @@ def resize(image, width, height):
   return np.asarray(scaled)
 
 
+def resize_fast(image, width, height):
+  """As `resize`, by OpenCV, in a sixth of the time where it is used.
+
+  Enlarged, a value differs by one level at most. Shrunk a little, it lacks the
+  averaging of Pillow: by 0.3 levels in the mean of a natural image. Shrunk by
+  more than `MAX_SHRINK` it is `resize`.
+  """
+  if max(image.shape[0] / height, image.shape[1] / width) > MAX_SHRINK:
+    return resize(image, width, height)
+  return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
 def encode_jpeg(image, quality):
   """JPEG bytes of a frame, 4:2:0, or of a grey one `[H, W]`."""
   if image.ndim == 3:
     image = image[..., ::-1]
-  _, data = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, quality))
+  _, data = cv2.imencode(
+    '.jpg',
+    image,
+    # Its own Huffman tables make an image eight percent smaller.
+    (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+  )
   return data.tobytes()
 
 
