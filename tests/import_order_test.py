@@ -7,10 +7,11 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
-  'errors',
+  'errors data.h264 data.rates',
   'cli convert_files convert_names data.flips data.randaugment data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
   'models.shift optim progress runs sharding',
+  'data.storage',
   'data.frame_folders data.lists data.transforms models.non_local',
   'data.annotations data.augment data.disk data.folder data.motion '
   'data.records '

@@ -286,32 +286,3 @@ def test_jpeg_decodes_as_pillow_does():
   assert len(videos.encode_jpeg(image, 30)) < len(data)
   with pytest.raises(ValueError, match='4 bytes that are no JPEG'):
     videos.decode_jpeg(b'JPEG')
-
-
-@pytest.mark.parametrize(
-  'size, short_side, expected',
-  [
-    ((64, 96), 32, (32, 48)),
-    ((96, 64), 32, (48, 32)),
-    ((64, 90), 48, (48, 67)),  # 67.5 is floored
-    ((64, 96), 64, (64, 96)),
-    ((64, 96), 256, (64, 96)),  # never enlarged
-  ],
-)
-def test_record(tmp_path, size, short_side, expected):
-  path = tmp_path / 'a.mp4'
-  videos.write(path, scene(7, size), fps=10)
-  record, video = videos.to_record(path, short_side, 90)
-  decoded = videos.read(path).frames
-  images = [
-    np.asarray(Image.fromarray(f).resize(expected[::-1], Image.BILINEAR))
-    for f in decoded
-  ]
-  assert record == {
-    'frames': [videos.encode_jpeg(image, 90) for image in images],
-    'num_frames': 7,
-    'height': expected[0],
-    'width': expected[1],
-    'fps': 10,
-  }
-  assert (video.frames, video.share) == (record['frames'], 1)

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tsm_jax import errors
+from tsm_jax.data import rates
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
@@ -34,7 +35,8 @@ class Video(NamedTuple):
 
   Attributes:
     frames: what `keep` made of every frame, in order.
-    fps: frames per second as the container states it, 0 if it does not.
+    fps: frames per second as asked for, or as the container states it, 0 if it
+      does not.
     damage: what is broken in a video of which only a part decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
   """
@@ -45,7 +47,7 @@ class Video(NamedTuple):
   share: float
 
 
-def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
+def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
   """Decodes all frames of a video file, past its damaged packets.
 
   Of several video streams it is the first, cover pictures aside. The rotation
@@ -54,7 +56,10 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it.
+    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called anew for
+      a frame that is repeated, with the same array.
+    fps: frames per second to which the video is resampled by its timestamps,
+      see `rates.resample`; 0 keeps every frame once.
 
   Returns:
     A `Video`.
@@ -82,19 +87,36 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
     stream.thread_count = 1
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
-    kept, failures, size, end = [], [], None, 0.0
-    for frame in _decode(container, stream, failures):
+    kept, failures, size, end, decoded = [], [], None, 0.0, 0
+    for frame, times in _timed(container, stream, failures, fps):
       turns = (int(frame.rotation) // 90) % 4
       size = size or (frame.width, frame.height)
-      image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-      kept.append(keep(np.ascontiguousarray(np.rot90(image, turns))))
+      decoded += 1
       end = max(end, frame.time or 0)
+      if times:
+        image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
+        image = np.ascontiguousarray(np.rot90(image, turns))
+        kept += [keep(image) for _ in range(times)]
     if not kept:
       reason = f': {failures[0]}' if failures else ''
       raise VideoError(f'no frame decodes{reason}')
-    damage, share = _damage(container, stream, len(kept), end, failures)
-    fps = float(stream.average_rate or 0)
+    damage, share = _damage(container, stream, decoded, end, failures)
+    fps = float(fps or stream.average_rate or 0)
   return Video(kept, fps, damage, share)
+
+
+def _timed(container, stream, failures, fps):
+  """Yields `(frame, times)`: once each, or as often as `fps` makes it."""
+  frames = _decode(container, stream, failures)
+  if not fps:
+    yield from ((frame, 1) for frame in frames)
+    return
+  try:
+    yield from rates.resample(
+      frames, stream.time_base, stream.average_rate or 0, fps
+    )
+  except rates.GapError as error:
+    raise VideoError(str(error)) from None
 
 
 def _decode(container, stream, failures):
@@ -190,40 +212,6 @@ def write(path, frames, fps=24, codec='libx264', options=None):
       frame = av.VideoFrame.from_ndarray(image, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-
-
-def to_record(path, short_side, quality):
-  """The stored form of a video file: JPEG frames, shrunk, never enlarged.
-
-  Args:
-    path: the file.
-    short_side: pixels of the shorter side; smaller videos stay as they are.
-    quality: of the JPEG, 1 to 100.
-
-  Returns:
-    `(record, video)`: a dict with frames (list of JPEG bytes), num_frames,
-    height, width and fps, and the `Video` that it was made of.
-
-  Raises:
-    VideoError: as `read`.
-  """
-
-  def keep(image):
-    height, width = image.shape[:2]
-    if min(height, width) > short_side:
-      image = resize(image, *short_side_size(width, height, short_side))
-    return encode_jpeg(image, quality), image.shape
-
-  video = read(path, keep)
-  jpegs, shapes = zip(*video.frames)
-  record = {
-    'frames': list(jpegs),
-    'num_frames': len(jpegs),
-    'height': shapes[0][0],
-    'width': shapes[0][1],
-    'fps': video.fps,
-  }
-  return record, video._replace(frames=record['frames'])
 
 
 def short_side_size(width, height, short_side):
