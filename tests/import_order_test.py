@@ -10,7 +10,7 @@ FLOORS = (
   'errors data.h264 data.rates',
   'cli convert_files convert_names data.flips data.randaugment data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
-  'models.shift optim progress runs sharding',
+  'hlo models.shift optim progress runs sharding topology',
   'data.storage',
   'data.frame_folders data.lists data.transforms models.non_local',
   'data.annotations data.augment data.disk data.folder data.motion '
@@ -21,8 +21,8 @@ FLOORS = (
   'checkpoints convert_fit data.datasets data.fingerprint',
   'averages convert data.build evaluate report stream',
   'export initial predict step',
-  'bench plan train',
-  'main serve',
+  'bench forecast plan_table train',
+  'main plan serve',
 )
 
 

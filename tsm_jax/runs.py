@@ -56,7 +56,7 @@ def check_same(folder, saved, meta):
     meta: as from `describe`, of the run that wants to continue.
   """
   differing = []
-  old, new = (_flatten(m['config']) for m in (saved, meta))
+  old, new = (flatten(m['config']) for m in (saved, meta))
   for field in sorted(old.keys() | new.keys()):
     if field.startswith(FREE):
       continue
@@ -74,11 +74,12 @@ def check_same(folder, saved, meta):
     )
 
 
-def _flatten(tree, prefix=''):
+def flatten(tree, prefix=''):
+  """`{'section.field': value}` of nested dictionaries."""
   flat = {}
   for key, value in tree.items():
     if isinstance(value, dict):
-      flat.update(_flatten(value, f'{prefix}{key}.'))
+      flat.update(flatten(value, f'{prefix}{key}.'))
     else:
       flat[prefix + key] = value
   return flat

@@ -1,0 +1,126 @@
+"""The numbers of a plan, as lines for people."""
+
+from rich import console, table
+
+from tsm_jax import progress, sharding
+
+GIB, MIB = 2**30, 2**20
+
+
+def recipe(config, num_clips, target):
+  """What the batch makes of the recipe: pairs of label and text."""
+  _, total = progress.plan_steps(config, num_clips)
+  yield 'batch', f'{config.batch_size} clips'
+  if target is not None:
+    sharding.check_batch_size('batch_size', config.batch_size, target)
+    yield 'batch per chip', f'{config.batch_size // target.size} clips'
+  yield 'learning rate', f'{config.learning_rate:g}'
+  schedule = config.schedule
+  yield 'schedule', f'{schedule.kind}, {schedule.warmup_epochs:g} of warm-up'
+  yield 'epochs', f'{config.epochs:g}'
+  yield 'steps', f'{total}'
+
+
+def host_input(config, target, numbers, frames_per_core):
+  """What the hosts must feed at the predicted speed; {} if it is unknown."""
+  if 'step_seconds' not in numbers:
+    return {}
+  clips = config.batch_size / numbers['step_seconds']
+  cores = clips * config.model.num_frames / frames_per_core
+  return {
+    'clips_per_second': clips,
+    'cores': cores,
+    'cores_per_host': cores / target.num_hosts,
+    'frames_per_core': frames_per_core,
+  }
+
+
+def rows(config, target, numbers, num_clips, utilisation):
+  """Pairs of label and text; a text of None makes the label a heading."""
+  yield from _memory(numbers)
+  if 'step_seconds' not in numbers:
+    return
+  yield 'Work of a step, per chip', None
+  yield 'arithmetic', f'{numbers["chip_flops"] / 1e12:.3f} TFLOPs'
+  yield 'memory traffic', f'{numbers["chip_bytes"] / 1e9:.2f} GB'
+  for kind, row in numbers['collectives'].items():
+    yield f'{row["count"]} x {kind}', f'{row["bytes"] / MIB:.1f} MiB'
+  if target.size > 1:
+    yield 'sent', f'{numbers["chip_sent_bytes"] / MIB:.1f} MiB'
+  yield 'Least time of a step (roofline)', None
+  for name, seconds in numbers['seconds'].items():
+    yield name, f'{1e3 * seconds:.2f} ms'
+  yield 'step', f'{1e3 * numbers["step_seconds"]:.2f} ms'
+  yield 'bound by', numbers['bound']
+  feed = numbers['input']
+  yield 'Input at that speed', None
+  yield 'clips', f'{feed["clips_per_second"]:.0f} /s'
+  yield f'cores at {feed["frames_per_core"]:g} frames/s', f'{feed["cores"]:.0f}'
+  if target.chip.vcpus:
+    yield (
+      f'per host of {target.chip.vcpus} vCPUs',
+      f'{feed["cores_per_host"]:.1f}',
+    )
+  yield 'Duration', None
+  epoch = num_clips / feed['clips_per_second']
+  for share in utilisation:
+    yield f'epoch at {share:.0%} of that speed', _duration(epoch / share)
+    yield (
+      f'{config.epochs:g} epochs at {share:.0%}',
+      _duration(config.epochs * epoch / share),
+    )
+
+
+def _memory(numbers):
+  memory = numbers['memory']
+  yield 'Memory per chip', None
+  for kind, size in memory['kinds'].items():
+    yield kind, f'{size / MIB:.1f} MiB'
+  if memory['total'] is not None:
+    yield 'total', f'{memory["total"] / GIB:.2f} GiB'
+  yield 'available', f'{memory["limit"] / GIB:.2f} GiB'
+  yield 'fits', 'yes' if numbers['fits'] else 'NO'
+  sizes = ' and '.join(map(str, numbers['largest_from']))
+  largest = numbers['largest_chip_batch']
+  yield (
+    f'largest batch per chip (line through {sizes or "none"})',
+    'unknown' if largest is None else f'{largest} clips',
+  )
+
+
+def _duration(seconds):
+  if seconds < 60:
+    return f'{seconds:.1f} s'
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return (
+    f'{hours} h {minutes:02} min' if hours else f'{minutes} min {seconds:02} s'
+  )
+
+
+def show(name, target, columns):
+  """Prints the rows of several configurations side by side."""
+  labels = {label: None for rows in columns.values() for label, _ in rows}
+  headings = {
+    k for rows in columns.values() for k, text in rows if text is None
+  }
+  texts = [dict(rows) for rows in columns.values()]
+  grid = table.Table(box=None, pad_edge=False)
+  grid.add_column('predicted', no_wrap=True)
+  for title in columns:
+    grid.add_column(title, justify='right', no_wrap=True)
+  for label in labels:
+    if label in headings:
+      grid.add_row()
+      grid.add_row(label, style='bold')
+    else:
+      grid.add_row(f'  {label}', *(text.get(label, '') or '' for text in texts))
+  wide = 60 + sum(max(18, len(title) + 2) for title in columns)
+  out = console.Console(width=wide, highlight=False, soft_wrap=True)
+  out.print(
+    f'{name} on {target.name}: {target.size} chips, {target.num_hosts} hosts.\n'
+    'All numbers are predicted, from the program that the compiler made for '
+    'this topology\nand published figures of the chip '
+    f'({target.chip.source}); nobody measured them.\n'
+  )
+  out.print(grid)
