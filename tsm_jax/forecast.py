@@ -104,16 +104,16 @@ def _memory(program, record):
     'batch statistics': state.batch_stats,
     'optimiser state': state.opt_state,
     'averaged parameters': state.ema,
-    'batch': batch,
+    'clips of the batch': batch,
   }
   kinds = {name: shard_bytes(tree) for name, tree in kinds.items()}
   # While a step runs, the batch of the next one is sent.
-  kinds['next batch'] = kinds['batch']
+  kinds['clips of the next batch'] = kinds['clips of the batch']
   limit = record['limit']
   if record['out_of_memory'] is not None:
     return {'kinds': kinds, 'total': None, 'limit': limit}
   stats = record['memory']
-  known = sum(kinds.values()) - kinds['next batch']
+  known = sum(kinds.values()) - kinds['clips of the next batch']
   kinds['padding of layouts'] = max(0, stats['arguments'] - known)
   kinds['activations and temporaries'] = stats['temporaries']
   kinds['results'] = stats['outputs'] - stats['aliased']

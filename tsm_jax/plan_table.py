@@ -21,17 +21,17 @@ def recipe(config, num_clips, target):
   yield 'steps', f'{total}'
 
 
-def host_input(config, target, numbers, frames_per_core):
+def host_input(config, target, numbers, frames_per_cpu):
   """What the hosts must feed at the predicted speed; {} if it is unknown."""
   if 'step_seconds' not in numbers:
     return {}
   clips = config.batch_size / numbers['step_seconds']
-  cores = clips * config.model.num_frames / frames_per_core
+  cpus = clips * config.model.num_frames / frames_per_cpu
   return {
     'clips_per_second': clips,
-    'cores': cores,
-    'cores_per_host': cores / target.num_hosts,
-    'frames_per_core': frames_per_core,
+    'cpus': cpus,
+    'cpus_per_host': cpus / target.num_hosts,
+    'frames_per_cpu': frames_per_cpu,
   }
 
 
@@ -55,11 +55,14 @@ def rows(config, target, numbers, num_clips, utilisation):
   feed = numbers['input']
   yield 'Input at that speed', None
   yield 'clips', f'{feed["clips_per_second"]:.0f} /s'
-  yield f'cores at {feed["frames_per_core"]:g} frames/s', f'{feed["cores"]:.0f}'
+  yield (
+    f'logical CPUs at {feed["frames_per_cpu"]:g} frames/s',
+    f'{feed["cpus"]:.0f}',
+  )
   if target.chip.vcpus:
     yield (
       f'per host of {target.chip.vcpus} vCPUs',
-      f'{feed["cores_per_host"]:.1f}',
+      f'{feed["cpus_per_host"]:.1f}',
     )
   yield 'Duration', None
   epoch = num_clips / feed['clips_per_second']
@@ -85,6 +88,23 @@ def _memory(numbers):
   yield (
     f'largest batch per chip (line through {sizes or "none"})',
     'unknown' if largest is None else f'{largest} clips',
+  )
+
+
+def misfit(config, target, numbers):
+  """Why a configuration does not fit and what may help, as a sentence."""
+  memory = numbers['memory']
+  need = numbers['out_of_memory']
+  if need is None:
+    need = f'it needs {memory["total"] / GIB:.2f} GiB per chip'
+  largest = numbers['largest_chip_batch']
+  help_ = 'take a larger topology, model.dtype=bfloat16 or model.remat=block'
+  if largest:
+    help_ = f'lower batch_size to {largest * target.size}, {help_}'
+  return (
+    f'{config.name} with batch_size {config.batch_size} does not fit '
+    f'{target.name}, where {memory["limit"] / GIB:.2f} GiB per chip are '
+    f'available: {need.rstrip(".")}; {help_}.'
   )
 
 
