@@ -68,6 +68,12 @@ def get_config(name, arg=None):
   config.name = f'{name}-{arg}' if arg else name
   config.seed = 0
   config.batch_size = 64  # clips, over all devices
+  # Micro batches that a step adds up, for less memory. Each is normalised by
+  # statistics of its own, as a ghost batch is.
+  config.accumulation = 1
+  # Splits parameters and the optimiser's state over the devices, for less
+  # memory; they are gathered for every step.
+  config.fsdp = False
   config.epochs = 50.0
   # Weights that a new run starts from: a file of PyTorch or another workdir.
   config.init_from = ''

@@ -7,10 +7,19 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tsm_jax import averages, metrics, models, optim, progress, sharding
+from tsm_jax import (
+  averages,
+  errors,
+  metrics,
+  models,
+  optim,
+  progress,
+  sharding,
+)
 from tsm_jax.data import augment, pipeline
 
 
@@ -72,7 +81,9 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
   """
   config = config.copy_and_resolve_references()
   config.model.num_classes = num_classes
-  models.set_local_clips(config.model, config.batch_size, mesh.size)
+  models.set_local_clips(
+    config.model, config.batch_size // config.accumulation, mesh.size
+  )
   model = models.create_model(config.model)
   preprocessing = pipeline.preprocessing_of(config)
   steps_per_epoch, total_steps = progress.plan_steps(config, num_clips)
@@ -99,7 +110,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
   init = functools.partial(init_state, model, tx, ema, clip_shape)
   key = jax.eval_shape(jax.random.key, 0)
   state = jax.eval_shape(init, key)
-  shardings = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+  shardings = state_shardings(state, mesh, config.fsdp)
   return Program(
     model=model,
     tx=tx,
@@ -110,7 +121,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     shardings=shardings,
     init=jax.jit(init, out_shardings=shardings),
     train_step=jax.jit(
-      make_train_step(model, tx, config, mirrored),
+      make_train_step(model, tx, config, mirrored, mesh),
       donate_argnums=0,
       out_shardings=(shardings, sharding.replicated(mesh)),
     ),
@@ -120,6 +131,21 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
       sharding.placed(key, sharding.replicated(mesh)),
     ),
   )
+
+
+def state_shardings(state, mesh, fsdp):
+  """Where a `TrainState` lies; raises InputError if `fsdp` cannot split it."""
+  whole = jax.tree.map(lambda _: sharding.replicated(mesh), state)
+  if not fsdp or mesh.size == 1:
+    return whole
+  parts = sharding.fully_sharded(state, mesh)
+  if not sharding.sharded_share(state.params, parts.params):
+    raise errors.InputError(
+      f'fsdp is True, but no kernel has an axis that {mesh.size} devices share '
+      'evenly; set fsdp to False or take a number such as a power of two.'
+    )
+  # Statistics are small vectors, and every device needs them all.
+  return parts._replace(batch_stats=whole.batch_stats)
 
 
 def batch_shapes(config, clip_shape):
@@ -144,41 +170,47 @@ def init_state(model, tx, ema, clip_shape, key):
   )
 
 
-def make_train_step(model, tx, config, mirrored=None):
+def make_train_step(model, tx, config, mirrored=None, mesh=None):
   """The pure function `(state, batch, key) -> (state, metrics)`.
+
+  With `config.accumulation` the gradient is the mean of those of so many micro
+  batches. Each is normalised by statistics of its own, and the running ones
+  move once, to the mean of these: the step of as many ghost batches. Where
+  statistics are frozen, it is that of the whole batch.
 
   Args:
     model: a Flax module.
     tx: an optax gradient transformation.
-    config: needs label_smoothing, ema_decay and what `augment.augment` needs.
+    config: needs accumulation, fsdp, label_smoothing, ema_decay and what
+      `augment.augment` needs.
     mirrored: as from `flips.mirrored_classes`.
+    mesh: of the devices, where there are several.
 
   Returns:
     A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   average = averages.create_ema(config.ema_decay)
+  gradient = make_gradient(model, config.label_smoothing)
+  fsdp = config.fsdp and mesh is not None
 
   def train_step(state, batch, key):
     augment_key, dropout_key = jax.random.split(
       jax.random.fold_in(key, state.step)
     )
     frames, label = augment.augment(augment_key, batch, config, mirrored)
-
-    def loss_fn(params):
-      logits, updates = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        frames,
-        train=True,
-        rngs={'dropout': dropout_key},
-        mutable=['batch_stats'],
-      )
-      losses = metrics.cross_entropy(logits, label, config.label_smoothing)
-      return losses.mean(), (logits, updates['batch_stats'])
-
-    (loss, (logits, batch_stats)), grads = jax.value_and_grad(
-      loss_fn, has_aux=True
-    )(state.params)
+    params = state.params
+    if fsdp:  # whole for the network, in parts for the optimiser
+      params = sharding.constrain(params, sharding.replicated(mesh))
+    (batch_stats, values), grads = accumulated(
+      functools.partial(gradient, params, state.batch_stats),
+      (frames, label),
+      dropout_key,
+      config.accumulation,
+      mesh,
+    )
+    if fsdp:
+      grads = sharding.constrain(grads, sharding.fully_sharded(grads, mesh))
     updates, opt_state = tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     state = TrainState(
@@ -188,6 +220,65 @@ def make_train_step(model, tx, config, mirrored=None):
       opt_state=opt_state,
       ema=average.update(params, state.ema)[1],
     )
-    return state, {'loss': loss, 'top1': metrics.top1(logits, label)}
+    return state, values
 
   return train_step
+
+
+def make_gradient(model, smoothing):
+  """The gradient of the loss of a batch.
+
+  Args:
+    model: a Flax module.
+    smoothing: of labels.
+
+  Returns:
+    A function of params, batch_stats, `(frames, label)` as of
+    `augment.augment`, and a key; to `((batch_stats, metrics), gradient)`.
+  """
+
+  def loss_fn(params, batch_stats, batch, key):
+    frames, label = batch
+    logits, updates = model.apply(
+      {'params': params, 'batch_stats': batch_stats},
+      frames,
+      train=True,
+      rngs={'dropout': key},
+      mutable=['batch_stats'],
+    )
+    loss = metrics.cross_entropy(logits, label, smoothing).mean()
+    values = {'loss': loss, 'top1': metrics.top1(logits, label)}
+    return loss, (updates['batch_stats'], values)
+
+  def gradient(params, batch_stats, batch, key):
+    grads, aux = jax.grad(loss_fn, has_aux=True)(
+      params, batch_stats, batch, key
+    )
+    return aux, grads
+
+  return gradient
+
+
+def accumulated(function, batch, key, parts, mesh=None):
+  """The mean of `function(micro batch, key)` over the parts of a batch.
+
+  Args:
+    function: to a tree of float arrays.
+    batch: a tree of arrays `[B, ...]`.
+    key: every part gets another one that follows from it.
+    parts: how many; with 1 it is `function(batch, key)`.
+    mesh: as of `sharding.split_batch`.
+  """
+  if parts == 1:
+    return function(batch, key)
+  xs = sharding.split_batch(batch, parts, mesh), jax.random.split(key, parts)
+  first = jax.tree.map(lambda x: x[0], xs)
+  zeros = jax.tree.map(
+    lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(function, *first)
+  )
+
+  def add(total, x):
+    return jax.tree.map(jnp.add, total, function(*x)), None
+
+  total, _ = jax.lax.scan(add, zeros, xs)
+  return jax.tree.map(lambda x: x / parts, total)

@@ -46,7 +46,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   # --- Devices and data. ---
   mesh = sharding.create_mesh()
-  sharding.check_batch_size('batch_size', config.batch_size, mesh)
+  sharding.check_batch_size(
+    'batch_size', config.batch_size, mesh, config.accumulation
+  )
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
@@ -57,7 +59,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
   if manager.latest_step() is None:
     initial.check(config.init_from)
-  models.set_local_clips(config.model, config.batch_size, mesh.size)
+  models.set_local_clips(
+    config.model, config.batch_size // config.accumulation, mesh.size
+  )
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
