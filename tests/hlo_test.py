@@ -47,7 +47,7 @@ ENTRY %main (a: bf16[2,8], b: f32[8,4]) -> f32[16] {
   %while.1 = (s32[], f32[16]{0}) while(%b), condition=%add, body=%body
   ROOT %out = f32[16]{0} get-tuple-element(%while.1), index=1
 }
-"""
+"""  # noqa: E501
 
 
 def test_collectives_of_a_program():

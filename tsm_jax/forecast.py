@@ -47,7 +47,9 @@ def forecast(config, target, num_classes, num_clips, cache_dir, watch=None):
   def measured(batch_size):
     changed = copy.deepcopy(config)
     changed.batch_size = batch_size
-    sharding.check_batch_size('batch_size', batch_size, mesh)
+    sharding.check_batch_size(
+      'batch_size', batch_size, mesh, config.accumulation
+    )
     program = step.build(changed, mesh, num_classes, num_clips)
     record = compile_cached(
       changed, program, target, cache_dir, watch, num_classes, num_clips
@@ -132,7 +134,7 @@ def shard_bytes(tree):
 def _roofline(config, target, record):
   """The least time of a step: the slowest of three, if they overlap fully."""
   chip = target.chip
-  repeats = config.get('accumulation', 1) if record['loop'] else 1
+  repeats = config.accumulation if record['loop'] else 1
   sent = dict.fromkeys(hlo.KINDS, 0)
   table = {}
   for kind, num_bytes, group, in_loop in record['collectives']:

@@ -44,9 +44,9 @@ NUM_CLASSES = flags.DEFINE_integer(
 FRAMES_PER_CPU = flags.DEFINE_float(
   'frames_per_cpu',
   550.0,
-  'Frames that a logical CPU of a host decodes, crops and resizes per second. '
-  "The default: measured with this project's loader, JPEG frames of 320x240, on "
-  'an AMD EPYC whose logical CPUs were all busy.',
+  'Frames that a logical CPU of a host decodes, crops and resizes per second; '
+  "the default was measured with this project's loader and JPEG frames of "
+  '320x240, on an AMD EPYC whose logical CPUs were all busy.',
 )
 UTILISATION = flags.DEFINE_list(
   'utilisation', ['1.0', '0.5', '0.3'], 'Shares of the predicted speed.'
@@ -74,8 +74,7 @@ def main(argv):
       )
     columns = variants(CONFIG.value, COMPARE.value)
     if EXPLAIN.value:
-      for line in explain(CONFIG.value, target):
-        print(line)
+      print('\n'.join(list(explain(CONFIG.value, target))))
       return
     plan(columns, target)
   except errors.InputError as error:

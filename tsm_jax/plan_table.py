@@ -12,7 +12,9 @@ def recipe(config, num_clips, target):
   _, total = progress.plan_steps(config, num_clips)
   yield 'batch', f'{config.batch_size} clips'
   if target is not None:
-    sharding.check_batch_size('batch_size', config.batch_size, target)
+    sharding.check_batch_size(
+      'batch_size', config.batch_size, target, config.accumulation
+    )
     yield 'batch per chip', f'{config.batch_size // target.size} clips'
   yield 'learning rate', f'{config.learning_rate:g}'
   schedule = config.schedule
