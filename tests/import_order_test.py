@@ -7,8 +7,9 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
-  'errors data.h264 data.rates',
-  'cli convert_files convert_names data.flips data.randaugment data.sampling '
+  'errors data.claims data.h264 data.rates',
+  'cli convert_files convert_names data.flips data.kept data.randaugment '
+  'data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
   'hlo models.shift optim progress runs sharding topology',
   'data.storage',
@@ -18,9 +19,11 @@ FLOORS = (
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',
-  'checkpoints convert_fit data.datasets data.fingerprint',
-  'averages convert data.build evaluate report stream',
-  'export initial predict step',
+  'checkpoints convert_fit data.datasets data.examine data.findings '
+  'data.fingerprint',
+  'averages convert data.build data.diagnosis data.doctor_page evaluate report '
+  'stream',
+  'data.doctor export initial predict step',
   'bench forecast plan_table train',
   'main plan serve',
 )

@@ -44,7 +44,7 @@ def to_record(path, short_side, quality, storage='frames', fps=0):
     else:
       frames.append(data)
   if not frames:
-    raise videos.VideoError(f'no image can be read: {problems[0]}')
+    raise videos.NoFrameError(f'no image can be read: {problems[0]}')
   expected = len(frames) + len(problems)
   damage = ''
   if problems:
@@ -81,11 +81,11 @@ def _numbered(folder):
       if twin != name:
         twins = ' and '.join(sorted((twin, name)))
         raise videos.VideoError(f'{twins} have the same number')
-  if len(series) != 1:
+  if not series:
+    raise videos.NoFrameError('holds no numbered image')
+  if len(series) > 1:
     raise videos.VideoError(
       f'holds images of several names: {", ".join(sorted(series))}'
-      if series
-      else 'holds no numbered image'
     )
   (images,) = series.values()
   return {i: pathlib.Path(folder) / name for i, name in images.items()}

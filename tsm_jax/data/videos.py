@@ -4,9 +4,9 @@ A frame is `[H, W, 3]` uint8 RGB. No file is trusted: its container's claims are
 compared with what decodes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 import os
-import re
 from typing import Any, NamedTuple
 
 import av
@@ -16,11 +16,10 @@ import numpy as np
 from PIL import Image
 
 from tsm_jax import errors
-from tsm_jax.data import rates
+from tsm_jax.data import claims, rates
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
-MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
 COVER_ART = av.stream.Disposition.attached_pic
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
@@ -28,6 +27,10 @@ cv2.setNumThreads(1)  # the processes and threads around it are parallel
 
 class VideoError(errors.InputError):
   """A video that cannot be used; the message is the reason without a name."""
+
+
+class NoFrameError(VideoError):
+  """A video that opens, but of which no frame decodes."""
 
 
 class Video(NamedTuple):
@@ -39,12 +42,17 @@ class Video(NamedTuple):
       does not.
     damage: what is broken in a video of which only a part decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
+    times: seconds at which the frames that decode are shown, NaN where that is
+      not stated.
+    claimed: by its container.
   """
 
   frames: list[Any]
   fps: float
   damage: str
   share: float
+  times: Sequence[float] = ()
+  claimed: claims.Claims = claims.Claims()
 
 
 def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
@@ -87,27 +95,33 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
     stream.thread_count = 1
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
-    kept, failures, size, end, decoded = [], [], None, 0.0, 0
-    for frame, times in _timed(container, stream, failures, fps):
-      turns = (int(frame.rotation) // 90) % 4
+    kept, times, failures, discarded, size = [], [], [], [], None
+    rotation = concealed = 0
+    frames = _decode(container, stream, failures, discarded)
+    for frame, count in _resample(frames, stream, fps):
+      rotation = rotation or frame.rotation
+      turns = round(frame.rotation / 90) % 4
       size = size or (frame.width, frame.height)
-      decoded += 1
-      end = max(end, frame.time or 0)
-      if times:
+      times.append(math.nan if frame.time is None else frame.time)
+      concealed += frame.is_corrupt
+      if count:
         image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
         image = np.ascontiguousarray(np.rot90(image, turns))
-        kept += [keep(image) for _ in range(times)]
+        kept += [keep(image) for _ in range(count)]
     if not kept:
       reason = f': {failures[0]}' if failures else ''
-      raise VideoError(f'no frame decodes{reason}')
-    damage, share = _damage(container, stream, decoded, end, failures)
-    fps = float(fps or stream.average_rate or 0)
-  return Video(kept, fps, damage, share)
+      raise NoFrameError(f'no frame decodes{reason}')
+    native = float(stream.average_rate or 0)
+    claimed = claims.of(container, stream, len(discarded), rotation)
+  damage, share = claims.damage(claimed, native, times, failures)
+  if concealed and not damage:
+    # Their packets decode to something, of which FFmpeg has made up a part.
+    damage = f'{concealed} of {len(times)} frames are damaged'
+  return Video(kept, float(fps or native), damage, share, times, claimed)
 
 
-def _timed(container, stream, failures, fps):
-  """Yields `(frame, times)`: once each, or as often as `fps` makes it."""
-  frames = _decode(container, stream, failures)
+def _resample(frames, stream, fps):
+  """Yields `(frame, count)`: once each, or as often as `fps` makes it."""
   if not fps:
     yield from ((frame, 1) for frame in frames)
     return
@@ -119,8 +133,16 @@ def _timed(container, stream, failures, fps):
     raise VideoError(str(error)) from None
 
 
-def _decode(container, stream, failures):
-  """Yields the frames of every packet that decodes; appends what fails."""
+def _decode(container, stream, failures, discarded):
+  """Yields the frames of every packet that decodes.
+
+  Args:
+    container: open.
+    stream: of the video.
+    failures: takes the reason of every packet that does not decode.
+    discarded: takes the times of packets that an edit list cuts away, as
+      programs leave them that cut without encoding again.
+  """
   packets = container.demux(stream)
   while len(failures) < MAX_FAILURES:
     try:
@@ -131,60 +153,12 @@ def _decode(container, stream, failures):
       continue
     if packet is None:
       return
+    if packet.is_discard:
+      discarded.append(packet.pts)
     try:
       yield from packet.decode()
     except (av.error.FFmpegError, ValueError) as error:
       failures.append(_reason(error))
-
-
-def _damage(container, stream, count, end, failures):
-  """What is broken in a video of which `count` frames decode, and the share.
-
-  Args:
-    container: open.
-    stream: of the video.
-    count: frames that decode, positive.
-    end: time of the last of them, seconds.
-    failures: of packets, reasons.
-
-  Returns:
-    `(damage, share)` as in `Video`.
-  """
-  reason = failures[0] if failures else 'the rest is missing'
-  expected = max(stream.frames, count + (1 if failures else 0))
-  if count < expected:
-    return f'{count} of {expected} frames decode: {reason}', count / expected
-  duration = _duration(container, stream)
-  if stream.frames or not duration:
-    return '', 1.0
-  # Matroska and WebM count no frames, but state how long they are.
-  rate = float(stream.average_rate or 0)
-  end += 1 / rate if rate else 0
-  if end < MIN_DURATION * duration:
-    return f'ends after {end:.2f} of {duration:.2f} s', end / duration
-  expected = round(duration * rate)
-  if count < MIN_DURATION * expected:
-    # Not held against it: this is how a variable frame rate looks, too.
-    return (
-      f'{count} frames decode where its rate and duration make {expected}: '
-      'some are lost, or its frame rate varies'
-    ), 1.0
-  return '', 1.0
-
-
-def _duration(container, stream):
-  """The stated length in seconds, or 0."""
-  if stream.duration:
-    return float(stream.duration * stream.time_base)
-  stated = re.fullmatch(
-    r'(\d+):(\d+):(\d+\.?\d*)', stream.metadata.get('DURATION', '')
-  )
-  if stated:
-    hours, minutes, seconds = map(float, stated.groups())
-    return 3600 * hours + 60 * minutes + seconds
-  if container.duration and len(container.streams) == 1:
-    return container.duration / av.time_base
-  return 0.0
 
 
 def _reason(error):
