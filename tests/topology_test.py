@@ -1,3 +1,8 @@
+import importlib.util
+import subprocess
+import sys
+
+import helpers
 import pytest
 
 from tsm_jax import errors, topology
@@ -39,3 +44,43 @@ def test_unknown_ones_list_the_known(name):
   assert repr(name) in message
   for known in ('v4:2x2x1', 'v5e:1x1', '16x16', 'v5p:', 'v6e:', 'a100', 'h100'):
     assert known in message
+
+
+# In a process of its own: libtpu stays in one that has loaded it.
+ALL_SLICES = """
+import json, re
+from tsm_jax import topology
+topology.prepare()
+import jax
+found = {}
+for name, chip in topology.CHIPS.items():
+  for shape in () if chip.gpu else chip.shapes:
+    target = topology.parse(f'{name}:{shape}')
+    devices = topology.devices(target)
+    hosts = {device.process_index for device in devices}
+    found[target.name] = len(devices), len(hosts)
+    assert (target.size, target.num_hosts) == found[target.name], target.name
+  if not chip.gpu:
+    place = jax.sharding.SingleDeviceSharding(devices[0])
+    huge = jax.ShapeDtypeStruct((2**38,), 'float32', sharding=place)
+    try:
+      jax.jit(lambda x: x + 1).lower(huge).compile()
+    except jax.errors.JaxRuntimeError as error:
+      said = re.search(r'available HBM \\(([\\d.]+)G\\)', str(error))[1]
+      assert float(said) == chip.memory / 2**30, name
+print(len(found))
+"""
+
+
+@pytest.mark.skipif(
+  importlib.util.find_spec('libtpu') is None, reason='needs the extra [plan]'
+)
+def test_slices_and_their_memory_are_those_of_the_compiler():
+  done = subprocess.run(
+    [sys.executable, '-c', ALL_SLICES],
+    capture_output=True,
+    text=True,
+    cwd=helpers.ROOT,
+  )
+  assert done.returncode == 0, done.stderr
+  assert int(done.stdout) == 39

@@ -45,16 +45,23 @@ def forecast(config, target, num_classes, num_clips, cache_dir, watch=None):
   watch = watch or (lambda line: contextlib.nullcontext())
 
   def measured(batch_size):
-    changed = copy.deepcopy(config)
-    changed.batch_size = batch_size
     sharding.check_batch_size(
       'batch_size', batch_size, mesh, config.accumulation
     )
+    changed = copy.deepcopy(config)
+    changed.batch_size = batch_size
+    line = f'{config.name} on {target.name}, {batch_size} clips'
     program = step.build(changed, mesh, num_classes, num_clips)
+    with watch(f'Tracing {line}'):
+      lowered = program.train_step.lower(*program.arguments)
     record = compile_cached(
-      changed, program, target, cache_dir, watch, num_classes, num_clips
+      lowered,
+      target,
+      cache_dir,
+      lambda doing: watch(f'{doing} {line}'),
+      lambda: _flops(changed, num_classes, num_clips),
     )
-    return program, _memory(program, record), record
+    return program, _memory(program, record, target.chip.memory), record
 
   program, memory, record = measured(config.batch_size)
   chip_batch = config.batch_size // mesh.size
@@ -98,7 +105,7 @@ def _largest_batch(chip_batch, num_chips, memory, measured):
   return {'largest_chip_batch': largest, 'largest_from': [low, high]}
 
 
-def _memory(program, record):
+def _memory(program, record, limit):
   """Bytes of each chip by kind; `total` is None where it did not compile."""
   state, batch, _ = program.arguments
   kinds = {
@@ -111,7 +118,6 @@ def _memory(program, record):
   kinds = {name: shard_bytes(tree) for name, tree in kinds.items()}
   # While a step runs, the batch of the next one is sent.
   kinds['clips of the next batch'] = kinds['clips of the batch']
-  limit = record['limit']
   if record['out_of_memory'] is not None:
     return {'kinds': kinds, 'total': None, 'limit': limit}
   stats = record['memory']
@@ -165,41 +171,33 @@ def _roofline(config, target, record):
   }
 
 
-def compile_cached(
-  config, program, target, cache_dir, watch, num_classes, num_clips
-):
+def compile_cached(lowered, target, cache_dir, watch, count_flops):
   """The record of a compilation, from the cache if the same was done before.
 
   Args:
-    config: that the program was built from.
-    program: a `step.Program` on the devices of the target.
-    target: a `topology.Topology`.
+    lowered: what `jax.jit(...).lower(...)` returns.
+    target: a `topology.Topology`, on whose devices it is.
     cache_dir: where records are kept.
-    watch: a context manager, called with a line.
-    num_classes: of the dataset.
-    num_clips: of its training split.
+    watch: a context manager, called with what is being done.
+    count_flops: called where XLA counts none, for a GPU that is not here.
 
   Returns:
     A dictionary: `memory`, `flops`, `bytes` (per chip; a loop's body counts
-    once), `collectives`, `loop`, `limit`, `seconds` and `out_of_memory`, a
-    sentence of the compiler or None.
+    once), `collectives`, `loop`, `seconds` and `out_of_memory`, a sentence of
+    the compiler or None.
   """
-  line = f'{config.name} on {target.name}, {config.batch_size} clips'
-  with watch(f'Tracing {line}'):
-    lowered = program.train_step.lower(*program.arguments)
-    path = (
-      pathlib.Path(cache_dir).expanduser() / f'{_key(lowered, target)}.json'
-    )
+  folder = pathlib.Path(cache_dir).expanduser()
+  path = folder / f'{_key(lowered, target)}.json'
   if path.exists():
     return json.loads(path.read_text())
+  folder.mkdir(parents=True, exist_ok=True)
   start = time.perf_counter()
-  with watch(f'Compiling {line} (minutes; kept in {path.parent})'):
-    record = _compile(lowered, target)
+  with watch('Compiling (minutes)'):
+    record = _compile(lowered, target.size)
   record['seconds'] = time.perf_counter() - start
-  if record['flops'] is None:  # XLA counts none for a GPU that is not here
-    with watch(f'Counting the FLOPs of {line}'):
-      record['flops'] = _flops(config, num_classes, num_clips)
-  path.parent.mkdir(parents=True, exist_ok=True)
+  if record['flops'] is None:
+    with watch('Counting the FLOPs of'):
+      record['flops'] = count_flops()
   unfinished = path.with_suffix(f'.{os.getpid()}.unfinished')
   unfinished.write_text(json.dumps(record, indent=1))
   os.replace(unfinished, path)
@@ -217,14 +215,13 @@ def _key(lowered, target):
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _compile(lowered, target):
+def _compile(lowered, num_devices):
   record = {
     'memory': None,
     'flops': 0,
     'bytes': 0,
     'collectives': [],
     'loop': False,
-    'limit': target.chip.memory,
     'out_of_memory': None,
   }
   try:
@@ -246,7 +243,7 @@ def _compile(lowered, target):
   costs = compiled.cost_analysis() or {}
   record['flops'] = costs.get('flops')
   record['bytes'] = costs.get('bytes accessed', hlo.traffic(text))
-  record['collectives'] = hlo.collectives(text, target.size)
+  record['collectives'] = hlo.collectives(text, num_devices)
   record['loop'] = hlo.has_loop(text)
   return record
 
