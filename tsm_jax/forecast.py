@@ -206,8 +206,13 @@ def compile_cached(lowered, target, cache_dir, watch, count_flops):
 
 def _key(lowered, target):
   """A hash of all that the compiled program depends on."""
+  compilers = ('jax-cuda12-pjrt', 'jax-cuda13-pjrt')
   versions = []
-  for name in ('jax', 'jaxlib', 'libtpu', 'jax-cuda12-pjrt', 'jax-cuda13-pjrt'):
+  for name in (
+    'jax',
+    'jaxlib',
+    *(compilers if target.chip.gpu else ['libtpu']),
+  ):
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
       versions.append(f'{name}=={importlib.metadata.version(name)}')
   flags = [os.environ.get(name) for name in ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')]

@@ -46,7 +46,7 @@ def rows(config, target, numbers, num_clips, utilisation):
   yield 'arithmetic', f'{numbers["chip_flops"] / 1e12:.3f} TFLOPs'
   yield 'memory traffic', f'{numbers["chip_bytes"] / 1e9:.2f} GB'
   for kind, row in numbers['collectives'].items():
-    yield f'{row["count"]} x {kind}', f'{row["bytes"] / MIB:.1f} MiB'
+    yield kind, f'{row["count"]} of {row["bytes"] / MIB:.1f} MiB together'
   if target.size > 1:
     yield 'sent', f'{numbers["chip_sent_bytes"] / MIB:.1f} MiB'
   yield 'Least time of a step (roofline)', None
@@ -88,8 +88,8 @@ def _memory(numbers):
   sizes = ' and '.join(map(str, numbers['largest_from']))
   largest = numbers['largest_chip_batch']
   yield (
-    f'largest batch per chip (line through {sizes or "none"})',
-    'unknown' if largest is None else f'{largest} clips',
+    'largest batch per chip',
+    'unknown' if largest is None else f'{largest} clips (line through {sizes})',
   )
 
 
