@@ -18,7 +18,10 @@ def recipe(config, num_clips, target):
     yield 'batch per chip', f'{config.batch_size // target.size} clips'
   yield 'learning rate', f'{config.learning_rate:g}'
   schedule = config.schedule
-  yield 'schedule', f'{schedule.kind}, {schedule.warmup_epochs:g} of warm-up'
+  yield (
+    'schedule',
+    f'{schedule.kind}, {schedule.warmup_epochs:g} epochs of warm-up',
+  )
   yield 'epochs', f'{config.epochs:g}'
   yield 'steps', f'{total}'
 
@@ -137,8 +140,8 @@ def show(name, target, columns):
       grid.add_row(label, style='bold')
     else:
       grid.add_row(f'  {label}', *(text.get(label, '') or '' for text in texts))
-  wide = 60 + sum(max(18, len(title) + 2) for title in columns)
-  out = console.Console(width=wide, highlight=False, soft_wrap=True)
+  # The grid is as wide as its texts; a terminal may wrap it, nothing is cut.
+  out = console.Console(width=1000, highlight=False, soft_wrap=True)
   out.print(
     f'{name} on {target.name}: {target.size} chips, {target.num_hosts} hosts.\n'
     'All numbers are predicted, from the program that the compiler made for '
