@@ -13,11 +13,13 @@ from configs import ssv2
 from tsm_jax import plan, sharding, step
 from tsm_jax.models import cost
 
+# Few layers, for they are what compiling takes; frames enough that what is
+# kept of them does not fit into the fast memory of a TPU.
 TINY = {
-  'batch_size': 16,
-  'data.image_size': 32,
+  'batch_size': 64,
+  'data.image_size': 112,
   'model.depth': 18,
-  'model.num_frames': 2,
+  'model.num_frames': 8,
   'model.stage_sizes': (1,),
   'model.width': 64,
 }
@@ -162,8 +164,8 @@ def test_the_true_step_is_compiled_for_a_tpu(on_four):
   assert numbers['step_seconds'] == max(seconds.values())
   assert seconds[numbers['bound']] == numbers['step_seconds']
   feed = numbers['input']
-  assert feed['clips_per_second'] == 16 / numbers['step_seconds']
-  assert feed['cpus'] == pytest.approx(feed['clips_per_second'] * 2 / 550)
+  assert feed['clips_per_second'] == 64 / numbers['step_seconds']
+  assert feed['cpus'] == pytest.approx(feed['clips_per_second'] * 8 / 550)
 
 
 def size_of(tree):
@@ -193,7 +195,7 @@ def test_options_change_memory_and_work_as_they_should(on_four, cache):
   columns = numbers_of(
     cache,
     '--topology=v5e:2x2',
-    '--compare=batch_size=32',
+    '--compare=batch_size=128',
     '--compare=fsdp=True',
     '--compare=model.bn_stats=local',
     '--compare=accumulation=2',
@@ -209,7 +211,7 @@ def test_options_change_memory_and_work_as_they_should(on_four, cache):
   for kind in ('parameters', 'optimiser state'):
     assert memory(fsdp, kind) < 0.3 * memory(base, kind)
   assert 'all-gather' in fsdp['collectives']
-  assert memory(accumulated) < memory(base)
+  assert memory(accumulated) < 0.8 * memory(base)
   assert accumulated['chip_flops'] == pytest.approx(
     base['chip_flops'], rel=0.05
   )
@@ -219,7 +221,7 @@ def test_options_change_memory_and_work_as_they_should(on_four, cache):
   assert local['collectives']['all-reduce']['bytes'] == (
     size_of(state.params) + size_of(state.batch_stats) + 2 * 4
   )
-  assert base['largest_chip_batch'] > 32
+  assert base['largest_chip_batch'] > 32  # twice as many fit, as was compiled
 
 
 @pytest.mark.slow
