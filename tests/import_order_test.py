@@ -10,8 +10,8 @@ FLOORS = (
   'errors modalities',
   'data.claims data.h264 data.rates files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
-  'data.sampling data.videos data.workers metrics models.cost models.layers '
-  'models.shift optim processes progress runs sharding',
+  'data.sampling data.videos data.workers hlo metrics models.cost '
+  'models.layers models.shift optim processes progress runs sharding topology',
   'data.lists data.storage',
   'data.frame_folders data.shards data.transforms models.non_local',
   'data.annotations data.augment data.beam_shards data.disk data.folder '
@@ -24,8 +24,8 @@ FLOORS = (
   'averages bench_official convert data.build data.diagnosis data.doctor_page '
   'evaluate report stream',
   'bench_clips data.doctor ensemble export initial predict step',
-  'bench bench_input plan train',
-  'main serve',
+  'bench bench_input forecast plan_table train',
+  'main plan serve',
 )
 
 

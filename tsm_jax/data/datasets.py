@@ -51,6 +51,12 @@ NUM_VIDEOS_OF_SPLIT = {
 FLOW = 'frame_lists'  # the one that may be of optical flow
 
 
+def num_train(name):
+  """Published training videos of a dataset (of split 1); None if unknown."""
+  several = NUM_VIDEOS_OF_SPLIT.get(name, ({},))[0]
+  return {**several, **NUM_VIDEOS.get(name, {})}.get('train')
+
+
 def read(name, manual_dir, split=1, modality='rgb'):
   """What an official distribution holds.
 
