@@ -1,0 +1,137 @@
+"""launch/slurm.sbatch on a real Slurm: ended, queued again, continued."""
+
+import os
+import subprocess
+import sys
+import time
+
+import chex
+import helpers
+import main_test
+import multiprocess_test
+import pytest
+import slurm_cluster
+
+from tsm_jax import checkpoints, metrics
+
+BATCH_FILE = helpers.ROOT / 'launch/slurm.sbatch'
+# 60 steps, a checkpoint after every fifth.
+LONG = ('--config.epochs=24', '--config.batch_size=8', '--config.seed=1')
+
+
+@pytest.fixture(scope='module')
+def slurm():
+  missing = slurm_cluster.missing_programs()
+  assert not missing, (
+    f'This test runs Slurm, but {", ".join(missing)} are not installed; '
+    'install them, on Debian and Ubuntu by: apt-get install slurm-wlm munge'
+  )
+  with slurm_cluster.running() as environment:
+    yield {
+      **main_test.environment(),
+      **environment,
+      'JAX_NUM_CPU_DEVICES': '2',
+      'PYTHON': sys.executable,
+    }
+
+
+def call(slurm, *command):
+  done = subprocess.run(
+    command, cwd=helpers.ROOT, env=slurm, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def submit(slurm, log, arguments):
+  """Submits the batch file for two tasks; the job's number."""
+  return call(
+    slurm,
+    'sbatch',
+    '--parsable',
+    '--ntasks-per-node=2',
+    '--gpus-per-node=2',
+    '--cpus-per-task=1',
+    f'--output={log}',
+    str(BATCH_FILE),
+    *arguments,
+  ).strip()
+
+
+def state(slurm, job):
+  """What Slurm says of the job, for example JobState and ExitCode."""
+  words = call(slurm, 'scontrol', 'show', 'job', job).split()
+  return dict(word.split('=', 1) for word in words if '=' in word)
+
+
+def wait(slurm, job, log, ready, timeout=300):
+  deadline = time.monotonic() + timeout
+  while not ready(found := state(slurm, job)):
+    assert time.monotonic() < deadline, f'{found}\n{log.read_text()}'
+    assert found['JobState'] not in ('FAILED', 'CANCELLED'), log.read_text()
+    time.sleep(0.1)
+
+
+def past(workdir, step):
+  """Whether the run has logged `step`."""
+  return any(record['step'] >= step for record in metrics.read(workdir))
+
+
+def one_task(slurm, job):
+  """The process of one of the job's tasks."""
+  # PID JOBID STEPID LOCALID GLOBALID, and a dash where a process is no task.
+  lines = call(slurm, 'scontrol', 'listpids', job).splitlines()
+  (pid,) = (words[0] for words in map(str.split, lines) if words[3] == '1')
+  return int(pid)
+
+
+@pytest.mark.slow
+def test_a_job_continues_after_each_of_its_ends(
+  slurm, folder, data_dir, tmp_path
+):
+  workdir, log = tmp_path / 'run', tmp_path / 'job.log'
+  arguments = main_test.training(folder, data_dir, workdir, *LONG)[3:]
+  job = submit(slurm, log, arguments)
+
+  # What preemption does: SIGTERM to all, and the job back into the queue.
+  wait(slurm, job, log, lambda _: past(workdir, 12))
+  call(slurm, 'scontrol', 'requeue', job)
+  wait(slurm, job, log, lambda job: job['JobState'] == 'PENDING')
+  assert 'SIGTERM: step' in log.read_text()
+  step = checkpoints.open_manager(workdir, 2).latest_step()
+  assert 12 <= step < 60
+  wait(slurm, job, log, lambda _: past(workdir, step + 8))
+  assert f'at step {step} of 60' in log.read_text()
+
+  # What a time limit does, and a node that is drained: Slurm knows of no end.
+  os.kill(one_task(slurm, job), 15)
+  wait(slurm, job, log, lambda job: job['JobState'] == 'COMPLETED')
+  text = log.read_text()
+  assert text.count('Continuing') == 2
+  assert text.count('SIGTERM: step') == 2
+  assert '8 clips on 4 cpu device(s)' in text  # two tasks as one
+  found = state(slurm, job)
+  assert (found['Restarts'], found['ExitCode']) == ('2', '0:0')
+
+  multiprocess_test.train(folder, data_dir, tmp_path / 'whole', 2, *LONG)
+  expected = checkpoints.restore_model(tmp_path / 'whole')
+  found = checkpoints.restore_model(workdir)
+  assert found.step == expected.step == 60
+  chex.assert_trees_all_equal(found.variables, expected.variables)
+
+
+@pytest.mark.slow
+def test_a_job_that_cannot_run_fails_and_stays_out_of_the_queue(
+  slurm, folder, data_dir, tmp_path
+):
+  log = tmp_path / 'job.log'
+  arguments = main_test.training(folder, data_dir, tmp_path / 'run')[3:]
+  job = submit(slurm, log, [*arguments, '--config.batch_size=3'])
+  deadline = time.monotonic() + 120
+  while state(slurm, job)['JobState'] in ('PENDING', 'RUNNING', 'COMPLETING'):
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.2)
+  found = state(slurm, job)
+  assert (found['JobState'], found['ExitCode']) == ('FAILED', '2:0')
+  assert found['Restarts'] == '0'
+  assert 'error: batch_size is 3' in log.read_text()
