@@ -65,11 +65,18 @@ def state(slurm, job):
 
 
 def wait(slurm, job, log, ready, timeout=300):
+  """What Slurm says of the job once `ready` is true of it."""
   deadline = time.monotonic() + timeout
   while not ready(found := state(slurm, job)):
-    assert time.monotonic() < deadline, f'{found}\n{log.read_text()}'
-    assert found['JobState'] not in ('FAILED', 'CANCELLED'), log.read_text()
+    in_time = time.monotonic() < deadline and not ended(found)
+    assert in_time, f'{found}\n{log.read_text()}'
     time.sleep(0.1)
+  return found
+
+
+def ended(found):
+  """Whether the job is over and will not start again."""
+  return found['JobState'] in ('COMPLETED', 'FAILED', 'CANCELLED')
 
 
 def past(workdir, step):
@@ -105,13 +112,12 @@ def test_a_job_continues_after_each_of_its_ends(
 
   # What a time limit does, and a node that is drained: Slurm knows of no end.
   os.kill(one_task(slurm, job), 15)
-  wait(slurm, job, log, lambda job: job['JobState'] == 'COMPLETED')
+  found = wait(slurm, job, log, ended)
+  assert (found['JobState'], found['Restarts']) == ('COMPLETED', '2')
   text = log.read_text()
   assert text.count('Continuing') == 2
   assert text.count('SIGTERM: step') == 2
   assert '8 clips on 4 cpu device(s)' in text  # two tasks as one
-  found = state(slurm, job)
-  assert (found['Restarts'], found['ExitCode']) == ('2', '0:0')
 
   multiprocess_test.train(folder, data_dir, tmp_path / 'whole', 2, *LONG)
   expected = checkpoints.restore_model(tmp_path / 'whole')
@@ -127,11 +133,41 @@ def test_a_job_that_cannot_run_fails_and_stays_out_of_the_queue(
   log = tmp_path / 'job.log'
   arguments = main_test.training(folder, data_dir, tmp_path / 'run')[3:]
   job = submit(slurm, log, [*arguments, '--config.batch_size=3'])
-  deadline = time.monotonic() + 120
-  while state(slurm, job)['JobState'] in ('PENDING', 'RUNNING', 'COMPLETING'):
-    assert time.monotonic() < deadline, log.read_text()
-    time.sleep(0.2)
-  found = state(slurm, job)
+  found = wait(slurm, job, log, ended)
   assert (found['JobState'], found['ExitCode']) == ('FAILED', '2:0')
   assert found['Restarts'] == '0'
   assert 'error: batch_size is 3' in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_cancelled_job_saves_and_stays_out_of_the_queue(
+  slurm, folder, data_dir, tmp_path
+):
+  workdir, log = tmp_path / 'run', tmp_path / 'job.log'
+  arguments = main_test.training(folder, data_dir, workdir, *LONG)[3:]
+  job = submit(slurm, log, arguments)
+  wait(slurm, job, log, lambda _: past(workdir, 4))
+  call(slurm, 'scancel', job)
+  found = wait(slurm, job, log, ended)
+  assert (found['JobState'], found['Restarts']) == ('CANCELLED', '0')
+  step = checkpoints.open_manager(workdir, 2).latest_step()
+  assert f'SIGTERM: step {step} is saved' in log.read_text()
+
+
+@pytest.mark.slow
+def test_every_task_takes_the_gpu_of_its_local_number(slurm, tmp_path):
+  log, python = tmp_path / 'job.log', tmp_path / 'python'
+  python.write_text(f"""#!{sys.executable}
+import os
+import jax
+from tsm_jax import sharding
+sharding.join_processes(None, None, None)
+mine = jax.config.jax_cuda_visible_devices
+print('of', os.environ['CUDA_VISIBLE_DEVICES'], 'mine is', mine)
+""")
+  python.chmod(0o755)
+  slurm = {**slurm, 'PYTHON': str(python), 'PYTHONPATH': str(helpers.ROOT)}
+  job = submit(slurm, log, [])
+  assert wait(slurm, job, log, ended)['JobState'] == 'COMPLETED'
+  lines = [s for s in log.read_text().splitlines() if s.startswith('of')]
+  assert sorted(lines) == ['of 0,1 mine is 0', 'of 0,1 mine is 1']
