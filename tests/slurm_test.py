@@ -14,7 +14,7 @@ import slurm_cluster
 from tsm_jax import checkpoints, metrics
 
 BATCH_FILE = helpers.ROOT / 'launch/slurm.sbatch'
-# 200 steps, so that a fast machine is not at their end before it is told to stop.
+# 200 steps, so that a fast machine is told to stop before their end.
 LONG = (
   '--config.epochs=80',
   '--config.batch_size=8',
