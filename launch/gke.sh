@@ -59,7 +59,7 @@ metadata:
 spec:
   failurePolicy:
     # When a node is taken back or the program ends by 143, all start again.
-    maxRestarts: 1000
+    maxRestarts: 100
     rules:
       - name: badInput
         action: FailJobSet
