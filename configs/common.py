@@ -68,6 +68,12 @@ def get_config(name, arg=None):
   config.name = f'{name}-{arg}' if arg else name
   config.seed = 0
   config.batch_size = 64  # clips, over all devices
+  # Micro batches that a step adds up, for less memory. Each is normalised by
+  # statistics of its own, as a ghost batch is.
+  config.accumulation = 1
+  # Splits parameters and the optimiser's state over the devices, for less
+  # memory; they are gathered for every step.
+  config.fsdp = False
   config.epochs = 50.0
   # Weights that a new run starts from: a file of PyTorch or another workdir.
   config.init_from = ''
@@ -92,6 +98,10 @@ def get_config(name, arg=None):
   data.max_excluded = 0.02  # share of unusable videos that stops the build
   data.short_side = 256  # pixels, of stored frames; none is enlarged
   data.quality = 90  # of stored JPEGs
+  # 'frames' (JPEG, fastest) or 'video' (H.264, smaller); both decode only the
+  # frames that are sampled.
+  data.storage = 'frames'
+  data.fps = 0.0  # that videos are resampled to as stored; 0: their own frames
   data.image_size = 224  # pixels, of the network's input
   data.mean = IMAGENET_MEAN
   data.std = IMAGENET_STD

@@ -135,6 +135,8 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
       tx,
       ml_collections.ConfigDict(
         {
+          'accumulation': 1,
+          'fsdp': False,
           'label_smoothing': 0.0,
           'ema_decay': 0.0,
           'mixup_alpha': 0.0,

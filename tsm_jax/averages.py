@@ -59,6 +59,7 @@ def make_used(model, config, preprocessing, mesh, source):
       f'eval.precise_bn_batches is {num_batches}; it must be at least 0.'
     )
   replicated = sharding.replicated(mesh)
+  # Whole on every device, also where the state lies there in parts.
   average = jax.jit(
     lambda state: ema_params(state, config.ema_decay), out_shardings=replicated
   )
@@ -67,7 +68,8 @@ def make_used(model, config, preprocessing, mesh, source):
   )
 
   def used(state, precise=True):
-    params = average(state) if config.ema_decay else state.params
+    apart = config.ema_decay or config.fsdp
+    params = average(state) if apart else state.params
     variables = {'params': params, 'batch_stats': state.batch_stats}
     if not precise or not num_batches:
       return variables

@@ -14,7 +14,7 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, runs
+from tsm_jax import errors, models, runs
 from tsm_jax.data import pipeline
 
 
@@ -231,6 +231,8 @@ def restore_model(path):
       step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract))
     ).model
   config = ml_collections.ConfigDict(meta['config'])
+  # Fields that came after the checkpoint was written.
+  config.model = {**models.DEFAULTS, **config.model}
   return Model(
     config=config.model,
     variables=variables,

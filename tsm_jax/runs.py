@@ -14,8 +14,10 @@ from tsm_jax import errors
 FREE = (
   'checkpoint.',
   'eval.',
+  'fsdp',
   'init_from',  # acts on a new run alone
   'log_every_steps',
+  'model.remat',
   'data.data_dir',
   'data.max_excluded',
   'data.num_threads',

@@ -1,12 +1,8 @@
 """Training: one straight loop, from a folder of videos to a report."""
 
-import functools
 import os
-from typing import Any, NamedTuple
 
 import jax
-import numpy as np
-import optax
 from tqdm import auto as tqdm
 
 from tsm_jax import (
@@ -16,88 +12,17 @@ from tsm_jax import (
   initial,
   metrics,
   models,
-  optim,
   progress,
   report,
   runs,
   sharding,
 )
 from tsm_jax import evaluate as evaluate_lib
+from tsm_jax import step as step_lib
 from tsm_jax.data import augment, builders, flips, pipeline, records
 
-
-class TrainState(NamedTuple):
-  """All that changes while training."""
-
-  step: jax.Array
-  params: Any
-  batch_stats: Any
-  opt_state: Any
-  ema: Any = ()  # see `averages`
-
-
-def init_state(model, tx, ema, preprocessing, key):
-  """The state at step 0; the input's size changes no shape in it."""
-  size = preprocessing.image_size
-  frames = np.zeros((1, preprocessing.num_frames, size, size, 3), np.float32)
-  variables = model.init(key, frames)
-  params = variables['params']
-  return TrainState(
-    step=np.zeros((), np.int32),
-    params=params,
-    batch_stats=variables.get('batch_stats', {}),
-    opt_state=tx.init(params),
-    ema=ema.init(params),
-  )
-
-
-def make_train_step(model, tx, config, mirrored=None):
-  """The pure function `(state, batch, key) -> (state, metrics)`.
-
-  Args:
-    model: a Flax module.
-    tx: an optax gradient transformation.
-    config: needs label_smoothing, ema_decay and what `augment.augment` needs.
-    mirrored: as from `flips.mirrored_classes`.
-
-  Returns:
-    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
-    int32 `[B]`) and the run's key; metrics are float32 scalars.
-  """
-  average = averages.create_ema(config.ema_decay)
-
-  def train_step(state, batch, key):
-    augment_key, dropout_key = jax.random.split(
-      jax.random.fold_in(key, state.step)
-    )
-    frames, label = augment.augment(augment_key, batch, config, mirrored)
-
-    def loss_fn(params):
-      logits, updates = model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        frames,
-        train=True,
-        rngs={'dropout': dropout_key},
-        mutable=['batch_stats'],
-      )
-      losses = metrics.cross_entropy(logits, label, config.label_smoothing)
-      return losses.mean(), (logits, updates['batch_stats'])
-
-    (loss, (logits, batch_stats)), grads = jax.value_and_grad(
-      loss_fn, has_aux=True
-    )(state.params)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    state = TrainState(
-      step=state.step + 1,
-      params=params,
-      batch_stats=batch_stats,
-      opt_state=opt_state,
-      ema=average.update(params, state.ema)[1],
-    )
-    return state, {'loss': loss, 'top1': metrics.top1(logits, label)}
-
-  return train_step
+TrainState = step_lib.TrainState
+make_train_step = step_lib.make_train_step
 
 
 def train(config, workdir, log=print):  # noqa: C901 (the one long function)
@@ -121,7 +46,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   # --- Devices and data. ---
   mesh = sharding.create_mesh()
-  sharding.check_batch_size('batch_size', config.batch_size, mesh)
+  sharding.check_batch_size(
+    'batch_size', config.batch_size, mesh, config.accumulation
+  )
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
@@ -132,7 +59,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
   if manager.latest_step() is None:
     initial.check(config.init_from)
-  models.set_local_clips(config.model, config.batch_size, mesh.size)
+  models.set_local_clips(
+    config.model, config.batch_size // config.accumulation, mesh.size
+  )
   dataset = evaluate_lib.prepare_dataset(config.data, log)
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
@@ -144,50 +73,31 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   config.model.num_classes = checked_num_classes(config.model, labels)
   preprocessing = pipeline.preprocessing_of(config)
   mirrored = flips.mirrored_classes(config.data.flip, labels)
-  model = models.create_model(config.model)
-  steps_per_epoch, total_steps = progress.plan_steps(config, len(train_source))
-  schedule = optim.create_schedule(
-    learning_rate=config.learning_rate,
-    steps_per_epoch=steps_per_epoch,
-    epochs=config.epochs,
-    **config.schedule,
+  program = step_lib.build(
+    config, mesh, config.model.num_classes, len(train_source), mirrored
   )
+  model, total_steps = program.model, program.total_steps
   key = jax.random.key(config.seed)
-  frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
-  shapes = jax.eval_shape(model.init, key, frames)
-  tx = optim.create_optimizer(
-    shapes['params'],
-    schedule,
-    modality=config.model.modality,
-    partial_bn=config.model.partial_bn,
-    **config.optimizer,
-  )
-  ema = averages.create_ema(config.ema_decay)
-  init = functools.partial(init_state, model, tx, ema, preprocessing)
-  state_sharding = sharding.replicated(mesh)
-  state = jax.jit(init, out_shardings=state_sharding)(key)
-  train_step = jax.jit(
-    make_train_step(model, tx, config, mirrored),
-    donate_argnums=0,
-    out_shardings=state_sharding,
-  )
   eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
   used = averages.make_used(model, config, preprocessing, mesh, train_source)
 
   # --- Where this run stands. ---
   meta = runs.describe(config, labels, built['name'])
   if manager.latest_step() is not None:
-    state, saved = checkpoints.restore(manager, state, meta)
+    state, saved = checkpoints.restore(manager, program.arguments[0], meta)
     window = saved['window']
     meta['initialised_from'] = saved['initialised_from']
     log(f'Continuing {workdir} at step {int(state.step)} of {total_steps}.')
   else:
     window = []
+    state = program.init(key)
     if config.init_from:
       variables, meta['initialised_from'] = initial.load(
         config.init_from, config.model, labels, log
       )
-      state = state._replace(**jax.device_put(variables, state_sharding))
+      shardings = program.shardings._asdict()
+      places = {name: shardings[name] for name in variables}
+      state = state._replace(**jax.device_put(variables, places))
   start_step = int(state.step)
   if active:
     runs.freeze_config(workdir, config)
@@ -239,7 +149,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     return result
 
   # --- The loop. ---
-  eval_every = max(1, round(config.eval.every_epochs * steps_per_epoch))
+  eval_every = max(1, round(config.eval.every_epochs * program.steps_per_epoch))
   evaluated = {r['step'] for r in metrics.read(workdir) if 'eval/top1' in r}
   batches = pipeline.train_batches(
     train_source, config, preprocessing, start_step, sharding.process()
@@ -261,7 +171,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       evaluate(start_step)  # it was killed after the save and before this
     for step in range(start_step + 1, total_steps + 1):
       batch = clock.waiting(next, batches)
-      state, values = train_step(state, sharding.to_devices(batch, mesh), key)
+      state, values = program.train_step(
+        state, sharding.to_devices(batch, mesh), key
+      )
       window.append(values)
       if len(window) > 1:
         jax.block_until_ready(window[-2])  # at most two steps in flight
@@ -270,7 +182,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
         progress.check_finite(window)
         rates = clock.rates(len(window), config.batch_size)
         window.clear()
-        rate = float(schedule(step - 1))
+        rate = float(program.schedule(step - 1))
         writer.write(
           step,
           {

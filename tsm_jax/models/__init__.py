@@ -25,13 +25,17 @@ DEFAULTS = {
   'modality': 'rgb',  # 'rgb' (3 channels), 'flow' (10), 'rgb_diff' (15)
   'partial_bn': False,  # trains the first BatchNorm only, freezes the others
   # In training, over the whole batch ('global'), the clips of a device
-  # ('local', as published) or every ghost_clips clips of the batch ('ghost').
+  # ('local', as published) or every ghost_clips clips of the batch ('ghost');
+  # 'frozen' are the running ones, which then stay as they are.
   'bn_stats': 'global',
   'ghost_clips': 0,
   'dropout': 0.5,  # an independent mask for every frame
   'dtype': 'float32',  # of the computation: 'float32', 'bfloat16'
+  # What the backward pass computes again instead of keeping it in memory:
+  # 'none', the inside of every 'block', or of every 'stage' (least memory).
+  'remat': 'none',
 }
-BN_STATS = ('global', 'local', 'ghost')
+BN_STATS = ('global', 'local', 'ghost', 'frozen')
 
 
 def set_local_clips(config, batch_size, num_devices):
@@ -43,7 +47,7 @@ def set_local_clips(config, batch_size, num_devices):
 
   Args:
     config: the model's, mutable.
-    batch_size: clips of the whole batch.
+    batch_size: clips of the whole batch, or of a micro batch.
     num_devices: that share it evenly.
   """
   if config['bn_stats'] == 'local':
@@ -69,6 +73,7 @@ def create_model(config):
   _check_choice(config, 'direction', shift.DIRECTIONS)
   _check_choice(config, 'modality', tuple(layers.CHANNELS))
   _check_choice(config, 'dtype', ('float32', 'bfloat16'))
+  _check_choice(config, 'remat', layers.REMAT)
   _check_choice(config, 'non_local', (False, True))
   _check_choice(config, 'temporal_pool', (False, True))
   _check_choice(config, 'partial_bn', (False, True))
@@ -83,7 +88,8 @@ def create_model(config):
 
 def _shared(config):
   fields = ('num_classes', 'direction', 'fold_div', 'dropout', 'modality')
-  shared = {k: config[k] for k in (*fields, 'partial_bn', 'dtype')}
+  shared = {k: config[k] for k in (*fields, 'partial_bn', 'dtype', 'remat')}
+  shared['frozen_bn'] = config['bn_stats'] == 'frozen'
   if config['bn_stats'] == 'ghost':
     _check_positive(config, 'ghost_clips')
     shared['ghost_clips'] = config['ghost_clips']

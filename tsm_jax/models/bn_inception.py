@@ -70,8 +70,16 @@ class BNInception(layers.VideoClassifier, kw_only=True):
     x = shifts[1](max_pool(x))  # [B * T, H/4, W/4, 64]
     x = layer(x, 64, 1, name='conv2_3x3_reduce')
     x = max_pool(layer(x, 192, 3, name='conv2_3x3'))  # [B * T, H/8, W/8, 192]
+    stages = {}  # 3, 4, 5
     for shift, (name, widths) in zip(shifts[2:], UNITS.items()):
-      x = unit(layer, shift(x), f'inception_{name}', widths)
+
+      def block(module, x, shift=shift, name=name, widths=widths):
+        del module  # layers find it by themselves
+        return unit(layer, shift(x), f'inception_{name}', widths)
+
+      stages.setdefault(name[0], []).append(block)
+    for blocks in stages.values():
+      x = self.through(blocks, x, train)
     return jnp.mean(x, axis=(1, 2))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tsm_jax import errors
 
 CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
+REMAT = ('none', 'block', 'stage')
 UNKNOWN = -1  # clips of a device, where the devices are not known
 
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
@@ -34,12 +35,15 @@ class VideoClassifier(nn.Module):
       stay is up to the optimiser. The norm of a non-local block, which starts
       at zero, keeps training (in the official code it stays there, and the
       block never contributes).
+    frozen_bn: in training, too, all norms use their running statistics.
     ghost_clips: in training, every so many clips of a batch are normalised by
       statistics of their own; 0 is the whole batch.
     consensus: 'mean' over the frames, or 'none' for the logits of each.
     streaming: a call sees one frame of every row and the shifts keep what the
       next one needs in the collection 'cache' (see `tsm_jax.stream`).
-    dtype: of the computation; parameters and logits are float32.
+    dtype: of the computation; parameters, statistics and logits are float32.
+    remat: in training, the inside of every 'block' or of every 'stage' is
+      computed again in the backward pass instead of kept; 'none' keeps it.
   """
 
   num_classes: int
@@ -48,10 +52,12 @@ class VideoClassifier(nn.Module):
   dropout: float = 0.5
   modality: str = 'rgb'
   partial_bn: bool = False
+  frozen_bn: bool = False
   ghost_clips: int = 0
   consensus: str = 'mean'
   streaming: bool = False
   dtype: Any = jnp.float32
+  remat: str = 'none'
 
   @nn.compact
   def __call__(self, frames, train=False):
@@ -86,6 +92,31 @@ class VideoClassifier(nn.Module):
     logits = logits.reshape((batch_size, -1, self.num_classes))
     return logits.mean(axis=1) if self.consensus == 'mean' else logits
 
+  def through(self, blocks, x, train):
+    """Applies a stage, and keeps of it what `remat` says.
+
+    Args:
+      blocks: functions of a module, whose layers theirs become, and `x`.
+      x: features.
+      train: as of `__call__`.
+
+    Returns:
+      The features behind the last block.
+    """
+
+    def forward(group, module, x):
+      for block in group:
+        x = block(module, x)
+      return x
+
+    if not train or self.remat == 'none':
+      return forward(blocks, self, x)
+    groups = [[b] for b in blocks] if self.remat == 'block' else [blocks]
+    for group in groups:
+      # Inside, this module has another identity: `module`.
+      x = nn.remat(functools.partial(forward, group))(self, x)
+    return x
+
   def norms(self, train, batch_size, **kwargs):
     """Constructors of the first BatchNorm and of the others.
 
@@ -109,8 +140,9 @@ class VideoClassifier(nn.Module):
       num_groups=batch_size // clips if clips else 1,
       **kwargs,
     )
-    trained = train and not self.partial_bn
-    return functools.partial(norm, train), functools.partial(norm, trained)
+    first = train and not self.frozen_bn
+    others = first and not self.partial_bn
+    return functools.partial(norm, first), functools.partial(norm, others)
 
 
 def head(num_classes, dtype=jnp.float32):

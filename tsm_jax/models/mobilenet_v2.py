@@ -78,21 +78,33 @@ class MobileNetV2(layers.VideoClassifier, kw_only=True):
     )
     x = conv(32, 3, 2, name='conv1')(x)  # [B * T, H/2, W/2, 32]
     x = nn.relu6(first_norm(name='bn1')(x))
-    for index, (expansion, channels, stride) in enumerate(blocks(), start=1):
-      shifted = self.shift != 'none' and is_shifted(index)
-      x = InvertedResidual(
-        conv=conv,
-        norm=norm,
-        shift=shift if shifted else None,
-        expansion=expansion,
-        out_channels=rounded(channels * self.width_multiplier),
-        stride=stride,
-        name=f'block{index}',
-      )(x)
+    block = functools.partial(
+      MobileNetV2.block, conv=conv, norm=norm, shift=shift
+    )
+    first = 1
+    for _, _, size, _ in STAGES:
+      indices = range(first, first + size)
+      x = self.through(
+        [functools.partial(block, index=i) for i in indices], x, train
+      )
+      first += size
     last = rounded(1280 * max(1, self.width_multiplier))
     x = conv(last, 1, name='conv2')(x)
     x = nn.relu6(norm(name='bn2')(x))
     return jnp.mean(x, axis=(1, 2))
+
+  def block(self, x, conv, norm, shift, index):
+    """The block `index`, from 1."""
+    expansion, channels, stride = blocks()[index - 1]
+    return InvertedResidual(
+      conv=conv,
+      norm=norm,
+      shift=shift if self.shift != 'none' and is_shifted(index) else None,
+      expansion=expansion,
+      out_channels=rounded(channels * self.width_multiplier),
+      stride=stride,
+      name=f'block{index}',
+    )(x)
 
 
 def blocks():

@@ -103,26 +103,39 @@ class ResNet(layers.VideoClassifier, kw_only=True):
       if stage == 1 and self.temporal_pool:
         x = pool_time(x, num_frames)
         num_frames //= 2
-      for index in range(size):
-        name = f'layer{stage + 1}_{index}'
-        planes = self.width * 2**stage
-        x = Block(
-          conv=conv,
-          norm=norm,
-          shift=self.shift_of(index, num_frames),
-          shift_identity=self.shift == 'block',
-          width=planes * self.width_per_group // 64 * self.groups,
-          out_channels=planes * (4 if self.bottleneck else 1),
-          stride=2 if stage > 0 and index == 0 else 1,
-          groups=self.groups,
-          bottleneck=self.bottleneck,
-          name=name,
-        )(x)
-        if self.non_local and has_non_local(stage, index):
-          clips = x.reshape((-1, num_frames, *x.shape[1:]))
-          attend = non_local.NonLocal(first_norm, self.dtype, name=f'{name}_nl')
-          x = attend(clips).reshape(x.shape)
+      block = functools.partial(
+        ResNet.block,
+        conv=conv,
+        norm=norm,
+        first_norm=first_norm,
+        num_frames=num_frames,
+        stage=stage,
+      )
+      blocks = [functools.partial(block, index=i) for i in range(size)]
+      x = self.through(blocks, x, train)
     return jnp.mean(x, axis=(1, 2))
+
+  def block(self, x, conv, norm, first_norm, num_frames, stage, index):
+    """The block `index` of a stage, with the non-local one behind it."""
+    name = f'layer{stage + 1}_{index}'
+    planes = self.width * 2**stage
+    x = Block(
+      conv=conv,
+      norm=norm,
+      shift=self.shift_of(index, num_frames),
+      shift_identity=self.shift == 'block',
+      width=planes * self.width_per_group // 64 * self.groups,
+      out_channels=planes * (4 if self.bottleneck else 1),
+      stride=2 if stage > 0 and index == 0 else 1,
+      groups=self.groups,
+      bottleneck=self.bottleneck,
+      name=name,
+    )(x)
+    if not self.non_local or not has_non_local(stage, index):
+      return x
+    clips = x.reshape((-1, num_frames, *x.shape[1:]))
+    attend = non_local.NonLocal(first_norm, self.dtype, name=f'{name}_nl')
+    return attend(clips).reshape(x.shape)
 
   def shift_of(self, index, num_frames):
     """The constructor of the shift for a stage's block `index`, or None."""
