@@ -58,7 +58,7 @@ metadata:
     alpha.jobset.sigs.k8s.io/exclusive-topology: cloud.google.com/gke-nodepool
 spec:
   failurePolicy:
-    # When a node is taken back or the program ends by 143, all start again.
+    # When a node is taken back or a process ends, all start again.
     maxRestarts: 100
     rules:
       - name: badInput

@@ -22,7 +22,7 @@ fi
 port=${PORT:-12355}
 processes=()
 
-# All of them save at the same step; asked a second time, they end at once.
+# All of them save at the same step and end with status 75.
 stop() {
   signalled=yes
   kill -TERM "${processes[@]}" 2> /dev/null || true
@@ -42,8 +42,8 @@ for ((index = 0; index < count; index++)); do
   fi
 done
 
-# The first failure is the script's status. It ends the others, which wait for
-# the one that is gone; after 143, all have saved and are ending.
+# The first failure is the script's status, and ends the others, which would wait
+# for the one that is gone.
 status=0
 while [[ -n $(jobs -p) ]]; do
   signalled=
@@ -51,7 +51,7 @@ while [[ -n $(jobs -p) ]]; do
   wait -n || code=$?
   if [[ -z $signalled && $code != 0 && $status == 0 ]]; then
     status=$code
-    if ((status != 143)); then stop; fi
+    stop
   fi
 done
 exit "$status"

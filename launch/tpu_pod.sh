@@ -117,7 +117,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 archive=$folder/tsm_jax.tar.gz
 git archive --prefix="tsm_jax-$commit/" --output="$archive" HEAD
-broken=0
+again=0
 while true; do
   acquire
   status=0
@@ -125,14 +125,13 @@ while true; do
   if [[ $status == 0 ]]; then
     break
   elif [[ $(state) != ACTIVE ]]; then
-    broken=0
+    again=0
     echo 'The slice was taken back; asking for another.'
-  elif [[ $status == 143 ]]; then
-    echo 'The program was told to stop and has saved; continuing.'
-  elif [[ $status == 255 && $broken -lt 10 ]]; then
-    # Perhaps the slice is being taken back, and its state tells so only later.
-    broken=$((broken + 1))
-    echo "A connection broke; trying again ($broken of 10)."
+  elif [[ $status == 75 || $status == 255 ]] && ((again < 10)); then
+    # 75 asks for another start; 255 is a broken connection. Perhaps the slice
+    # is being taken back, and its state tells so only later.
+    again=$((again + 1))
+    echo "The workers ended with status $status; starting again ($again of 10)."
     sleep "$poll"
   else
     break

@@ -126,7 +126,7 @@ def test_a_slice_that_is_taken_back_is_asked_for_again(tmp_path):
 
 def test_the_next_start_goes_on_with_the_slice_that_is_there(tmp_path):
   (tmp_path / 'state').write_text('ACTIVE\n')
-  done, verbs = train_on_tpu(tmp_path, 143, 255, 0)
+  done, verbs = train_on_tpu(tmp_path, 75, 255, 0)
   assert done.returncode == 0, done.stderr
   assert verbs == ['scp', 'on_worker'] * 3  # the slice itself was fine
 
