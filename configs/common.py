@@ -84,6 +84,8 @@ def get_config(name, arg=None):
   config.erase_probability = 0.0  # of a clip to lose a random box
   config.ema_decay = 0.0  # of parameters; those are evaluated and saved
   config.log_every_steps = 20
+  # Without a step for so long, each of several processes ends; 0: never.
+  config.stall_seconds = 900.0
 
   # Its fields and what they mean are in tsm_jax/models/__init__.py.
   config.model = config_dict.ConfigDict(models.DEFAULTS)
@@ -148,7 +150,8 @@ def get_config(name, arg=None):
 
   config.checkpoint = config_dict.ConfigDict()
   config.checkpoint.every_steps = 1000
-  config.checkpoint.keep = 2
+  config.checkpoint.keep = 2  # of the latest ones
+  config.checkpoint.keep_best = 1  # models, by top-1, in the folder best
   return config
 
 

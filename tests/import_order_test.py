@@ -8,10 +8,11 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors data.claims data.h264 data.rates',
+  'files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
   'data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
-  'models.shift optim progress runs sharding',
+  'models.shift optim processes progress runs sharding',
   'data.storage',
   'data.frame_folders data.lists data.transforms models.non_local',
   'data.annotations data.augment data.disk data.folder data.motion '

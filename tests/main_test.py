@@ -12,7 +12,7 @@ import helpers
 import jax
 import pytest
 
-from tsm_jax import checkpoints, metrics
+from tsm_jax import checkpoints, metrics, processes
 
 
 def command(module, *args):
@@ -106,7 +106,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   code, _ = interrupt(arguments, parts, 8, signal.SIGKILL)
   assert code == -signal.SIGKILL
   code, output = interrupt(arguments, parts, 24, signal.SIGTERM)
-  assert code == 128 + signal.SIGTERM
+  assert code == processes.EXIT_AGAIN
   assert 'Continuing' in output and 'SIGTERM: step' in output
   code, output = interrupt(arguments, parts, 36, signal.SIGINT)
   assert code == 128 + signal.SIGINT
@@ -166,7 +166,7 @@ def predictions(workdir, folder):
 def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
   arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
   code, output = interrupt(arguments, tmp_path, 8, signal.SIGTERM)
-  assert code == 143, output
+  assert code == processes.EXIT_AGAIN, output
   before = checkpoints.restore_model(tmp_path)
 
   # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails

@@ -1,7 +1,9 @@
 """Several processes, started by the command itself, as on several hosts."""
 
+import signal
 import socket
 import subprocess
+import time
 
 import chex
 import helpers
@@ -9,7 +11,7 @@ import main_test
 import numpy as np
 import pytest
 
-from tsm_jax import checkpoints, metrics
+from tsm_jax import checkpoints, metrics, processes
 
 
 def free_port():
@@ -18,10 +20,27 @@ def free_port():
     return server.getsockname()[1]
 
 
-def train(folder, data_dir, workdir, count, *more, epochs=4):
-  """Trains with four devices on `count` processes; the outputs of all."""
+def start(
+  folder, data_dir, workdir, count, *more, epochs=4, devices=4, found=None
+):
+  """Starts a training with some devices on `count` processes.
+
+  Args:
+    folder: of videos.
+    data_dir: of the built dataset.
+    workdir: of the run.
+    count: of processes.
+    *more: arguments.
+    epochs: to train.
+    devices: of all processes together.
+    found: environment of process `index`, a function of it and a port, by which
+      the processes find each other; by default they are told by flags.
+
+  Returns:
+    The processes.
+  """
   port = free_port()
-  processes = []
+  started = []
   for index in range(count):
     arguments = main_test.training(
       folder,
@@ -33,26 +52,40 @@ def train(folder, data_dir, workdir, count, *more, epochs=4):
       '--config.model.dropout=0.0',
       *more,
     )
-    if count > 1:
+    if count > 1 and not found:
       arguments += [
         f'--coordinator=localhost:{port}',
         f'--num_processes={count}',
         f'--process_id={index}',
       ]
-    processes.append(
+    started.append(
       subprocess.Popen(
         arguments,
         cwd=helpers.ROOT,
-        env=main_test.environment() | {'JAX_NUM_CPU_DEVICES': str(4 // count)},
+        env={
+          **main_test.environment(),
+          'JAX_NUM_CPU_DEVICES': str(devices // count),
+          **(found(index, port) if found else {}),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
       )
     )
-  outputs = [process.communicate(timeout=300) for process in processes]
-  for process, (_, errors) in zip(processes, outputs):
-    assert process.returncode == 0, errors
-  return [output for output, _ in outputs]
+  return started
+
+
+def finish(started, code=0, timeout=300):
+  """The standard output and error of each, which must end with a status."""
+  outputs = [process.communicate(timeout=timeout) for process in started]
+  for process, output in zip(started, outputs):
+    assert process.returncode == code, output
+  return outputs
+
+
+def train(*args, **kwargs):
+  """Trains as `start` says; the standard outputs of all."""
+  return [output for output, _ in finish(start(*args, **kwargs))]
 
 
 def losses(workdir):
@@ -107,6 +140,87 @@ def test_the_options_of_training_too(folder, tmp_path):
   assert found.meta['initialised_from']['step'] == 10
   chex.assert_trees_all_close(
     found.variables, expected.variables, rtol=1e-4, atol=1e-6
+  )
+
+
+# --- When something goes wrong. ---
+
+
+ENDLESS = ('--config.checkpoint.every_steps=5', '--config.eval.every_epochs=2')
+
+
+def await_step(workdir, step, started):
+  """Waits until a step is logged and there is a checkpoint."""
+  deadline = time.monotonic() + 240
+  while max((r['step'] for r in metrics.read(workdir)), default=0) < step or (
+    not any(p.name.isdigit() for p in workdir.glob('checkpoints/*'))
+  ):
+    for process in started:
+      assert process.poll() is None, process.communicate()
+    assert time.monotonic() < deadline, 'the run makes no progress'
+    time.sleep(0.01)
+
+
+def sentence(output):
+  """The one line of an error among what libraries print."""
+  (line,) = (s for s in output[1].splitlines() if s.startswith('error: '))
+  assert 'Traceback' not in output[1]
+  return line
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+def test_sigterm_to_one_saves_on_all(victim, folder, tmp_path):
+  data_dir = tmp_path / 'data'
+  started = start(folder, data_dir, tmp_path, 2, *ENDLESS, epochs=400)
+  await_step(tmp_path, 7, started)
+  started[victim].send_signal(signal.SIGTERM)
+  outputs = finish(started, processes.EXIT_AGAIN, 60)
+  step = checkpoints.restore_model(tmp_path).step
+  assert f'SIGTERM: step {step} is saved' in outputs[0][0]
+  assert max(r['step'] for r in metrics.read(tmp_path)) <= step
+
+
+@pytest.mark.parametrize('victim', [0, 1])
+@pytest.mark.parametrize('signum', [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_process_ends_the_others(signum, victim, folder, tmp_path):
+  data_dir = tmp_path / 'data'
+  started = start(
+    folder,
+    data_dir,
+    tmp_path,
+    2,
+    '--config.stall_seconds=15',
+    *ENDLESS,
+    epochs=400,
+  )
+  await_step(tmp_path, 7, started)
+  started[victim].send_signal(signum)
+  begin = time.monotonic()
+  (output,) = finish([started[1 - victim]], processes.EXIT_AGAIN, 60)
+  print('ended after', time.monotonic() - begin, output)
+  started[victim].kill()
+  started[victim].communicate()
+  line = sentence(output)
+  assert f'Process {1 - victim} of 2 ends' in line
+  assert 'start all of them again' in line
+
+
+def test_a_coordinator_that_is_not_there(tmp_path):
+  begin = time.monotonic()
+  done = main_test.run(
+    main_test.command(
+      'main',
+      '--config=configs/quickstart.py',
+      f'--coordinator=localhost:{free_port()}',
+      '--num_processes=2',
+      '--process_id=1',
+      '--join_seconds=3',
+    )
+  )
+  assert time.monotonic() - begin < 60
+  assert done.returncode == processes.EXIT_AGAIN, done.stderr
+  assert 'did not find the others within 3 s' in sentence(
+    (done.stdout, done.stderr)
   )
 
 

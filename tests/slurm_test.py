@@ -117,8 +117,8 @@ def test_a_job_continues_after_each_of_its_ends(
   # What a time limit does, and a node that is drained: Slurm knows of no end.
   os.kill(one_task(slurm, job), 15)
   found = wait(slurm, job, log, ended)
-  assert (found['JobState'], found['Restarts']) == ('COMPLETED', '2')
   text = log.read_text()
+  assert (found['JobState'], found['Restarts']) == ('COMPLETED', '2'), text
   assert text.count('Continuing') == 2
   assert text.count('SIGTERM: step') == 2
   assert '8 clips on 2 cpu device(s)' in text  # two tasks as one

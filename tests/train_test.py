@@ -98,7 +98,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
   handler = signal.getsignal(signal.SIGINT)
   whole, result, _ = run(config(), tmp_path / 'whole')
   assert whole.step == 12  # 5 epochs of 20 clips in batches of 8
-  for signum, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+  for signum, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
     with monkeypatch.context() as patch:
       terminate_at(patch, 3, signum)  # between two lines of the log
       with pytest.raises(SystemExit) as stopped:

@@ -3,27 +3,61 @@
 A checkpoint has three items: `model` (params and batch_stats as they are used,
 see `averages`), `train` (what a run needs beside them: step, optimiser state,
 running batch_stats and, where params are averaged, these and the average) and
-`data` (JSON: config, labels, preprocessing, versions).
+`data` (JSON: config, labels, preprocessing, versions). Beside these, the folder
+`best` holds models (without `train`) by their top-1.
 """
 
 import dataclasses
-import pathlib
 from typing import Any
 
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, models, runs
+from tsm_jax import errors, files, models, runs
 from tsm_jax.data import pipeline
+
+BEST = 'best'
+
+
+def check(config):
+  """Raises InputError unless the fields of `config.checkpoint` make sense."""
+  for field, least in (('every_steps', 1), ('keep', 1), ('keep_best', 0)):
+    if config[field] < least:
+      raise errors.InputError(
+        f'checkpoint.{field} is {config[field]}; it must be at least {least}.'
+      )
 
 
 def open_manager(workdir, keep=2):
   """The manager of `workdir/checkpoints`, which keeps the latest so many."""
+  return _open(files.path(workdir) / 'checkpoints', max_to_keep=keep)
+
+
+def open_best(workdir, keep=1):
+  """The manager of `workdir/best`, which keeps the models of highest top-1.
+
+  They are for use only. What a run continues from is kept by recency alone: an
+  evaluation comes after the save of its step, so that a kill loses neither.
+
+  Args:
+    workdir: of the run.
+    keep: how many; 0 none, and the result is None.
+  """
+  if not keep:
+    return None
+  return _open(
+    files.path(workdir) / BEST,
+    best_fn=lambda metrics: metrics['top1'],
+    max_to_keep=keep,
+  )
+
+
+def _open(folder, **options):
   return ocp.CheckpointManager(
-    (pathlib.Path(workdir) / 'checkpoints').absolute(),
+    folder,
     options=ocp.CheckpointManagerOptions(
-      max_to_keep=keep, cleanup_tmp_directories=True
+      cleanup_tmp_directories=True, **options
     ),
     item_handlers=_handlers(),
   )
@@ -63,6 +97,37 @@ def save(manager, state, used, meta):
       ),
       force=True,
     )
+
+
+def save_best(manager, keep, step, used, meta, top1):
+  """Saves an evaluated model if it is among the best so far, and waits for it.
+
+  Args:
+    manager: as from `open_best`.
+    keep: as of `open_best`.
+    step: that was evaluated.
+    used: params and batch_stats.
+    meta: a JSON-able dict, see `runs.describe`.
+    top1: fraction; at a tie, the later model is the better one.
+
+  Raises:
+    InputError: as `save`.
+  """
+  if manager is None or step in manager.all_steps():
+    return
+  kept = [manager.metrics(old)['top1'] for old in manager.all_steps()]
+  if len(kept) >= keep and top1 < min(kept):
+    return
+  with _failed_save_explained(manager):
+    manager.save(
+      step,
+      args=ocp.args.Composite(
+        model=ocp.args.StandardSave(used), data=ocp.args.JsonSave(meta)
+      ),
+      metrics={'top1': top1},
+      force=True,
+    )
+    manager.wait_until_finished()
 
 
 def save_model(workdir, variables, meta):
@@ -193,7 +258,7 @@ def find(path):
   Raises:
     InputError: if there is no checkpoint.
   """
-  path = pathlib.Path(path).expanduser().absolute()
+  path = files.path(path)
   step = None
   if path.name.isdigit() and (path / 'data').exists():
     path, step = path.parent, int(path.name)
@@ -201,7 +266,7 @@ def find(path):
   if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
     raise errors.InputError(
       f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
-      'its folder checkpoints, or one step in that.'
+      f'its folder checkpoints or {BEST}, or one step in that.'
     )
   return folder, step
 
@@ -210,7 +275,8 @@ def restore_model(path):
   """The model of a checkpoint, without its optimiser.
 
   Args:
-    path: a workdir, its `checkpoints` folder or one step in that.
+    path: a workdir, its folder `checkpoints` or `best`, or one step in that; a
+      local path or a URL.
 
   Returns:
     A `Model`, its variables on the first device.
@@ -219,8 +285,14 @@ def restore_model(path):
     InputError: if there is no checkpoint.
   """
   folder, step = find(path)
-  with ocp.CheckpointManager(folder, item_handlers=_handlers()) as manager:
-    step = manager.latest_step() if step is None else step
+  ranked = {} if folder.name != BEST else {'best_fn': lambda m: m['top1']}
+  with ocp.CheckpointManager(
+    folder,
+    options=ocp.CheckpointManagerOptions(read_only=True, **ranked),
+    item_handlers=_handlers(),
+  ) as manager:
+    # Of models that were kept for their top-1, the best; else the last.
+    step = manager.best_step() if step is None else step
     meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
     shapes = manager.item_metadata(step)['model']
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -2,14 +2,13 @@
 
 import functools
 import json
-import pathlib
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import checkpoints, errors, metrics, models, sharding
+from tsm_jax import checkpoints, errors, files, metrics, models, sharding
 from tsm_jax.data import builders, pipeline, records, transforms
 
 
@@ -169,8 +168,9 @@ def evaluate_checkpoint(config, workdir, log=print):
       for label, top1 in zip(trained.labels, result.per_class().tolist())
     },
   }
-  path = pathlib.Path(workdir) / f'eval_{config.eval.split}.json'
-  path.write_text(json.dumps(report, indent=1))
+  if jax.process_index() == 0:
+    path = files.path(workdir) / f'eval_{config.eval.split}.json'
+    files.write(path, json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   log(

@@ -1,18 +1,25 @@
 """What a new run starts from: weights of another one, or of PyTorch."""
 
-import os
-import pathlib
-
-from tsm_jax import checkpoints, convert, convert_files, errors, models
+from tsm_jax import (
+  checkpoints,
+  convert,
+  convert_files,
+  errors,
+  files,
+  models,
+)
 
 
 def check(path):
   """Raises InputError unless `init_from` is '' or something to start from."""
-  if path and not os.path.exists(os.path.expanduser(path)):
+  if not path:
+    return
+  source = files.path(path)
+  if not source.exists():
     raise errors.InputError(
       f'init_from is {path!r}, but there is no such file or workdir.'
     )
-  if path and os.path.isdir(os.path.expanduser(path)):
+  if source.is_dir():
     checkpoints.find(path)
 
 
@@ -39,7 +46,7 @@ def load(path, model_config, labels, log):
     InputError: if the source cannot be read or is of another architecture.
   """
   config = {**models.DEFAULTS, **model_config}
-  source = pathlib.Path(path).expanduser()
+  source = files.path(path)
   log(f'Starting from {path}.')
   try:
     if source.is_dir():

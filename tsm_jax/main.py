@@ -22,6 +22,9 @@ COORDINATOR = flags.DEFINE_string(
 )
 NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of all hosts.')
 PROCESS_ID = flags.DEFINE_integer('process_id', None, 'From 0, of this one.')
+JOIN_SECONDS = flags.DEFINE_integer(
+  'join_seconds', 300, 'How long to wait for the other processes.', 1
+)
 flags.mark_flag_as_required('config')
 
 
@@ -30,15 +33,23 @@ def main(argv):
   # Libraries log an error before they raise it; it is told once, below.
   logging.set_verbosity(logging.FATAL)
   # Imported late: processes that only decode start from this file, too.
-  from tsm_jax import errors, evaluate, report, sharding, train
+  import jax
+
+  from tsm_jax import errors, evaluate, processes, report, runs, train
 
   config = CONFIG.value
   workdir = WORKDIR.value or str(
     pathlib.Path('runs') / re.sub(r'[^\w.=,-]+', '-', config.name)
   )
   try:
-    sharding.join_processes(
-      COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value
+    processes.join(
+      COORDINATOR.value,
+      NUM_PROCESSES.value,
+      PROCESS_ID.value,
+      JOIN_SECONDS.value,
+    )
+    processes.check_same(
+      {'--mode': MODE.value, '--workdir': workdir, **runs.shared_fields(config)}
     )
     if MODE.value == 'train':
       train.train(config, workdir)
@@ -49,6 +60,10 @@ def main(argv):
         print(line)
   except errors.InputError as error:
     cli.fail(error)
+  except jax.errors.JaxRuntimeError as error:
+    if not processes.is_lost(error):
+      raise
+    processes.end(f'it lost another process ({processes.first_line(error)})')
   except OSError as error:  # for example a full disk
     cli.fail(f'{error} (workdir {workdir})')
 

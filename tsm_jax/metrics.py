@@ -1,13 +1,13 @@
 """Measures of a batch, and the files that they go to."""
 
 import json
-import os
-import pathlib
 
 import jax
 import jax.numpy as jnp
 import optax
 import tensorboardX
+
+from tsm_jax import files
 
 FILE = 'metrics.jsonl'
 
@@ -60,7 +60,7 @@ def counts(logits, label, mask):
 
 def read(workdir):
   """The lines of `workdir/metrics.jsonl`, whole ones only."""
-  path = pathlib.Path(workdir) / FILE
+  path = files.path(workdir) / FILE
   lines = path.read_text().splitlines() if path.exists() else []
   records = []
   for line in lines:
@@ -72,28 +72,38 @@ def read(workdir):
 
 
 class Writer:
-  """Writes scalars to `metrics.jsonl` and, for TensorBoard, to event files."""
+  """Writes scalars to `metrics.jsonl` and, for TensorBoard, to event files.
+
+  In a bucket, where nothing can be appended, the former is written as a whole
+  and there are no event files.
+  """
 
   def __init__(self, workdir, step, active=True):
     """Continues at `step`: later lines, of a killed run, are dropped."""
     self._active = active
     if not active:
       return
-    workdir = pathlib.Path(workdir)
+    self._path = files.path(workdir) / FILE
     kept = [r for r in read(workdir) if r['step'] <= step]
-    unfinished = workdir / (FILE + '.unfinished')
-    unfinished.write_text(''.join(json.dumps(r) + '\n' for r in kept))
-    os.replace(unfinished, workdir / FILE)
-    self._file = open(workdir / FILE, 'a')  # noqa: SIM115 (closed by close)
-    self._board = tensorboardX.SummaryWriter(
-      str(workdir / 'tensorboard'), purge_step=step + 1
-    )
+    self._text = ''.join(json.dumps(r) + '\n' for r in kept)
+    files.write(self._path, self._text)
+    self._file = self._board = None
+    if not files.is_remote(workdir):
+      self._file = open(self._path, 'a')  # noqa: SIM115 (closed by close)
+      self._board = tensorboardX.SummaryWriter(
+        str(self._path.parent / 'tensorboard'), purge_step=step + 1
+      )
 
   def write(self, step, scalars):
     """One line with `step` and the scalars, written through at once."""
     if not self._active:
       return
-    self._file.write(json.dumps({'step': step, **scalars}) + '\n')
+    line = json.dumps({'step': step, **scalars}) + '\n'
+    if self._file is None:
+      self._text += line
+      files.write(self._path, self._text)
+      return
+    self._file.write(line)
     self._file.flush()
     for name, value in scalars.items():
       self._board.add_scalar(name, value, step)
@@ -103,6 +113,6 @@ class Writer:
     return self
 
   def __exit__(self, *unused):
-    if self._active:
+    if self._active and self._file is not None:
       self._file.close()
       self._board.close()

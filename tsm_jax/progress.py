@@ -1,8 +1,11 @@
 """How fast a loop is, what it waits for, and when it is asked to stop."""
 
+import os
 import signal
 import time
 
+import jax
+from jax.experimental import multihost_utils
 import numpy as np
 
 from tsm_jax import errors
@@ -52,6 +55,9 @@ class Clock:
 class Stop:
   """Notes SIGTERM and SIGINT while it is entered; a second one acts at once.
 
+  Where several processes train, JAX tells all of them of a SIGTERM to one, and
+  SIGINT is passed on as that.
+
   Attributes:
     signal: the `signal.Signals` that came, or None.
   """
@@ -59,16 +65,28 @@ class Stop:
   def __init__(self):
     self.signal = None
     self._old = {}
+    self._together = jax.process_count() > 1
+
+  def reached(self, step):
+    """Whether to stop after this step, alike on all processes."""
+    if self._together and multihost_utils.reached_preemption_sync_point(step):
+      self.signal = signal.SIGTERM
+    return self.signal is not None
 
   def __enter__(self):
-    for number in (signal.SIGTERM, signal.SIGINT):
+    # Among several processes, SIGTERM has JAX's own handler.
+    numbers = [signal.SIGINT] + [signal.SIGTERM] * (not self._together)
+    for number in numbers:
       self._old[number] = signal.signal(number, self._note)
     return self
 
   def _note(self, number, frame):
     del frame
-    self.signal = signal.Signals(number)
     signal.signal(number, self._old[number])
+    if self._together:
+      os.kill(os.getpid(), signal.SIGTERM)
+    else:
+      self.signal = signal.Signals(number)
 
   def __exit__(self, *unused):
     for number, handler in self._old.items():

@@ -5,15 +5,15 @@ runs into one picture.
 """
 
 import argparse
+import io
 import json
-import pathlib
 
 from flax import linen as nn
 import jax
 from matplotlib import figure
 import numpy as np
 
-from tsm_jax import metrics, models
+from tsm_jax import files, metrics, models
 from tsm_jax.data import pipeline
 from tsm_jax.models import cost, layers
 
@@ -97,7 +97,7 @@ def write(workdir, labels, result):
   Returns:
     The path of the page.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = files.path(workdir)
   draw_curves([workdir], workdir / 'curves.png')
   draw_confusion(result.confusion, labels, workdir / 'confusion.png')
   config = json.loads((workdir / 'config.json').read_text())
@@ -106,7 +106,7 @@ def write(workdir, labels, result):
     for label, top1 in zip(labels, result.per_class())
   )
   page = workdir / 'report.md'
-  page.write_text(f"""# {config['name']}
+  text = f"""# {config['name']}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
@@ -121,7 +121,8 @@ top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
 
 Everything needed to run this again is in [config.json](config.json); every
 number is in [metrics.jsonl](metrics.jsonl).
-""")
+"""
+  files.write(page, text)
   return page
 
 
@@ -130,7 +131,7 @@ def draw_curves(workdirs, path):
   fig = figure.Figure((9, 3.8), layout='constrained')
   left, right = fig.subplots(1, 2)
   for number, workdir in enumerate(workdirs):
-    workdir, color = pathlib.Path(workdir), f'C{number}'
+    workdir, color = files.path(workdir), f'C{number}'
     name = json.loads((workdir / 'config.json').read_text())['name']
     records = metrics.read(workdir)
     for axes, field in ((left, 'loss'), (right, 'top1')):
@@ -151,7 +152,7 @@ def draw_curves(workdirs, path):
   fig.legend(handles, names, loc='outside lower center', ncols=4)
   for axes in (left, right):
     axes.grid(alpha=0.3)
-  fig.savefig(path, dpi=110)
+  save(fig, path)
 
 
 def draw_confusion(confusion, labels, path):
@@ -166,7 +167,14 @@ def draw_confusion(confusion, labels, path):
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize='small')
     axes.set_yticks(range(len(labels)), labels, fontsize='small')
   axes.set(xlabel='predicted', ylabel='label')
-  fig.savefig(path, dpi=110)
+  save(fig, path)
+
+
+def save(fig, path):
+  """Writes a figure as a PNG."""
+  content = io.BytesIO()
+  fig.savefig(content, dpi=110)
+  files.write(path, content.getvalue())
 
 
 def main():
@@ -177,7 +185,7 @@ def main():
   parser.add_argument('--out', default='curves.png', help='the PNG to write')
   args = parser.parse_args()
   for workdir in args.workdirs:
-    if not (pathlib.Path(workdir) / metrics.FILE).exists():
+    if not (files.path(workdir) / metrics.FILE).exists():
       parser.error(
         f'{workdir!r} holds no {metrics.FILE}; give workdirs of runs.'
       )

@@ -1,14 +1,23 @@
 """What a run is: its configuration, and when another one continues it."""
 
+from importlib import metadata
 import json
-import os
-import pathlib
-
-import jax
-import orbax.checkpoint as ocp
+import platform
 
 import tsm_jax
-from tsm_jax import errors
+from tsm_jax import errors, files
+
+# Whose versions a checkpoint keeps.
+LIBRARIES = (
+  'flax',
+  'grain',
+  'jax',
+  'jaxlib',
+  'numpy',
+  'optax',
+  'orbax-checkpoint',
+  'tensorflow-datasets',
+)
 
 # Fields that may differ when a run is continued: they do not change its result.
 FREE = (
@@ -18,20 +27,21 @@ FREE = (
   'init_from',  # acts on a new run alone
   'log_every_steps',
   'model.remat',
+  'stall_seconds',
   'data.data_dir',
   'data.max_excluded',
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
 )
+# Of these, what may differ between the processes of a run.
+OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
 
 
 def freeze_config(workdir, config):
   """Writes the effective configuration to `workdir/config.json`."""
-  workdir = pathlib.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
-  unfinished = workdir / 'config.json.unfinished'
-  unfinished.write_text(json.dumps(config.to_dict(), indent=1))
-  os.replace(unfinished, workdir / 'config.json')
+  files.write(
+    files.path(workdir) / 'config.json', json.dumps(config.to_dict(), indent=1)
+  )
 
 
 def describe(config, labels, dataset):
@@ -43,8 +53,8 @@ def describe(config, labels, dataset):
     'initialised_from': None,  # see `initial`
     'versions': {
       'tsm_jax': tsm_jax.__version__,
-      'jax': jax.__version__,
-      'orbax': ocp.__version__,
+      'python': platform.python_version(),
+      **{name: metadata.version(name) for name in LIBRARIES},
     },
   }
 
@@ -74,6 +84,12 @@ def check_same(folder, saved, meta):
       f'The checkpoint in {folder} is of another run; choose '
       f'another --workdir, or the same values of: {"; ".join(differing)}.'
     )
+
+
+def shared_fields(config):
+  """The fields of a configuration that all processes of a run must share."""
+  flat = _flatten(json.loads(json.dumps(config.to_dict())))
+  return {k: v for k, v in flat.items() if k not in OF_A_HOST}
 
 
 def _flatten(tree, prefix=''):

@@ -3,37 +3,11 @@
 import math
 
 import jax
-from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 
 from tsm_jax import errors
-
-
-def join_processes(coordinator, num_processes, process_id):
-  """Connects this process with the others; to be called before all else.
-
-  Args:
-    coordinator: host:port of process 0, or None for a single process.
-    num_processes: of all hosts together.
-    process_id: of this process, from 0.
-
-  Raises:
-    InputError: if only some of the three are given, or they contradict.
-  """
-  given = (coordinator, num_processes, process_id)
-  if all(value is None for value in given):
-    return
-  if any(value is None for value in given):
-    raise errors.InputError(
-      f'--coordinator={coordinator}, --num_processes={num_processes} and '
-      f'--process_id={process_id} belong together; give all three or none.'
-    )
-  if not 0 <= process_id < num_processes:
-    raise errors.InputError(
-      f'--process_id is {process_id}; it must be from 0 to {num_processes - 1}.'
-    )
-  jax.distributed.initialize(coordinator, num_processes, process_id)
 
 
 def create_mesh(devices=None):
@@ -156,12 +130,24 @@ def check_batch_size(field, batch_size, mesh, parts=1):
     )
 
 
+def check_enough(num_clips):
+  """Raises InputError if there are more processes than training clips."""
+  if num_clips < jax.process_count():
+    raise errors.InputError(
+      f'{jax.process_count()} processes cannot share {num_clips} training '
+      'clips; start at most as many processes as there are clips.'
+    )
+
+
 def process():
   """`(index, count)` of this process."""
   return jax.process_index(), jax.process_count()
 
 
-def barrier(name):
-  """Waits until all processes are here."""
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(name)
+def barrier(name, seconds=7 * 24 * 3600):
+  """Waits until all processes are here, for a week unless told otherwise.
+
+  Not by a collective operation, which on some platforms waits 30 s only.
+  """
+  wait = ocp.multihost.get_barrier_sync_fn()
+  wait(key=name, timeout_ms=1000 * seconds)

@@ -1,6 +1,8 @@
 """Training: one straight loop, from a folder of videos to a report."""
 
+import functools
 import os
+import signal
 
 import jax
 from tqdm import auto as tqdm
@@ -12,6 +14,7 @@ from tsm_jax import (
   initial,
   metrics,
   models,
+  processes,
   progress,
   report,
   runs,
@@ -39,7 +42,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   Raises:
     InputError: if the configuration, the data or the checkpoint in `workdir`
       do not fit; a sentence says which value.
-    SystemExit: after SIGTERM or SIGINT, once the checkpoint is saved.
+    SystemExit: after SIGTERM (`processes.EXIT_AGAIN`) or SIGINT (130), once
+      the checkpoint is saved.
   """
   active = jax.process_index() == 0
   log = log if active else (lambda line: None)
@@ -56,7 +60,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   pipeline.preprocessing_of(config)
   records.views_of(config)
   augment.check(config)
+  checkpoints.check(config.checkpoint)
   manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
+  best = checkpoints.open_best(workdir, config.checkpoint.keep_best)
   if manager.latest_step() is None:
     initial.check(config.init_from)
   models.set_local_clips(
@@ -68,6 +74,14 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   labels = pipeline.label_names(dataset)
   train_source = pipeline.open_split(dataset, 'train')
   eval_source = pipeline.open_split(dataset, config.eval.split)
+  sharding.check_enough(len(train_source))
+  processes.check_same(
+    {
+      'data.source': built['name'],
+      'training clips': len(train_source),
+      'evaluated clips': len(eval_source),
+    }
+  )
 
   # --- Model, optimiser and state. ---
   config.model.num_classes = checked_num_classes(config.model, labels)
@@ -77,7 +91,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     config, mesh, config.model.num_classes, len(train_source), mirrored
   )
   model, total_steps = program.model, program.total_steps
-  key = jax.random.key(config.seed)
+  new_key = functools.partial(jax.random.key, config.seed)
+  key = jax.jit(new_key, out_shardings=sharding.replicated(mesh))()
   eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
   used = averages.make_used(model, config, preprocessing, mesh, train_source)
 
@@ -127,18 +142,21 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     )
 
   def evaluate(step):
+    variables = used(state)
     result = evaluate_lib.evaluate(
       eval_step,
-      used(state),
+      variables,
       eval_source,
       config,
       preprocessing,
       mesh,
-      stop=lambda: stop.signal is not None,
+      stop=lambda: watchdog.beat() or stop.signal is not None,
       validation=True,
     )
     if result is None or step in evaluated:
       return result
+    keep_best = config.checkpoint.keep_best
+    checkpoints.save_best(best, keep_best, step, variables, meta, result.top1)
     scalars = {name: getattr(result, name) for name in ('top1', 'top5', 'loss')}
     writer.write(step, {f'eval/{k}': v for k, v in scalars.items()})
     if active:
@@ -147,6 +165,11 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
         f'top-5 {result.top5:.2%} of {result.num_clips} clips'
       )
     return result
+
+  # Before the first batch, as processes take different times to compile and
+  # some collective operations wait half a minute only.
+  train_step = program.train_step.lower(*program.arguments).compile()
+  sharding.barrier('compiled')
 
   # --- The loop. ---
   eval_every = max(1, round(config.eval.every_epochs * program.steps_per_epoch))
@@ -164,19 +187,19 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   )
   result = None
   clock = progress.Clock()
+  watchdog = processes.Watchdog(config.stall_seconds)
   writer = metrics.Writer(workdir, start_step, active)
-  with writer, progress.Stop() as stop, bar:
+  with writer, progress.Stop() as stop, watchdog, bar:
     due = 0 < start_step < total_steps and start_step % eval_every == 0
     if due and start_step not in evaluated:
       evaluate(start_step)  # it was killed after the save and before this
     for step in range(start_step + 1, total_steps + 1):
       batch = clock.waiting(next, batches)
-      state, values = program.train_step(
-        state, sharding.to_devices(batch, mesh), key
-      )
+      state, values = train_step(state, sharding.to_devices(batch, mesh), key)
       window.append(values)
       if len(window) > 1:
         jax.block_until_ready(window[-2])  # at most two steps in flight
+        watchdog.beat()
       if step % config.log_every_steps == 0 or step == total_steps:
         means = progress.means(window)
         progress.check_finite(window)
@@ -199,12 +222,13 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
         )
       bar.update()
       last = step == total_steps
-      if stop.signal or last or step % config.checkpoint.every_steps == 0:
+      stopping = stop.reached(step)
+      if stopping or last or step % config.checkpoint.every_steps == 0:
         save()
-      if not stop.signal and (last or step % eval_every == 0):
+      if not stopping and (last or step % eval_every == 0):
         result = evaluate(step)
         clock.restart()
-      if stop.signal:
+      if stopping:
         break
     if start_step == total_steps:
       log(f'This run finished at step {total_steps}; evaluating it.')
@@ -213,7 +237,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   if stop.signal:
     last = manager.latest_step()
     log(f'{stop.signal.name}: step {last} is saved; run again to continue.')
-    raise SystemExit(128 + stop.signal)
+    stopped = stop.signal == signal.SIGINT  # by a person, to stay so
+    raise SystemExit(128 + stop.signal if stopped else processes.EXIT_AGAIN)
   if active and result is not None:
     path = report.write(workdir, labels, result)
     log(f'top-1 {result.top1:.2%}; the report is {path}')

@@ -1,0 +1,50 @@
+"""Files of a run, in a local folder or a bucket (`gs://`, `s3://`)."""
+
+import re
+
+from etils import epath
+import fsspec
+
+from tsm_jax import errors
+
+SCHEMES = ('gs', 's3')
+
+
+def path(name):
+  """A path or URL as an `epath.Path`, local ones absolute.
+
+  Raises:
+    InputError: if it is a URL of another kind, or a package is missing for it.
+  """
+  scheme = re.match(r'(\w+):/', str(name))
+  if scheme and not str(name).startswith(tuple(f'{s}://' for s in SCHEMES)):
+    raise errors.InputError(
+      f'{str(name)!r} is neither a local path nor a URL that begins with '
+      f'{" or ".join(f"{s}://" for s in SCHEMES)}.'
+    )
+  if scheme:
+    try:
+      fsspec.get_filesystem_class(scheme[1])
+    except ImportError as error:
+      raise errors.InputError(
+        f'{str(name)!r} needs the extra [bucket] ({error}).'
+      ) from error
+    return epath.Path(name)
+  return epath.Path(name).expanduser().absolute()
+
+
+def is_remote(name):
+  """Whether it is in a bucket, where a file cannot be appended to."""
+  return str(name).startswith(tuple(f'{s}://' for s in SCHEMES))
+
+
+def write(name, content):
+  """Writes a text or bytes so that the file is whole, or as it was before."""
+  target = path(name)
+  target.parent.mkdir(parents=True, exist_ok=True)
+  unfinished = target.parent / f'{target.name}.unfinished'
+  if isinstance(content, bytes):
+    unfinished.write_bytes(content)
+  else:
+    unfinished.write_text(content)
+  unfinished.replace(target)

@@ -1,0 +1,255 @@
+"""What several processes, one per host or accelerator, need of each other.
+
+They are found on TPU pods, Slurm, Kubernetes and Open MPI, told by flags
+elsewhere, must agree about the run, and end together: none waits for ever for
+one that is gone.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+import threading
+import time
+
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+
+from tsm_jax import errors
+
+# The exit status of a run that is not at its end and goes on from its last
+# checkpoint when the same command is started again: what a queue should do.
+# (EX_TEMPFAIL of sysexits.h.)
+EXIT_AGAIN = 75
+
+JOIN_SECONDS = 300  # to wait for the other processes
+# A process that shows no sign of life for so long is given up, also by those
+# that want to end together with it.
+HEARTBEAT_SECONDS = 60
+
+# What only the tasks of a parallel job have, and where their number is.
+_SLURM = (
+  'SLURM_JOB_ID',
+  'SLURM_STEP_NODELIST',
+  'SLURM_PROCID',
+  'SLURM_LOCALID',
+)
+_OPEN_MPI = ('OMPI_MCA_orte_hnp_uri', 'OMPI_COMM_WORLD_RANK')
+
+
+def detect(environ=None):
+  """The system that started this process beside others, or None.
+
+  Args:
+    environ: instead of the environment.
+
+  Returns:
+    'Slurm', 'Open MPI', 'Kubernetes', 'TPU' or None: of a kind that
+    `jax.distributed.initialize()` can ask for the rest. A TPU machine may turn
+    out to be alone.
+
+  Raises:
+    InputError: in a job of Kubernetes, if its other pods cannot be asked for.
+  """
+  env = os.environ if environ is None else environ
+  for name, needed, count in (
+    ('Slurm', _SLURM, 'SLURM_NTASKS'),
+    ('Open MPI', _OPEN_MPI, 'OMPI_COMM_WORLD_SIZE'),
+  ):
+    if all(v in env for v in needed) and int(env.get(count, 1)) > 1:
+      return name
+  if _on_tpu(env):
+    return 'TPU'
+  if {'KUBERNETES_SERVICE_HOST', 'JOB_COMPLETION_INDEX'} <= env.keys():
+    if importlib.util.find_spec('kubernetes') is None:
+      raise errors.InputError(
+        'This is a pod of an indexed job of Kubernetes, but the others cannot '
+        'be found without the package kubernetes; install the extra [k8s], or '
+        'give --coordinator, --num_processes and --process_id '
+        '(--num_processes=1 for a pod alone).'
+      )
+    return 'Kubernetes'
+  return None
+
+
+def _on_tpu(env):
+  if 'TPU_SKIP_MDS_QUERY' in env or 'cpu' in env.get('JAX_PLATFORMS', ''):
+    return False
+  several = ',' in env.get('TPU_WORKER_HOSTNAMES', '')
+  devices = [*pathlib.Path('/dev').glob('accel[0-9]*')]
+  devices += pathlib.Path('/dev/vfio').glob('[0-9]*')
+  has_driver = importlib.util.find_spec('libtpu') is not None
+  return has_driver and (several or bool(devices))
+
+
+def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
+  """Connects this process with the others; to be called before all else.
+
+  Args:
+    coordinator: host:port of process 0, or None to look for a cluster.
+    num_processes: of all hosts together; 1 looks for no others.
+    process_id: of this process, from 0.
+    seconds: to wait for the others.
+
+  Raises:
+    InputError: if only some of the three are given, or they contradict. If the
+      others are not there in time, the process ends with `EXIT_AGAIN`.
+  """
+  given = (coordinator, num_processes, process_id)
+  if given == (None, 1, None):
+    return
+  if all(value is None for value in given):
+    if not (cluster := detect()):
+      return
+    where = f'those that {cluster} started'
+  else:
+    _check_address(*given)
+    where = f'{num_processes} processes with the coordinator {coordinator}'
+  message = (
+    f'This process did not find the others within {seconds} s, {where}; start '
+    'all of them, and let no firewall be between them and process 0.'
+  )
+  # JAX itself would abort the process, with a page of C++.
+  alarm = threading.Timer(seconds, _exit, [message])
+  alarm.daemon = True
+  alarm.start()
+  try:
+    jax.distributed.initialize(
+      *given,
+      cluster_detection_method=None if given[0] is None else 'deactivate',
+      initialization_timeout=seconds + 60,
+      heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+      shutdown_timeout_seconds=HEARTBEAT_SECONDS,
+    )
+  except (RuntimeError, ValueError, OSError) as error:
+    reason = f'This process cannot join {where}: {first_line(error)}'
+    raise errors.InputError(reason) from error
+  finally:
+    alarm.cancel()
+
+
+def _check_address(coordinator, num_processes, process_id):
+  if None in (coordinator, num_processes, process_id):
+    raise errors.InputError(
+      f'--coordinator={coordinator}, --num_processes={num_processes} and '
+      f'--process_id={process_id} belong together; give all three or none.'
+    )
+  if not coordinator.rpartition(':')[2].isdigit():
+    raise errors.InputError(
+      f'--coordinator is {coordinator!r}; it must be host:port.'
+    )
+  if not 0 <= process_id < num_processes:
+    raise errors.InputError(
+      f'--process_id is {process_id}; it must be from 0 to {num_processes - 1}.'
+    )
+
+
+def check_same(values):
+  """Raises InputError unless all processes have the same values.
+
+  Args:
+    values: a JSON-able dict from the name of a field to its value.
+
+  Raises:
+    InputError: on all processes, with the fields that differ and where.
+  """
+  if jax.process_count() == 1:
+    return
+  text = json.dumps(values, sort_keys=True, default=str).encode()
+  digest = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
+  digests = multihost_utils.process_allgather(digest)
+  if (digests == digests[0]).all():
+    return
+  first, *others = [json.loads(text) for text in _gather_bytes(text)]
+  for index, other in enumerate(others, 1):
+    differing = [
+      f'{field} ({first.get(field)!r} and {other.get(field)!r})'
+      for field in sorted(first.keys() | other.keys())
+      if first.get(field) != other.get(field)
+    ]
+    if differing:
+      raise errors.InputError(
+        f'Processes 0 and {index} were not started alike; give them the same '
+        f'values of: {", ".join(differing)}.'
+      )
+
+
+def _gather_bytes(text):
+  sizes = multihost_utils.process_allgather(np.array(len(text)))
+  padded = np.zeros(sizes.max(), np.uint8)
+  padded[: len(text)] = np.frombuffer(text, np.uint8)
+  rows = multihost_utils.process_allgather(padded)
+  return [row[:size].tobytes() for row, size in zip(rows, sizes)]
+
+
+def first_line(error, limit=200):
+  """What an exception says, short enough for a sentence."""
+  lines = str(error).strip().splitlines() or [type(error).__name__]
+  return lines[0] if len(lines[0]) <= limit else f'{lines[0][:limit]} ...'
+
+
+class Watchdog:
+  """Ends this process if there is no sign of progress for too long.
+
+  A collective operation waits for ever for a process that hangs. Nothing in
+  Python can interrupt that, so the process ends at once, with `EXIT_AGAIN`.
+  The first `beat` starts it. A single process waits for nobody and has none.
+  """
+
+  def __init__(self, seconds):
+    """Watches with this limit; 0 is none.
+
+    Raises:
+      InputError: if the limit is negative.
+    """
+    if seconds < 0:
+      raise errors.InputError(
+        f'stall_seconds is {seconds}; it must be at least 0 (0: no limit).'
+      )
+    self._seconds = seconds if jax.process_count() > 1 else 0
+    self._last = None
+    self._done = threading.Event()
+
+  def beat(self):
+    """A step has ended."""
+    if self._seconds and self._last is None:
+      threading.Thread(target=self._watch, daemon=True).start()
+    self._last = time.monotonic()
+
+  def _watch(self):
+    while not self._done.wait(min(1.0, self._seconds / 4)):
+      if time.monotonic() - self._last > self._seconds:
+        end(
+          f'nothing moved for {self._seconds:g} s (stall_seconds): another '
+          'process hangs or cannot be reached'
+        )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    self._done.set()
+
+
+def is_lost(error):
+  """Whether an error of JAX comes from a process that is gone."""
+  words = ('gloo', 'connection', 'coordination', 'unavailable', 'heartbeat')
+  text = str(error).lower()
+  return jax.process_count() > 1 and any(word in text for word in words)
+
+
+def end(reason):
+  """Ends this process at once with a sentence, for it lost the others."""
+  _exit(
+    f'Process {jax.process_index()} of {jax.process_count()} ends, as '
+    f'{reason}; start all of them again to continue from the last checkpoint.'
+  )
+
+
+def _exit(message):
+  print(f'error: {message}', file=sys.stderr, flush=True)
+  # What runs at a normal exit would wait for the others.
+  os._exit(EXIT_AGAIN)
