@@ -7,8 +7,8 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
-  'errors data.claims data.h264 data.rates',
-  'files',
+  'errors',
+  'data.claims data.h264 data.rates files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
   'data.sampling '
   'data.shards data.videos data.workers metrics models.cost models.layers '
