@@ -125,7 +125,9 @@ def test_a_job_continues_after_each_of_its_ends(
 
   whole = main_test.training(folder, data_dir, tmp_path / 'whole', *LONG)[3:]
   job = submit(slurm, log, whole)
-  assert wait(slurm, job, log, ended)['Restarts'] == '0'
+  found = wait(slurm, job, log, ended)
+  text = log.read_text()
+  assert (found['JobState'], found['Restarts']) == ('COMPLETED', '0'), text
   expected = checkpoints.restore_model(tmp_path / 'whole')
   found = checkpoints.restore_model(workdir)
   assert found.step == expected.step == 200
