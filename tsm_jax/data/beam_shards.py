@@ -35,15 +35,13 @@ class Job(NamedTuple):
   """What a worker needs to know to make any shard; it is pickled.
 
   Attributes:
-    work: as `frame_folders.to_record`.
-    options: of `work`.
+    work: from a path to what `frame_folders.to_record` returns.
     labels: class names.
     fps: of clips that do not state it.
     folder: where finished shards are; all workers must see it, and the clips.
   """
 
   work: Any
-  options: dict[str, Any]
   labels: list[str]
   fps: float
   folder: str
@@ -103,8 +101,7 @@ def make(job, part):
   """Makes one shard, in a process of Beam's; returns its name."""
   kept = shards.Shards(job.folder)
   kept.report = shards.new_report()
-  work = functools.partial(job.work, **job.options)
-  with workers.Workers(work, size=1) as pool:
+  with workers.Workers(job.work, size=1) as pool:
     paths = part.paths()
     stream = zip(paths, pool.outcomes(paths))
     clips = shards.examples(part.items, stream, job.fps, kept.report)

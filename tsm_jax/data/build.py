@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-from tsm_jax import errors
+from tsm_jax import errors, modalities
 from tsm_jax.data import beam_shards, builders, datasets, folder, storage
 
 EXAMPLE = """
@@ -33,10 +33,12 @@ def main(argv=None):
 def build(args):
   """Builds what the arguments name; returns the path of the dataset."""
   if args.name == 'folder':
-    listing = folder.scan(args.manual_dir, args.labels)
+    listing = folder.scan(args.manual_dir, args.labels, modality=args.modality)
     stem = ''
   else:
-    listing = datasets.read(args.name, args.manual_dir, args.split)
+    listing = datasets.read(
+      args.name, args.manual_dir, args.split, args.modality
+    )
     several = args.name in datasets.NUM_VIDEOS_OF_SPLIT
     stem = f'{args.name}_{args.split}' if several else args.name
   return builders.build(
@@ -106,6 +108,12 @@ def _parser():
     default=1,
     metavar='K',
     help='which of the published splits of UCF101 or HMDB51 (default 1)',
+  )
+  add(
+    '--modality',
+    choices=modalities.STORED,
+    default='rgb',
+    help="'flow' reads extracted flow of 'frame_lists' or a 'folder'",
   )
   add(
     '--short_side',

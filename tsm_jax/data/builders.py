@@ -33,7 +33,7 @@ REPORT = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
 
 
-def prepare(config, log=print):
+def prepare(config, log=print, modality='rgb'):
   """The folder of the built dataset that `config.data` asks for.
 
   Builds it if it is not there yet; a second call finds it. The name of a
@@ -43,6 +43,7 @@ def prepare(config, log=print):
   Args:
     config: the fields of `configs/common.py`'s `data`.
     log: called with every line for the user.
+    modality: what `source` holds, 'rgb' or 'flow', if it is to be built.
 
   Returns:
     The path of the built dataset: `source` itself if it is one already.
@@ -63,7 +64,11 @@ def prepare(config, log=print):
     log(f'Drawing the motion videos in {data_dir} ...')
     source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
   listing = folder.scan(
-    source, config['labels'], config['holdout'], config['holdout_seed']
+    source,
+    config['labels'],
+    config['holdout'],
+    config['holdout_seed'],
+    modality,
   )
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
@@ -92,7 +97,15 @@ def build(
 
   Returns:
     The path of the built dataset.
+
+  Raises:
+    InputError: as `prepare`.
   """
+  kind = {**storage.DEFAULTS, **options}['storage']
+  if listing.modality == 'flow' and kind != 'frames':
+    raise errors.InputError(
+      f"storage is {kind!r}, but flow is kept as its images: 'frames'."
+    )
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
   if not (path / REPORT).exists():
@@ -133,7 +146,7 @@ def _start(path, listing, options, log):
   if done := shards.Shards(kept).count():
     log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
   else:
-    disk.check(listing.items, options, path.parents[2], log)
+    disk.check(listing, options, path.parents[2], log)
   return kept
 
 
@@ -154,6 +167,7 @@ def _build(
   report: dict[str, Any] = {
     'name': name,
     'options': options,
+    'modality': listing.modality,
     'labels': listing.labels,
     'notes': listing.notes,
     'excluded': [list(pair) for pair in listing.excluded],
@@ -163,7 +177,8 @@ def _build(
   progress = tqdm.tqdm(
     total=len(listing.items), desc='decode', leave=False, disable=None
   )
-  with progress, workers.Workers(functools.partial(work, **options)) as pool:
+  work = functools.partial(work, **options, modality=listing.modality)
+  with progress, workers.Workers(work) as pool:
 
     def outcomes(paths):
       for outcome in pool.outcomes(paths):
@@ -182,7 +197,7 @@ def _build(
     )
     if engine:
       job = beam_shards.Job(
-        work, options, listing.labels, listing.fps, os.path.abspath(_kept(path))
+        work, listing.labels, listing.fps, os.path.abspath(_kept(path))
       )
       beam_shards.run(builder.missing(), job, engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
@@ -220,7 +235,8 @@ def _name(stem, listing, options):
   content = [
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
-  text = json.dumps([content, listing.labels, options, listing.excluded])
+  more = [listing.labels, options, listing.excluded, listing.modality]
+  text = json.dumps([content, *more])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 
