@@ -100,6 +100,10 @@ def get_config(name, arg=None):
   data.max_excluded = 0.02  # share of unusable videos that stops the build
   data.short_side = 256  # pixels, of stored frames; none is enlarged
   data.quality = 90  # of stored JPEGs
+  # 'frames' (JPEG, fastest) or 'video' (H.264, smaller); both decode only the
+  # frames that are sampled.
+  data.storage = 'frames'
+  data.fps = 0.0  # that videos are resampled to as stored; 0: their own frames
   data.image_size = 224  # pixels, of the network's input
   data.mean = IMAGENET_MEAN
   data.std = IMAGENET_STD

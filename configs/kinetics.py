@@ -2,7 +2,8 @@
 
 Prepare, train from torchvision's ImageNet weights, evaluate:
 
-  python -m tsm_jax.data.build kinetics400 --manual_dir=VIDEOS --data_dir=DATA
+  python -m tsm_jax.data.build kinetics400 --manual_dir=VIDEOS \\
+      --data_dir=DATA --storage=video
   python -m tsm_jax.main --config configs/kinetics.py \\
       --config.data.source=BUILT --config.init_from=resnet50-imagenet.pth
   python -m tsm_jax.main --config configs/kinetics.py --mode=eval \\
@@ -25,6 +26,7 @@ from configs import common
 def get_config(arg=None):
   args = common.parse_arg(arg, dense=False, **common.PUBLISHED)
   config = common.published('kinetics', arg, args)
+  config.data.storage = 'video'  # about a quarter of the disk, see the README
   if args.shift == 'none' and 'frames' not in (arg or ''):
     config.model.num_frames = 5  # as TSN was trained
   if args.dense:

@@ -52,7 +52,12 @@ def test_the_command_builds_what_training_reads(tmp_path):
   source = pipeline.open_split(path, 'train')
   assert len(source) == 4 and source[0]['height'] == 24
   report = builders.read_report(path)
-  assert report['options'] == {'short_side': 24, 'quality': 80}
+  assert report['options'] == {
+    'short_side': 24,
+    'quality': 80,
+    'storage': 'frames',
+    'fps': 0.0,
+  }
   assert report['source'] == str(root)
   # The same is where TFDS keeps such things.
   info = tfds.builder_from_directory(path).info
@@ -144,7 +149,7 @@ SCRIPT = """
 import functools, os, sys, time
 from tsm_jax.data import build, builders, frame_folders, shards
 
-def work(path, short_side, quality):
+def work(path, **options):
   name = os.path.basename(path)
   with open(sys.argv[1], 'a') as file:
     file.write(name + '\\n')
@@ -152,7 +157,7 @@ def work(path, short_side, quality):
     parent = os.getppid()
     while os.getppid() == parent:
       time.sleep(0.1)
-  return frame_folders.to_record(path, short_side, quality)
+  return frame_folders.to_record(path, **options)
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3

@@ -9,14 +9,22 @@ import helpers
 import pytest
 
 from tsm_jax import errors
-from tsm_jax.data import builders, folder, pipeline, shards, videos, workers
+from tsm_jax.data import (
+  builders,
+  folder,
+  pipeline,
+  shards,
+  storage,
+  videos,
+  workers,
+)
 
 
-def crash_on_the_second(path, short_side, quality):
+def crash_on_the_second(path, **options):
   """A decoder that ends its process, as FFmpeg does on some files."""
   if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
     os._exit(1)
-  return videos.to_record(path, short_side, quality)
+  return storage.to_record(path, **options)
 
 
 def all_files(path):
@@ -36,7 +44,7 @@ def test_every_record_is_its_video(tmp_path):
     p.relative_to(source).as_posix() for p in all_files(source)
   )
   for name, record in found.items():
-    expected, _ = videos.to_record(source / name, 24, 90)
+    expected, _ = storage.to_record(source / name, 24, 90)
     assert list(record['frames']) == expected['frames']
     assert videos.decode_jpeg(record['frames'][0]).shape == (24, 36, 3)
     assert {k: record[k] for k in ('num_frames', 'height', 'width', 'fps')} == {
@@ -202,7 +210,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
   source = helpers.write_folder(tmp_path / 'clips')
 
   def interrupt(self, arguments):
-    yield videos.to_record(arguments[0], 32, 90), ''
+    yield storage.to_record(arguments[0], 32, 90), ''
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patch:
@@ -231,7 +239,7 @@ def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
   found = {**records(path, 'train'), **records(path, 'val')}
   assert len(found) == 6
   for name, record in found.items():
-    expected, _ = videos.to_record(source / name, 256, 90)
+    expected, _ = storage.to_record(source / name, 256, 90)
     assert list(record['frames']) == expected['frames']
 
 
@@ -274,14 +282,14 @@ def test_long_lists_are_shortened_for_people():
 
 SCRIPT = """
 import functools, json, sys
-from tsm_jax.data import videos
+from tsm_jax.data import storage
 
-def work(path, short_side, quality):
+def work(path, **options):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
   with open(sys.argv[2], 'a') as file:
     file.write(json.dumps(found) + '\\n')
-  return videos.to_record(path, short_side, quality)
+  return storage.to_record(path, **options)
 
 if __name__ == '__main__':
   from tsm_jax.data import builders, pipeline

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tsm_jax import checkpoints, errors, evaluate, predict, train
-from tsm_jax.data import records, videos
+from tsm_jax.data import records, storage
 
 torch = pytest.importorskip('torch')
 from convert_test import small, without_module  # noqa: E402  (imports torch)
@@ -63,7 +63,7 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
     for p in json.loads(done.stdout)[0]['predictions']
   }
   how = trained.preprocessing
-  record, _ = videos.to_record(video, how.short_side, how.quality)
+  record, _ = storage.to_record(video, **how.stored())
   frames = records.eval_views(record, how, records.Views())
   frames = frames.astype(np.float32) / 255
   frames = (frames - np.float32(how.mean)) / np.float32(how.std)

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import ExifTags, Image
 import pytest
 
-from tsm_jax.data import frame_folders, videos
+from tsm_jax.data import frame_folders, storage, videos
 
 
 def write(folder, num_frames=6, **kwargs):
@@ -31,7 +31,9 @@ def test_jpeg_bytes_are_kept(tmp_path, name, first):
 
 def test_a_video_is_read_as_before(tmp_path):
   path = helpers.write_video(tmp_path / 'a.mp4')
-  assert frame_folders.to_record(path, 24, 90) == videos.to_record(path, 24, 90)
+  assert frame_folders.to_record(path, 24, 90) == storage.to_record(
+    path, 24, 90
+  )
 
 
 def test_only_what_must_change_is_encoded_again(tmp_path):

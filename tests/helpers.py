@@ -1,5 +1,6 @@
 """Small real things that several tests need."""
 
+import io
 import pathlib
 import sys
 
@@ -20,6 +21,8 @@ DATA = {
   'max_excluded': 0.02,
   'short_side': 256,
   'quality': 90,
+  'storage': 'frames',
+  'fps': 0.0,
 }
 
 
@@ -29,6 +32,11 @@ def write_video(path, num_frames=12, size=(32, 48), seed=0, bright=0, **kwargs):
   path.parent.mkdir(parents=True, exist_ok=True)
   videos.write(path, draw(num_frames, size, seed, bright), **kwargs)
   return path
+
+
+def file_of(packets):
+  """The packets of a stored video as a file."""
+  return io.BytesIO(b''.join(packets))
 
 
 def write_frames(

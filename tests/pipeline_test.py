@@ -13,6 +13,7 @@ from tsm_jax.data import (
   pipeline,
   records,
   sampling,
+  storage,
   transforms,
   videos,
 )
@@ -29,14 +30,21 @@ def gray(frame, size=(40, 48)):
 
 def textured(seed):
   image = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
-  return videos.encode_jpeg(videos.resize(image, 48, 40), 95)
+  return videos.resize(image, 48, 40)
 
 
-@pytest.fixture(scope='module')
-def source():
+def stored(images, kind, **fields):
+  store = storage.Store(256, 95, kind)
+  for image in images:
+    store.add(image)
+  return {'frames': store.end(), 'height': 40, 'width': 48, **fields}
+
+
+@pytest.fixture(scope='module', params=storage.KINDS)
+def source(request):
   """Records as of a built dataset, whose labels are their numbers."""
   return [
-    {'frames': [textured(100 * i + k) for k in range(n)], 'label': i}
+    stored([textured(100 * i + k) for k in range(n)], request.param, label=i)
     for i, n in enumerate(LENGTHS)
   ]
 
@@ -117,7 +125,7 @@ def test_a_training_clip_is_sampled_and_cropped_by_its_generator(source):
   clip = records.train_clip(record, np.random.default_rng(3), HOW, (1.0, 0.75))
   rng = np.random.default_rng(3)
   indices = sampling.random_indices(rng, 20, 4)
-  frames = [videos.decode_jpeg(record['frames'][i]) for i in indices]
+  frames = [storage.decode(record, [i])[0] for i in indices]
   expected = transforms.train_frames(frames, rng, 28, (1.0, 0.75))
   np.testing.assert_array_equal(clip['frames'], expected)
   assert clip['label'] == 10 and clip['label'].dtype == np.int32
@@ -159,7 +167,7 @@ def test_views_are_ordered_crop_by_crop(source):
   found = records.eval_views(source[10], HOW, views)
   assert found.shape == views.shape(HOW) == (6, 4, 32, 32, 3)
   for number, indices in enumerate(sampling.uniform_indices(20, 4, clips=2)):
-    frames = [videos.decode_jpeg(source[10]['frames'][i]) for i in indices]
+    frames = [storage.decode(source[10], [i])[0] for i in indices]
     expected = transforms.eval_crops(frames, 28, 3, full_resolution=True)
     np.testing.assert_array_equal(found[number::2], expected)
 
@@ -198,8 +206,12 @@ def test_official_validation_sees_the_first_frame_of_a_short_video():
   np.testing.assert_array_equal(once, again)
 
 
-def test_only_the_chosen_frames_are_decoded(source, monkeypatch):
+def test_only_the_chosen_frames_are_decoded(monkeypatch):
   decoded = []
+  source = [
+    stored([textured(100 * i + k) for k in range(n)], 'frames', label=i)
+    for i, n in enumerate(LENGTHS)
+  ]
 
   def decode(data, decode_jpeg=videos.decode_jpeg):
     # Not what the threads of an earlier test's stream still read ahead.
@@ -249,25 +261,30 @@ def test_an_evaluation_may_be_left(source):
 
 
 @pytest.mark.parametrize('kind', ['train', 'eval'])
-def test_a_broken_record_is_an_error_not_a_hole(source, kind):
-  broken = [*source[:5], {'frames': [b'broken'] * 9, 'label': 5}, *source[6:]]
-  with pytest.raises(ValueError, match='6 bytes that are no JPEG'):
+@pytest.mark.parametrize('data', [b'broken', b'\0\0\0\1broken'])
+def test_a_broken_record_is_an_error_not_a_hole(source, kind, data):
+  broken = [
+    *source[:5],
+    {'frames': [data] * 9, 'height': 40, 'width': 48, 'label': 5},
+    *source[6:],
+  ]
+  with pytest.raises(ValueError, match=r'bytes that are no (JPEG|H.264)'):
     if kind == 'train':
       train(broken, 4)
     else:
       list(pipeline.eval_batches(broken, 4, HOW, ONE, 2, (0, 1)))
 
 
-def test_a_built_dataset_streams_as_its_videos(tmp_path):
+@pytest.mark.parametrize('kind', storage.KINDS)
+def test_a_built_dataset_streams_as_its_videos(tmp_path, kind):
   root = helpers.write_folder(tmp_path / 'clips', clips=3)
-  path, _ = helpers.build(root, tmp_path / 'data')
+  path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
   built = pipeline.open_split(path, 'train')
   plain = []
   for record in built:
     name = record['video_id'].decode()
-    frames = videos.to_record(root / name, 256, 90)[0]['frames']
-    label = ['jump', 'run'].index(name.split('/')[0])
-    plain.append({'frames': frames, 'label': label})
+    video, _ = storage.to_record(root / name, 256, 90, kind)
+    plain.append({**video, 'label': ['jump', 'run'].index(name.split('/')[0])})
   assert_same(train(built, 5), train(plain, 5))
 
 

@@ -94,6 +94,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
       **changes,
     )
 
+  # Not Python's own where the tests run in the background.
+  handler = signal.getsignal(signal.SIGINT)
   whole, result, _ = run(config(), tmp_path / 'whole')
   assert whole.step == 12  # 5 epochs of 20 clips in batches of 8
   for signum, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
@@ -102,7 +104,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
       with pytest.raises(SystemExit) as stopped:
         run(config(), tmp_path / 'parts')
     assert stopped.value.code == code
-  assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  assert signal.getsignal(signal.SIGINT) is handler
   resumed, again, log = run(config(), tmp_path / 'parts')
   assert 'at step 6 of 12' in log
   chex.assert_trees_all_equal(resumed, whole)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from tsm_jax.data import videos
+from tsm_jax.data import claims, videos
 
 # Frames every 6 of which is a key frame, as damage is then soon over.
 FORMATS = {
@@ -170,6 +170,8 @@ def test_no_permission(tmp_path, monkeypatch):
 @pytest.mark.parametrize('failing', ['demux', 'decode'])
 def test_reading_goes_on_after_any_failure(failing):
   class Packet:
+    is_discard = False
+
     def __init__(self, number):
       self.number = number
 
@@ -189,7 +191,7 @@ def test_reading_goes_on_after_any_failure(failing):
         yield Packet(number)
 
   failures = []
-  assert list(videos._decode(Container(), None, failures)) == [0, 1, 3, 4]
+  assert list(videos._decode(Container(), None, failures, [])) == [0, 1, 3, 4]
   assert failures == ['bad disk' if failing == 'demux' else 'bad argument']
 
 
@@ -200,8 +202,41 @@ def test_a_disk_that_fails_for_ever_ends():
       yield
 
   failures = []
-  assert list(videos._decode(Container(), None, failures)) == []
+  assert list(videos._decode(Container(), None, failures, [])) == []
   assert len(failures) == videos.MAX_FAILURES
+
+
+def test_a_clip_cut_without_encoding_again_is_whole(tmp_path):
+  # Cuts start at key frames: what is before is in the file, but not shown.
+  frames = scene(40)
+  videos.write(tmp_path / 'a.mp4', frames, options={'g': '20', 'crf': '15'})
+  with (
+    av.open(str(tmp_path / 'a.mp4')) as old,
+    av.open(str(tmp_path / 'b.mp4'), 'w') as new,
+  ):
+    source = old.streams.video[0]
+    stream = new.add_stream_from_template(source)
+    shift = round(13 / 24 / source.time_base)
+    for packet in old.demux(source):
+      if packet.dts is not None:
+        packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+        packet.stream = stream
+        new.mux(packet)
+  with av.open(str(tmp_path / 'b.mp4')) as container:
+    assert container.streams.video[0].frames == 40
+  video = videos.read(tmp_path / 'b.mp4')
+  assert mean_error(video.frames, frames[13:]) < 4
+  assert (video.damage, video.share) == ('', 1)
+  assert video.claimed == (27, pytest.approx(27 / 24, abs=0.01), 0)
+  np.testing.assert_allclose(video.times, np.arange(27) / 24, atol=0.001)
+
+
+def test_what_the_container_claims(tmp_path):
+  video = videos.read(write(tmp_path / 'a.mkv', scene(12), 'mkv'))
+  assert video.claimed == (0, 0.5, 0)  # it does not count frames
+  np.testing.assert_allclose(video.times, np.arange(12) / 24, atol=0.001)
+  assert claims.end_of(video.times, 24) == pytest.approx(0.5, abs=0.001)
+  assert claims.end_of([float('nan')] * 3, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -286,32 +321,3 @@ def test_jpeg_decodes_as_pillow_does():
   assert len(videos.encode_jpeg(image, 30)) < len(data)
   with pytest.raises(ValueError, match='4 bytes that are no JPEG'):
     videos.decode_jpeg(b'JPEG')
-
-
-@pytest.mark.parametrize(
-  'size, short_side, expected',
-  [
-    ((64, 96), 32, (32, 48)),
-    ((96, 64), 32, (48, 32)),
-    ((64, 90), 48, (48, 67)),  # 67.5 is floored
-    ((64, 96), 64, (64, 96)),
-    ((64, 96), 256, (64, 96)),  # never enlarged
-  ],
-)
-def test_record(tmp_path, size, short_side, expected):
-  path = tmp_path / 'a.mp4'
-  videos.write(path, scene(7, size), fps=10)
-  record, video = videos.to_record(path, short_side, 90)
-  decoded = videos.read(path).frames
-  images = [
-    np.asarray(Image.fromarray(f).resize(expected[::-1], Image.BILINEAR))
-    for f in decoded
-  ]
-  assert record == {
-    'frames': [videos.encode_jpeg(image, 90) for image in images],
-    'num_frames': 7,
-    'height': expected[0],
-    'width': expected[1],
-    'fps': 10,
-  }
-  assert (video.frames, video.share) == (record['frames'], 1)

@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, errors, evaluate, models
-from tsm_jax.data import pipeline, records, transforms, videos
+from tsm_jax.data import pipeline, records, storage, transforms, videos
 
 
 def make_predict(trained):
@@ -51,7 +51,7 @@ def predict_video(predict, trained, path, views=None):
   """
   how = trained.preprocessing
   try:
-    record, video = videos.to_record(path, how.short_side, how.quality)
+    record, video = storage.to_record(path, **how.stored())
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from tsm_jax import errors
-from tsm_jax.data import builders, datasets, folder
+from tsm_jax.data import builders, datasets, folder, storage
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -43,24 +43,24 @@ def build(args):
     listing,
     args.manual_dir,
     pathlib.Path(args.data_dir).expanduser(),
-    {'short_side': args.short_side, 'quality': args.quality},
+    _options(args),
     args.max_excluded,
     log=lambda line: print(line, flush=True),
     stem=stem,
   )
 
 
+def _options(args):
+  return {name: getattr(args, name) for name in storage.DEFAULTS}
+
+
 def _check(args):
   """Raises InputError if a value is outside its range or has no meaning."""
-  for name, low, high in (
-    ('short_side', 1, 10_000),
-    ('quality', 1, 100),
-    ('max_excluded', 0, 1),
-  ):
-    if not low <= (value := getattr(args, name)) <= high:
-      raise errors.InputError(
-        f'--{name} is {value}; it must be from {low} to {high}.'
-      )
+  storage.check(_options(args), '--')
+  if not 0 <= args.max_excluded <= 1:
+    raise errors.InputError(
+      f'--max_excluded is {args.max_excluded}; it must be from 0 to 1.'
+    )
   if args.name == 'folder' and args.split != 1:
     raise errors.InputError(
       f"--split is {args.split}; a 'folder' has no published splits."
@@ -104,6 +104,20 @@ def _parser():
     type=int,
     default=90,
     help='of stored JPEGs, 1 to 100 (default %(default)s)',
+  )
+  add(
+    '--storage',
+    choices=storage.KINDS,
+    default='frames',
+    help="JPEG 'frames', fastest to read, or 'video': H.264, about seven times "
+    'smaller (default %(default)s)',
+  )
+  add(
+    '--fps',
+    type=float,
+    default=0.0,
+    help='resample videos to so many frames per second, by their timestamps; '
+    '0: keep their frames (default %(default)s)',
   )
   add(
     '--max_excluded',

@@ -18,7 +18,15 @@ from typing import Any
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data import disk, folder, frame_folders, motion, shards, workers
+from tsm_jax.data import (
+  disk,
+  folder,
+  frame_folders,
+  motion,
+  shards,
+  storage,
+  workers,
+)
 
 REPORT = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
@@ -43,6 +51,7 @@ def prepare(config, log=print):
       (the message lists them), or as `folder.scan`.
   """
   source = config['source']
+  options = storage.options_of(config)
   data_dir = pathlib.Path(
     config['data_dir']
     or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
@@ -55,7 +64,6 @@ def prepare(config, log=print):
   listing = folder.scan(
     source, config['labels'], config['holdout'], config['holdout_seed']
   )
-  options = {name: config[name] for name in ('short_side', 'quality')}
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
 
@@ -66,7 +74,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     listing: what to build.
     source: the folder or list that it was made of.
     data_dir: path of the folder of built datasets.
-    options: short_side and quality, as of `frame_folders.to_record`.
+    options: of `frame_folders.to_record`.
     max_excluded: share of unusable videos that stops the build.
     log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
@@ -202,7 +210,8 @@ def _size(path):
 
 def read_report(path):
   """What happened when the dataset in the folder `path` was built."""
-  return json.loads((pathlib.Path(path) / REPORT).read_text())
+  report = json.loads((pathlib.Path(path) / REPORT).read_text())
+  return {**report, 'options': {**storage.DEFAULTS, **report['options']}}
 
 
 def describe(report):

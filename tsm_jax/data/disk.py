@@ -36,7 +36,7 @@ def check(items, options, data_dir, log):
     raise errors.InputError(
       f'{str(data_dir)!r} has {_size(free)} free, and the dataset needs about '
       f'{_size(needed)}; choose another --data_dir (config.data.data_dir), or '
-      'a smaller short_side or quality.'
+      "a smaller short_side or quality, or the storage 'video'."
     )
 
 

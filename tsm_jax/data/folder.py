@@ -10,6 +10,10 @@ from typing import NamedTuple
 from tsm_jax import errors
 from tsm_jax.data import lists, videos
 
+# How the reasons read that concern a label.
+NO_LABEL = 'has no label'
+NOT_IN_MAP = 'which is not in the label map'
+
 
 class Listing(NamedTuple):
   """What a folder or list holds.
@@ -284,7 +288,7 @@ class _Unusable:
       return 'is listed more than once; the first row counts'
     self._seen.add(path)
     if not item.label:
-      return 'has no label'
+      return NO_LABEL
     try:
       item.video_id.encode()
       mode = os.stat(path).st_mode
@@ -305,5 +309,5 @@ def _misplaced(labels, item):
   if not item.split:
     return 'has no split, although others have one'
   if item.label not in labels:
-    return f'has the label {item.label!r}, which is not in the label map'
+    return f'has the label {item.label!r}, {NOT_IN_MAP}'
   return ''

@@ -8,21 +8,28 @@ import re
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tsm_jax.data import videos
+from tsm_jax.data import h264, videos
+from tsm_jax.data import storage as storage_lib
 
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 
 
-def to_record(path, short_side, quality):
-  """As `videos.to_record`; `path` may also be a folder of numbered images.
+def to_record(path, short_side, quality, storage='frames', fps=0):
+  """As `storage.to_record`; `path` may also be a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
   start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
-  rate of a folder is unknown: its fps is 0.
+  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
   """
   if not os.path.isdir(path):
-    return videos.to_record(path, short_side, quality)
+    return storage_lib.to_record(path, short_side, quality, storage, fps)
+  if fps:
+    raise videos.VideoError(
+      f'is a folder of images without timestamps, which fps={fps:g} needs'
+    )
+  # Where they become a video, nothing is lost to JPEG before.
+  quality = 100 if storage == 'video' else quality
   images = _numbered(path)
   first, last = min(images), max(images)
   frames, size, problems = [], None, []
@@ -37,11 +44,13 @@ def to_record(path, short_side, quality):
     else:
       frames.append(data)
   if not frames:
-    raise videos.VideoError(f'no image can be read: {problems[0]}')
+    raise videos.NoFrameError(f'no image can be read: {problems[0]}')
   expected = len(frames) + len(problems)
   damage = ''
   if problems:
     damage = f'{len(frames)} of {expected} images are good: {problems[0]}'
+  if storage == 'video':
+    frames = _to_video(frames)
   width, height = size
   record = {
     'frames': frames,
@@ -51,6 +60,13 @@ def to_record(path, short_side, quality):
     'fps': 0.0,
   }
   return record, videos.Video(frames, 0.0, damage, len(frames) / expected)
+
+
+def _to_video(jpegs):
+  encoder = h264.Encoder()
+  for data in jpegs:
+    encoder.add(videos.decode_jpeg(data))
+  return encoder.end()
 
 
 def _numbered(folder):
@@ -65,11 +81,11 @@ def _numbered(folder):
       if twin != name:
         twins = ' and '.join(sorted((twin, name)))
         raise videos.VideoError(f'{twins} have the same number')
-  if len(series) != 1:
+  if not series:
+    raise videos.NoFrameError('holds no numbered image')
+  if len(series) > 1:
     raise videos.VideoError(
       f'holds images of several names: {", ".join(sorted(series))}'
-      if series
-      else 'holds no numbered image'
     )
   (images,) = series.values()
   return {i: pathlib.Path(folder) / name for i, name in images.items()}

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors
-from tsm_jax.data import records, sampling
+from tsm_jax.data import records, sampling, storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Preprocessing:
     sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
     official_quirks: whether training and its evaluation choose frames as the
       official code does, oddities included; see `sampling.py`.
+    storage: 'frames' or 'video', see `storage.py`.
+    fps: frames per second as stored; 0: those of the video.
   """
 
   num_frames: int
@@ -41,6 +43,12 @@ class Preprocessing:
   quality: int
   sampling: str = 'uniform'
   official_quirks: bool = False
+  storage: str = 'frames'
+  fps: float = 0.0
+
+  def stored(self):
+    """The options of `storage.to_record`."""
+    return {name: getattr(self, name) for name in storage.DEFAULTS}
 
   def clip_shape(self):
     """The shape of one clip as the network sees it, `(1, T, S, S, 3)`."""
@@ -73,10 +81,9 @@ def preprocessing_of(config):
     image_size=data.image_size,
     mean=tuple(data.mean),
     std=tuple(data.std),
-    short_side=data.short_side,
-    quality=data.quality,
     sampling=data.sampling,
     official_quirks=data.official_quirks,
+    **storage.options_of({**storage.DEFAULTS, **data}),
   )
 
 
@@ -97,7 +104,7 @@ def open_split(path, split):
     split: 'train', 'val' or 'test'.
 
   Returns:
-    A random-access source of records with JPEG frames.
+    A random-access source of records; see `storage.py`.
 
   Raises:
     InputError: if the dataset has no such split, or no clip in it.

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data import randaugment, sampling, transforms, videos
+from tsm_jax.data import randaugment, sampling, storage, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
   """A record to a training clip: random frames, one random crop, RandAugment.
 
   Args:
-    record: with JPEG frames and label.
+    record: with frames, as stored, and label.
     rng: numpy Generator.
     preprocessing: a `pipeline.Preprocessing`.
     scales: see `transforms.multi_scale_crop`.
@@ -114,7 +114,7 @@ def eval_views(record, preprocessing, views, number=0):
   """A record to its views.
 
   Args:
-    record: with JPEG frames.
+    record: with frames, as stored.
     preprocessing: a `pipeline.Preprocessing`.
     views: a `Views`.
     number: see `eval_indices`.
@@ -138,6 +138,6 @@ def eval_views(record, preprocessing, views, number=0):
 
 def decode(record, indices):
   """Decodes the chosen frames, each of them once."""
-  jpegs = record['frames']
-  images = {i: videos.decode_jpeg(jpegs[i]) for i in set(indices.tolist())}
-  return [images[i] for i in indices.tolist()]
+  chosen, inverse = np.unique(indices, return_inverse=True)
+  images = storage.decode(record, chosen.tolist())
+  return [images[i] for i in inverse.tolist()]

@@ -20,7 +20,7 @@ MIN_SHARE = 0.9  # of its frames that must decode in a damaged video
 
 
 class VideoFolder(tfds.core.ShardBasedBuilder):
-  """Clips as JPEG frames, from a `folder.Listing`."""
+  """Clips as `storage.to_record` makes them, from a `folder.Listing`."""
 
   VERSION = tfds.core.Version('1.0.0')
 
@@ -40,10 +40,11 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     features = tfds.features
     return tfds.core.DatasetInfo(
       builder=self,
-      description='Clips as JPEG frames, made from a folder of videos.',
+      description='Clips as JPEG or H.264 frames, made from videos.',
       features=features.FeaturesDict(
         {
-          # Plain bytes: TFDS's own video and image features decode every frame.
+          # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own
+          # video and image features decode every frame.
           'frames': features.Sequence(
             features.Tensor(shape=(), dtype=np.object_)
           ),

@@ -4,9 +4,9 @@ A frame is `[H, W, 3]` uint8 RGB. No file is trusted: its container's claims are
 compared with what decodes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 import os
-import re
 from typing import Any, NamedTuple
 
 import av
@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from tsm_jax import errors
+from tsm_jax.data import claims, rates
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
-MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
 COVER_ART = av.stream.Disposition.attached_pic
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
@@ -29,23 +29,33 @@ class VideoError(errors.InputError):
   """A video that cannot be used; the message is the reason without a name."""
 
 
+class NoFrameError(VideoError):
+  """A video that opens, but of which no frame decodes."""
+
+
 class Video(NamedTuple):
   """A decoded video.
 
   Attributes:
     frames: what `keep` made of every frame, in order.
-    fps: frames per second as the container states it, 0 if it does not.
+    fps: frames per second as asked for, or as the container states it, 0 if it
+      does not.
     damage: what is broken in a video of which only a part decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
+    times: seconds at which the frames that decode are shown, NaN where that is
+      not stated.
+    claimed: by its container.
   """
 
   frames: list[Any]
   fps: float
   damage: str
   share: float
+  times: Sequence[float] = ()
+  claimed: claims.Claims = claims.Claims()
 
 
-def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
+def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
   """Decodes all frames of a video file, past its damaged packets.
 
   Of several video streams it is the first, cover pictures aside. The rotation
@@ -54,7 +64,10 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it.
+    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called anew for
+      a frame that is repeated, with the same array.
+    fps: frames per second to which the video is resampled by its timestamps,
+      see `rates.resample`; 0 keeps every frame once.
 
   Returns:
     A `Video`.
@@ -82,23 +95,54 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame):
     stream.thread_count = 1
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
-    kept, failures, size, end = [], [], None, 0.0
-    for frame in _decode(container, stream, failures):
-      turns = (int(frame.rotation) // 90) % 4
+    kept, times, failures, discarded, size = [], [], [], [], None
+    rotation = concealed = 0
+    frames = _decode(container, stream, failures, discarded)
+    for frame, count in _resample(frames, stream, fps):
+      rotation = rotation or frame.rotation
+      turns = round(frame.rotation / 90) % 4
       size = size or (frame.width, frame.height)
-      image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-      kept.append(keep(np.ascontiguousarray(np.rot90(image, turns))))
-      end = max(end, frame.time or 0)
+      times.append(math.nan if frame.time is None else frame.time)
+      concealed += frame.is_corrupt
+      if count:
+        image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
+        image = np.ascontiguousarray(np.rot90(image, turns))
+        kept += [keep(image) for _ in range(count)]
     if not kept:
       reason = f': {failures[0]}' if failures else ''
-      raise VideoError(f'no frame decodes{reason}')
-    damage, share = _damage(container, stream, len(kept), end, failures)
-    fps = float(stream.average_rate or 0)
-  return Video(kept, fps, damage, share)
+      raise NoFrameError(f'no frame decodes{reason}')
+    native = float(stream.average_rate or 0)
+    claimed = claims.of(container, stream, len(discarded), rotation)
+  damage, share = claims.damage(claimed, native, times, failures)
+  if concealed and not damage:
+    # Their packets decode to something, of which FFmpeg has made up a part.
+    damage = f'{concealed} of {len(times)} frames are damaged'
+  return Video(kept, float(fps or native), damage, share, times, claimed)
 
 
-def _decode(container, stream, failures):
-  """Yields the frames of every packet that decodes; appends what fails."""
+def _resample(frames, stream, fps):
+  """Yields `(frame, count)`: once each, or as often as `fps` makes it."""
+  if not fps:
+    yield from ((frame, 1) for frame in frames)
+    return
+  try:
+    yield from rates.resample(
+      frames, stream.time_base, stream.average_rate or 0, fps
+    )
+  except rates.GapError as error:
+    raise VideoError(str(error)) from None
+
+
+def _decode(container, stream, failures, discarded):
+  """Yields the frames of every packet that decodes.
+
+  Args:
+    container: open.
+    stream: of the video.
+    failures: takes the reason of every packet that does not decode.
+    discarded: takes the times of packets that an edit list cuts away, as
+      programs leave them that cut without encoding again.
+  """
   packets = container.demux(stream)
   while len(failures) < MAX_FAILURES:
     try:
@@ -109,60 +153,12 @@ def _decode(container, stream, failures):
       continue
     if packet is None:
       return
+    if packet.is_discard:
+      discarded.append(packet.pts)
     try:
       yield from packet.decode()
     except (av.error.FFmpegError, ValueError) as error:
       failures.append(_reason(error))
-
-
-def _damage(container, stream, count, end, failures):
-  """What is broken in a video of which `count` frames decode, and the share.
-
-  Args:
-    container: open.
-    stream: of the video.
-    count: frames that decode, positive.
-    end: time of the last of them, seconds.
-    failures: of packets, reasons.
-
-  Returns:
-    `(damage, share)` as in `Video`.
-  """
-  reason = failures[0] if failures else 'the rest is missing'
-  expected = max(stream.frames, count + (1 if failures else 0))
-  if count < expected:
-    return f'{count} of {expected} frames decode: {reason}', count / expected
-  duration = _duration(container, stream)
-  if stream.frames or not duration:
-    return '', 1.0
-  # Matroska and WebM count no frames, but state how long they are.
-  rate = float(stream.average_rate or 0)
-  end += 1 / rate if rate else 0
-  if end < MIN_DURATION * duration:
-    return f'ends after {end:.2f} of {duration:.2f} s', end / duration
-  expected = round(duration * rate)
-  if count < MIN_DURATION * expected:
-    # Not held against it: this is how a variable frame rate looks, too.
-    return (
-      f'{count} frames decode where its rate and duration make {expected}: '
-      'some are lost, or its frame rate varies'
-    ), 1.0
-  return '', 1.0
-
-
-def _duration(container, stream):
-  """The stated length in seconds, or 0."""
-  if stream.duration:
-    return float(stream.duration * stream.time_base)
-  stated = re.fullmatch(
-    r'(\d+):(\d+):(\d+\.?\d*)', stream.metadata.get('DURATION', '')
-  )
-  if stated:
-    hours, minutes, seconds = map(float, stated.groups())
-    return 3600 * hours + 60 * minutes + seconds
-  if container.duration and len(container.streams) == 1:
-    return container.duration / av.time_base
-  return 0.0
 
 
 def _reason(error):
@@ -190,40 +186,6 @@ def write(path, frames, fps=24, codec='libx264', options=None):
       frame = av.VideoFrame.from_ndarray(image, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-
-
-def to_record(path, short_side, quality):
-  """The stored form of a video file: JPEG frames, shrunk, never enlarged.
-
-  Args:
-    path: the file.
-    short_side: pixels of the shorter side; smaller videos stay as they are.
-    quality: of the JPEG, 1 to 100.
-
-  Returns:
-    `(record, video)`: a dict with frames (list of JPEG bytes), num_frames,
-    height, width and fps, and the `Video` that it was made of.
-
-  Raises:
-    VideoError: as `read`.
-  """
-
-  def keep(image):
-    height, width = image.shape[:2]
-    if min(height, width) > short_side:
-      image = resize(image, *short_side_size(width, height, short_side))
-    return encode_jpeg(image, quality), image.shape
-
-  video = read(path, keep)
-  jpegs, shapes = zip(*video.frames)
-  record = {
-    'frames': list(jpegs),
-    'num_frames': len(jpegs),
-    'height': shapes[0][0],
-    'width': shapes[0][1],
-    'fps': video.fps,
-  }
-  return record, video._replace(frames=record['frames'])
 
 
 def short_side_size(width, height, short_side):

@@ -1,0 +1,92 @@
+"""What a container claims about its video, held against what decodes."""
+
+import math
+import re
+from typing import NamedTuple
+
+import av
+
+MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
+MISSING = 'the rest is missing'  # what damage ends with that has no other sign
+UNEVEN = 'some are lost, or its frame rate varies'
+
+
+class Claims(NamedTuple):
+  """What a container states about its video; 0 where it states nothing.
+
+  Attributes:
+    num_frames: without those that an edit list cuts away.
+    duration: seconds.
+    rotation: degrees counter-clockwise, as FFmpeg reports it.
+  """
+
+  num_frames: int = 0
+  duration: float = 0.0
+  rotation: float = 0.0
+
+
+def of(container, stream, num_discarded, rotation):
+  """The `Claims` of an open container.
+
+  Args:
+    container: open.
+    stream: of the video.
+    num_discarded: packets that an edit list cuts away.
+    rotation: of its frames.
+  """
+  count = max(stream.frames - num_discarded, 0)
+  return Claims(count, _duration(container, stream), rotation)
+
+
+def damage(claimed, rate, times, failures):
+  """What is broken in a video, and the share of its frames that decode.
+
+  Args:
+    claimed: `Claims`.
+    rate: frames per second that the container states, or 0.
+    times: seconds, of the frames that decode, at least one; NaN if not stated.
+    failures: of packets, reasons.
+
+  Returns:
+    `(damage, share)` as in `videos.Video`.
+  """
+  count, duration = len(times), claimed.duration
+  reason = failures[0] if failures else MISSING
+  expected = max(claimed.num_frames, count + (1 if failures else 0))
+  if count < expected:
+    return f'{count} of {expected} frames decode: {reason}', count / expected
+  if claimed.num_frames or not duration:
+    return '', 1.0
+  # Matroska and WebM count no frames, but state how long they are.
+  end = end_of(times, rate)
+  if end < MIN_DURATION * duration:
+    return f'ends after {end:.2f} of {duration:.2f} s', end / duration
+  expected = round(duration * rate)
+  if count < MIN_DURATION * expected:
+    # Not held against it: this is how a variable frame rate looks, too.
+    return (
+      f'{count} frames decode where its rate and duration make {expected}: '
+      f'{UNEVEN}'
+    ), 1.0
+  return '', 1.0
+
+
+def end_of(times, rate):
+  """Seconds at which the last of the frames ends, 0 where none has a time."""
+  last = max((time for time in times if not math.isnan(time)), default=0.0)
+  return last + (1 / rate if rate else 0)
+
+
+def _duration(container, stream):
+  """The stated length in seconds, or 0."""
+  if stream.duration:
+    return float(stream.duration * stream.time_base)
+  stated = re.fullmatch(
+    r'(\d+):(\d+):(\d+\.?\d*)', stream.metadata.get('DURATION', '')
+  )
+  if stated:
+    hours, minutes, seconds = map(float, stated.groups())
+    return 3600 * hours + 60 * minutes + seconds
+  if container.duration and len(container.streams) == 1:
+    return container.duration / av.time_base
+  return 0.0
