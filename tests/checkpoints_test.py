@@ -170,7 +170,7 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
   [
     ('ftp://host/run', "'ftp://host/run' is neither .* gs:// or s3://"),
     ('gs:/bucket/run', "'gs:/bucket/run' is neither"),
-    ('gs://bucket/run', r'needs the extra \[bucket\].*gcsfs'),
+    ('gs://bucket/run', r'needs the extra \[gcs\].*gcsfs'),
   ],
 )
 def test_a_url_never_becomes_a_local_folder(name, message, tmp_path):

@@ -62,14 +62,28 @@ def view_logits(model, variables, frames, preprocessing):
 
 
 def make_eval_step(model, preprocessing, mesh):
-  """The jitted `(variables, batch) -> counts` over a sharded batch."""
+  """The compiled `(variables, batch) -> counts` over a sharded batch.
+
+  The first call compiles it for the shapes and shardings that it gets, which
+  stay the same, and waits until all processes have.
+  """
 
   @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def eval_step(variables, batch):
     logits = view_logits(model, variables, batch['frames'], preprocessing)
     return metrics.counts(logits, batch['label'], batch['mask'])
 
-  return eval_step
+  if jax.process_count() == 1:
+    return eval_step
+  compiled = []
+
+  def together(variables, batch):
+    if not compiled:
+      compiled.append(eval_step.lower(variables, batch).compile())
+      sharding.barrier('evaluation is compiled')
+    return compiled[0](variables, batch)
+
+  return together
 
 
 def evaluate(

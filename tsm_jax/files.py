@@ -7,7 +7,7 @@ import fsspec
 
 from tsm_jax import errors
 
-SCHEMES = ('gs', 's3')
+SCHEMES = {'gs': 'gcs', 's3': 's3'}  # and the extra that each needs
 
 
 def path(name):
@@ -27,7 +27,7 @@ def path(name):
       fsspec.get_filesystem_class(scheme[1])
     except ImportError as error:
       raise errors.InputError(
-        f'{str(name)!r} needs the extra [bucket] ({error}).'
+        f'{str(name)!r} needs the extra [{SCHEMES[scheme[1]]}] ({error}).'
       ) from error
     return epath.Path(name)
   return epath.Path(name).expanduser().absolute()

@@ -22,7 +22,8 @@ from tsm_jax import errors
 
 # The exit status of a run that is not at its end and goes on from its last
 # checkpoint when the same command is started again: what a queue should do.
-# (EX_TEMPFAIL of sysexits.h.)
+# (EX_TEMPFAIL of sysexits.h.) Where process 0 is killed, JAX may be faster and
+# abort another one with its own message (SIGABRT): that is no other case.
 EXIT_AGAIN = 75
 
 JOIN_SECONDS = 300  # to wait for the other processes
@@ -243,6 +244,7 @@ def is_lost(error):
 
 def end(reason):
   """Ends this process at once with a sentence, for it lost the others."""
+  print(file=sys.stderr)  # behind a progress bar
   _exit(
     f'Process {jax.process_index()} of {jax.process_count()} ends, as '
     f'{reason}; start all of them again to continue from the last checkpoint.'

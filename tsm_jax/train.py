@@ -243,6 +243,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   if active and result is not None:
     path = report.write(workdir, labels, result)
     log(f'top-1 {result.top1:.2%}; the report is {path}')
+  sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result
 
 
