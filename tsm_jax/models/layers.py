@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax import errors
+from tsm_jax import errors, modalities
 
-CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
+CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')
 UNKNOWN = -1  # clips of a device, where the devices are not known
 
