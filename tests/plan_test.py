@@ -227,14 +227,13 @@ def test_options_change_memory_and_work_as_they_should(on_four, cache):
 @pytest.mark.slow
 @needs_libtpu
 def test_too_much_for_the_memory_is_a_sentence(cache):
-  done = run_plan(
-    f'--cache_dir={cache}', '--topology=v5e:1x1', batch_size=400_000
-  )
+  done = run_plan(f'--cache_dir={cache}', '--topology=v5e:1x1', batch_size=2048)
   assert done.returncode == 2
   *_, line = done.stderr.splitlines()
-  assert line.startswith('error: ssv2 with batch_size 400000 does not fit v5e')
+  assert line.startswith('error: ssv2 with batch_size 2048 does not fit v5e')
   assert '15.75 GiB per chip' in line
   assert 'fits' in done.stdout and 'NO' in done.stdout
+  assert 'lower batch_size to ' in line
 
 
 @pytest.mark.slow
