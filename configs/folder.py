@@ -13,7 +13,12 @@ from configs import common
 
 def get_config(arg=None):
   args = common.parse_arg(
-    arg, depth=50, frames=8, shift='blockres', direction='both'
+    arg,
+    depth=50,
+    frames=8,
+    shift='blockres',
+    direction='both',
+    modality='rgb',
   )
   config = common.get_config('folder', arg)
   config.batch_size = 16
@@ -24,6 +29,7 @@ def get_config(arg=None):
     shift=args.shift,
     direction=args.direction,
   )
+  common.look_at(config, args.modality)
   config.data.flip = 'off'
   config.schedule.update(kind='cosine', warmup_epochs=5.0)
   config.checkpoint.every_steps = 200

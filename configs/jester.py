@@ -6,11 +6,15 @@
   python -m tsm_jax.main --config configs/jester.py --mode=eval \\
       --config.data.source=BUILT
 
+That is the efficient protocol: one clip, its centre. The accurate one adds
+--config.eval.clips=2 --config.eval.crops=3 --config.eval.full_resolution=True.
+
 For a camera: :model=mobilenet_v2,direction=past trains the online form, which
 `tsm_jax.stream` runs frame by frame.
 
 Published top-1 (2 clips, full resolution; paper, table 1): default 97.0,
-:shift=none 83.9. The authors give no recipe for Jester.
+:shift=none 83.9. The authors give no recipe for Jester, and none of its flow;
+`:modality=flow` takes what you extract, as in ssv1.py.
 """
 
 from configs import common

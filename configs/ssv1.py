@@ -16,6 +16,17 @@ retraining of the authors' code: 45.5 / 47.3, 47.1 / 48.6, 46.6 / 48.1.
 
 :recipe=modern swaps the labels of mirrored clips; OpenMMLab measured
 47.1 / 48.5 with that alone.
+
+Two streams: build the flow, too, train it and evaluate both together:
+
+  python -m tsm_jax.data.build frame_lists --modality=flow \\
+      --manual_dir=LISTS --data_dir=DATA
+  python -m tsm_jax.main --config configs/ssv1.py:modality=flow \\
+      --config.data.source=FLOW --config.init_from=resnet50-imagenet.pth
+  python -m tsm_jax.ensemble runs/ssv1 runs/ssv1-modality=flow \\
+      --clips=2 --crops=3 --full-resolution
+
+With 16 frames each, RGB and flow reached 52.6 (paper, table 2).
 """
 
 from configs import common

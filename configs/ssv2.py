@@ -13,6 +13,9 @@ Published top-1 (accurate), the authors' README: default 61.2, :frames=16 63.1,
 :depth=101 63.3. OpenMMLab's retraining of the authors' code (efficient /
 accurate): 58.0 / 60.7, 58.9 / 61.0, 58.9 / 61.4. :shift=none (TSN): 30.4
 (paper, table 1).
+
+`:modality=flow` and the two streams together: as in ssv1.py. Of one flow, this
+dataset has one image with x in red and y in green.
 """
 
 from configs import common

@@ -1,10 +1,12 @@
 import types
 
+import helpers  # noqa: F401 (finds configs)
 import jax
 import numpy as np
 import pytest
 
-from tsm_jax import sharding
+from configs import common
+from tsm_jax import errors, sharding
 from tsm_jax.data import augment, transforms
 
 SHAPE = (32, 3, 6, 8, 3)  # [B, T, H, W, C]
@@ -18,8 +20,13 @@ def config(**changes):
   fields = {'mixup_alpha': 0.0, 'cutmix_alpha': 0.0, 'erase_probability': 0.0}
   return types.SimpleNamespace(
     **{**fields, **changes},
-    data=types.SimpleNamespace(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
-    model=types.SimpleNamespace(num_classes=4),
+    data=types.SimpleNamespace(
+      mean=(0.5, 0.4, 0.3),
+      std=(0.2, 0.3, 0.4),
+      divisor=255.0,
+      channel_order='rgb',
+    ),
+    model=types.SimpleNamespace(num_classes=4, modality='rgb'),
   )
 
 
@@ -50,6 +57,39 @@ def test_flips_mirror_whole_clips_and_their_labels_by_the_key():
   np.testing.assert_array_equal(again, result)
   other, _ = flip(jax.random.key(1), frames, label, mirrored)
   assert np.any(other != result)
+
+
+def test_flow_is_mirrored_with_its_sign_and_the_label_swapped():
+  frames = uint8_frames((40, 3, 6, 8, 10))
+  label = np.arange(40, dtype=np.int32) % 4
+  mirrored = np.array([1, 0, 2, -1], np.int32)
+  result, labels = augment.random_flip(
+    jax.random.key(0), frames, label, mirrored, 'flow'
+  )
+  result = np.asarray(result)
+  flipped = np.any(result != frames, axis=(1, 2, 3, 4))
+  assert 8 <= flipped.sum() <= 22 and not flipped[label == 3].any()
+  turned = frames[:, :, :, ::-1]
+  np.testing.assert_array_equal(
+    result[flipped][..., 0::2], 255 - turned[flipped][..., 0::2]
+  )
+  np.testing.assert_array_equal(
+    result[flipped][..., 1::2], turned[flipped][..., 1::2]
+  )
+  np.testing.assert_array_equal(
+    labels, np.where(flipped, mirrored[label], label)
+  )
+
+
+def test_randaugment_of_flow_is_refused():
+  fields = common.get_config('any')
+  common.look_at(fields, 'flow')
+  augment.check(fields)
+  fields.update(mixup_alpha=0.2, cutmix_alpha=1.0, erase_probability=0.5)
+  augment.check(fields)  # these act on motion as on colours
+  fields.data.randaugment_ops = 1
+  with pytest.raises(errors.InputError, match=r'randaugment_ops is 1.*flow'):
+    augment.check(fields)
 
 
 def test_a_batch_is_only_normalised_by_default():

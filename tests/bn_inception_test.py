@@ -66,15 +66,20 @@ def by_pytorch(weights, frames, mask):
   return x.reshape(-1, num_frames, x.shape[-1]).mean(1).numpy()
 
 
-@pytest.fixture(scope='module')
-def weights():
+def weights_of(num_classes):
   """Weights of the recorded rule; the shapes are those of a written model."""
-  model = models.create_model(CONFIG)
+  config = {**CONFIG, 'num_classes': num_classes}
+  model = models.create_model(config)
   frames = jnp.zeros((1, 2, 64, 64, 3))
   shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
   zeros = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-  state = convert.to_torch(CONFIG, zeros)
+  state = convert.to_torch(config, zeros)
   return golden.weights({k: v.shape for k, v in state.items()})
+
+
+@pytest.fixture(scope='module')
+def weights():
+  return weights_of(CONFIG['num_classes'])
 
 
 @pytest.mark.parametrize('mask', ['block', 'none', '110000100001'])

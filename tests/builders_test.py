@@ -12,6 +12,7 @@ from tsm_jax import errors
 from tsm_jax.data import (
   builders,
   folder,
+  frame_folders,
   pipeline,
   shards,
   storage,
@@ -24,7 +25,7 @@ def crash_on_the_second(path, **options):
   """A decoder that ends its process, as FFmpeg does on some files."""
   if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
     os._exit(1)
-  return storage.to_record(path, **options)
+  return frame_folders.to_record(path, **options)
 
 
 def all_files(path):
@@ -282,14 +283,14 @@ def test_long_lists_are_shortened_for_people():
 
 SCRIPT = """
 import functools, json, sys
-from tsm_jax.data import storage
+from tsm_jax.data import frame_folders
 
 def work(path, **options):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
   with open(sys.argv[2], 'a') as file:
     file.write(json.dumps(found) + '\\n')
-  return storage.to_record(path, **options)
+  return frame_folders.to_record(path, **options)
 
 if __name__ == '__main__':
   from tsm_jax.data import builders, pipeline

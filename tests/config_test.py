@@ -64,7 +64,18 @@ def test_published_recipes():
   assert config.model.partial_bn and config.model.dropout == 0.8
 
 
-@pytest.mark.parametrize('arg', [None, 'model=mobilenet_v2,direction=past'])
+@pytest.mark.parametrize(
+  'arg',
+  [
+    None,
+    'model=mobilenet_v2,direction=past',
+    'modality=flow',
+    'modality=flow,recipe=modern',
+    'modality=rgb_diff,depth=101,frames=16',
+    'model=bn_inception,shift=block',
+    'model=bn_inception,shift=block,modality=flow',
+  ],
+)
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
 def test_every_config_makes_a_model(path, arg):
   spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -79,6 +90,25 @@ def test_every_config_makes_a_model(path, arg):
   augment.check(config)
   views = records.views_of(config)
   assert views.clips == views.crops == 1
+
+
+def test_what_a_network_looks_at():
+  def look(arg):
+    data = kinetics.get_config(arg).data
+    return data.mean, data.std, data.divisor, data.channel_order, data.scales
+
+  rgb, three = (1, 0.875, 0.75, 0.66), (1, 0.875, 0.75)
+  mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+  assert look('') == (mean, std, 255, 'rgb', rgb)
+  assert look('modality=flow') == ((0.5,), (0.226,), 255, 'rgb', three)
+  assert look('modality=rgb_diff') == ((0.0,), (1.0,), 255, 'rgb', three)
+  caffe = 'model=bn_inception,shift=block'
+  assert look(caffe) == ((104, 117, 128), (1,), 1, 'bgr', rgb)
+  assert look(f'{caffe},modality=flow') == ((128,), (1,), 1, 'rgb', three)
+  modern = kinetics.get_config('modality=flow,recipe=modern')
+  assert modern.data.randaugment_ops == 0 and modern.mixup_alpha == 0.2
+  with pytest.raises(ValueError, match="modality is 'sound'; choose from 'rgb"):
+    kinetics.get_config('modality=sound')
 
 
 def test_arguments_change_the_config_and_its_name():

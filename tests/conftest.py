@@ -10,6 +10,10 @@ import pytest
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 
+# Of the processes that tests start, too: a library for TPUs or GPUs that is
+# installed, but has none here, complains on stderr.
+os.environ['JAX_PLATFORMS'] = 'cpu'
+jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tsm_jax import checkpoints, errors, evaluate, predict, train
-from tsm_jax.data import records, storage
+from tsm_jax.data import frame_folders, records, storage
 
 torch = pytest.importorskip('torch')
+import bn_inception_test  # noqa: E402  (imports torch)
 from convert_test import small, without_module  # noqa: E402  (imports torch)
 import main_test  # noqa: E402
 import torch_resnet  # noqa: E402
@@ -79,6 +80,79 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
   assert result.num_clips == 3
   with pytest.raises(errors.InputError, match=r'converted model.*init_from'):
     train.train(config, out, lambda line: None)
+
+
+def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
+  weights = bn_inception_test.weights_of(len(NAMES))
+  source = tmp_path / 'TSM_x_RGB_BNInception_shift8_block_avg_segment4_e1.pth'
+  tensors = {k: torch.tensor(v) for k, v in weights.items()}
+  torch.save({'state_dict': tensors}, source)
+  out = tmp_path / 'out'
+  done = convert(source, out, f'--labels={labels}', '--image_size=64')
+  assert done.returncode == 0, done.stderr
+  assert "shift='block'" in done.stdout
+  how = checkpoints.restore_model(out).preprocessing
+  assert how.mean == (104.0, 117.0, 128.0) and how.std == (1.0,)
+  assert (how.divisor, how.channel_order) == (1.0, 'bgr')
+
+  folder = helpers.write_folder(tmp_path / 'videos', NAMES, clips=2)
+  video = folder / 'jump' / '0.mp4'
+  done = main_test.run(main_test.command('predict', out, video, '--json'))
+  assert done.returncode == 0, done.stderr
+  found = {
+    p['label']: p['probability']
+    for p in json.loads(done.stdout)[0]['predictions']
+  }
+  record, _ = storage.to_record(video, 256, 90)
+  frames = records.eval_views(record, how, records.Views())
+  pixels = frames[..., ::-1].astype(np.float32)
+  logits = bn_inception_test.by_pytorch(
+    weights, pixels - np.float32([104, 117, 128]), '1' * 12
+  )
+  expected = torch.tensor(logits).softmax(-1)[0].numpy()
+  np.testing.assert_allclose(
+    [found[name] for name in NAMES], expected, atol=1e-3
+  )
+  config = helpers.tiny_config(folder, tmp_path / 'data')
+  result = evaluate.evaluate_checkpoint(config, out, lambda line: None)
+  assert result.num_clips == 3
+
+
+def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
+  weights = small(len(NAMES))
+  stem = weights['module.base_model.conv1.weight']
+  scales = 1 + np.arange(10, dtype=np.float32)[:, None, None] / 10
+  weights['module.base_model.conv1.weight'] = stem[:, :1] * scales
+  source = tmp_path / 'TSM_x_Flow_resnet18_shift8_blockres_avg_segment4_e1.pth'
+  tensors = {k: torch.tensor(v) for k, v in weights.items()}
+  torch.save({'state_dict': tensors}, source)
+  out = tmp_path / 'out'
+  done = convert(source, out, f'--labels={labels}', '--image_size=28')
+  assert done.returncode == 0, done.stderr
+  how = checkpoints.restore_model(out).preprocessing
+  assert (how.modality, how.mean, how.std) == ('flow', (0.5,), (0.226,))
+
+  for name in NAMES:
+    helpers.write_flow(tmp_path / 'flow' / 'val' / name / 'clip', 9)
+    helpers.write_flow(tmp_path / 'flow' / 'train' / name / 'other', 9)
+  clip = tmp_path / 'flow' / 'val' / 'jump' / 'clip'
+  done = main_test.run(main_test.command('predict', out, clip, '--json'))
+  assert done.returncode == 0, done.stderr
+  found = {
+    p['label']: p['probability']
+    for p in json.loads(done.stdout)[0]['predictions']
+  }
+  record, _ = frame_folders.to_record(clip, 256, 90, modality='flow')
+  frames = records.eval_views(record, how, records.Views())
+  frames = (frames.astype(np.float32) / 255 - 0.5) / np.float32(0.226)
+  logits = torch_resnet.logits(without_module(weights), frames)
+  expected = torch.tensor(logits).softmax(-1)[0].numpy()
+  np.testing.assert_allclose(
+    [found[name] for name in NAMES], expected, atol=1e-4
+  )
+  config = helpers.tiny_config(tmp_path / 'flow', tmp_path / 'data')
+  result = evaluate.evaluate_checkpoint(config, out, lambda line: None)
+  assert result.num_clips == 3
 
 
 def test_without_labels_a_class_is_its_index(source, tmp_path):

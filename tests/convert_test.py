@@ -47,9 +47,16 @@ def checkpoint(name):
 
 
 @pytest.mark.parametrize('name', EXPECTED)
-def test_every_kind_of_checkpoint_is_recognised_and_written_back(name):
+def test_every_kind_of_checkpoint_is_recognised_and_written_back(
+  name, tmp_path
+):
+  # From a file as the authors' trainer saves it; that of the demo is bare.
   weights = checkpoint(name)
-  config, variables = convert.from_torch(weights)
+  content = {key: torch.from_numpy(value) for key, value in weights.items()}
+  if not name.startswith('online'):
+    content = {'epoch': 50, 'arch': 'resnet', 'state_dict': content}
+  torch.save(content, tmp_path / 'ckpt.pth.tar')
+  config, variables = convert.from_torch(tmp_path / 'ckpt.pth.tar')
   expected = {**DEFAULTS, 'depth': 50, **EXPECTED[name]}
   assert config == expected
   written = convert.to_torch(config, variables)

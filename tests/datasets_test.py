@@ -464,6 +464,31 @@ def test_frame_lists(tmp_path, frames):
   assert found['e']['num_frames'] == 6  # more than the list knows of
 
 
+@pytest.mark.parametrize(
+  ('name', 'files'),
+  [('flow_{}_{:05d}.jpg', 1), ('000001-{}_{:05d}.jpg', 2)],
+)
+def test_frame_lists_of_flow(tmp_path, name, files):
+  # Those of Something-Something V1 count the files of x and of y.
+  write_lines(tmp_path / 'category.txt', 'Zooming', 'Bending a thing')
+  write_lines(tmp_path / 'train_videofolder.txt', '000001 9 0')
+  for kind, clip in (('train', '1'), ('val', '2')):
+    count = 6 * files
+    write_lines(tmp_path / f'{kind}_videofolder_flow.txt', f'{clip} {count} 1')
+    helpers.write_flow(tmp_path / 'flow' / clip.zfill(6), 6, name)
+  listing = datasets.read('frame_lists', tmp_path, modality='flow')
+  assert [item.num_frames for item in listing.items] == [6, 6]
+  path, found = build(listing, tmp_path)
+  assert found['1']['label'] == 1
+  assert found['2']['num_frames'] == 6
+  assert len(found['2']['frames']) == 12
+  report = builders.read_report(path)
+  assert report['modality'] == 'flow' and not report['damaged']
+  (tmp_path / 'train_videofolder_flow.txt').unlink()
+  with pytest.raises(errors.InputError, match='such as train_videofolder_flow'):
+    datasets.read('frame_lists', tmp_path, modality='flow')
+
+
 def test_frame_lists_of_one_split_with_numbered_classes(tmp_path):
   write_lines(tmp_path / 'labels' / 'classInd.txt', '1 B', '2 A')
   for split in (1, 2):

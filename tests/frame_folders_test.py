@@ -118,3 +118,84 @@ def test_folders_that_are_no_clip(tmp_path):
   fails(r'00003\.jpg and 3\.jpg have the same number')
   (folder / '3.jpg').rename(folder / 'img_3.jpg')
   fails('holds images of several names: , img_')
+
+
+@pytest.mark.parametrize(
+  'name', ['flow_{}_{:05d}.jpg', '000012-{}_{:05d}.jpg', '{}_{:05d}.jpg']
+)
+def test_pairs_of_flow_are_kept(tmp_path, name):
+  write(tmp_path / 'a', 7, name='img_{:05d}.jpg')  # RGB frames beside them
+  helpers.write_flow(tmp_path / 'a', 6, name)
+  record, video = frame_folders.to_record(tmp_path / 'a', 32, 50, 'flow')
+  assert record.pop('frames') == [
+    (tmp_path / 'a' / name.format(axis, number)).read_bytes()
+    for number in range(1, 7)
+    for axis in 'xy'
+  ]
+  assert record == {'num_frames': 6, 'height': 32, 'width': 48, 'fps': 0}
+  assert video.damage == '' and video.share == 1
+
+
+def test_flow_that_is_shrunk_is_that_of_pillow(tmp_path):
+  helpers.write_flow(tmp_path / 'a', 2)
+  record, _ = frame_folders.to_record(tmp_path / 'a', 16, 95, 'flow')
+  assert (record['height'], record['width']) == (16, 24)
+  for number, axis in enumerate('xyxy'):
+    path = tmp_path / 'a' / f'flow_{axis}_{1 + number // 2:05d}.jpg'
+    with Image.open(path) as image:
+      small = np.asarray(image.convert('L').resize((24, 16), 2))
+    with Image.open(io.BytesIO(record['frames'][number])) as stored:
+      assert stored.mode == 'L'
+      assert abs(np.asarray(stored).astype(int) - small).max() <= 3
+
+
+def packed(folder, flow, ending='jpg', blank=0):
+  """Flow as images of x in red, y in green and nothing in blue."""
+  folder.mkdir()
+  for number, pair in enumerate(flow, 1):
+    blue = np.full((*pair.shape[:2], 1), blank, np.uint8)
+    image = Image.fromarray(np.concatenate([pair, blue], axis=-1))
+    image.save(folder / f'{number:06d}.{ending}', quality=95)
+  return folder
+
+
+def test_flow_in_one_image(tmp_path):
+  flow = helpers.write_flow(tmp_path / 'pairs', 3)
+  folder = packed(tmp_path / 'jpg', flow)
+  record, _ = frame_folders.to_record(folder, 256, 90, 'flow')
+  kept = [path.read_bytes() for path in sorted(folder.iterdir())]
+  assert record['num_frames'] == 3
+  assert record['frames'] == [kept[0], b'', kept[1], b'', kept[2], b'']
+  # A new JPEG of colours would blur x and y: each gets its own.
+  folder = packed(tmp_path / 'png', flow, 'png')
+  record, _ = frame_folders.to_record(folder, 256, 95, 'flow')
+  assert record['num_frames'] == 3
+  for number, data in enumerate(record['frames']):
+    found = videos.decode_jpeg(data, gray=True).astype(int)
+    assert abs(found - flow[number // 2, ..., number % 2]).max() <= 6
+
+
+def test_what_is_no_flow(tmp_path):
+  def fails(folder, message):
+    with pytest.raises(videos.VideoError, match=message):
+      frame_folders.to_record(folder, 256, 90, 'flow')
+
+  fails(write(tmp_path / 'rgb'), '00001.jpg is unreadable: it is a picture')
+  video = helpers.write_video(tmp_path / 'a.mp4')
+  fails(video, 'is no folder of images')
+  fails(tmp_path / 'none', 'file does not exist')
+  folder = tmp_path / 'flow'
+  helpers.write_flow(folder)
+  for path in folder.glob('flow_y_*'):
+    path.rename(tmp_path / path.name)
+  fails(folder, r'holds images flow_x_\.\.\. without any flow_y_')
+  for number in (1, 2, 3, 5, 6):
+    path = tmp_path / f'flow_y_{number:05d}.jpg'
+    path.rename(folder / path.name)
+  (folder / 'flow_x_00002.jpg').write_bytes(b'cut')
+  record, video = frame_folders.to_record(folder, 256, 90, 'flow')
+  assert record['num_frames'] == 4 and len(record['frames']) == 8
+  assert video.share == 4 / 6
+  assert 'flow_x_00002.jpg or flow_y_00002.jpg is unreadable' in video.damage
+  helpers.write_flow(folder, name='other_{}_{:05d}.jpg')
+  fails(folder, 'flow of several names: flow_, other_')

@@ -50,6 +50,36 @@ def write_frames(
   return folder
 
 
+def write_flow(
+  folder,
+  num_frames=6,
+  name='flow_{}_{:05d}.jpg',
+  size=(32, 48),
+  mean=(128, 128),
+):
+  """Flow as a folder of grey JPEG images of x and y; the values.
+
+  Args:
+    folder: of the clip.
+    num_frames: pairs of images.
+    name: of an image, with places for 'x' or 'y' and the number.
+    size: height and width.
+    mean: of x and of y.
+
+  Returns:
+    uint8 `[num_frames, H, W, 2]`, before JPEG.
+  """
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  waves = np.stack(draw(num_frames, size), 0)[..., :2].astype(int)
+  flow = (np.array(mean) + waves // 8 - 12).astype(np.uint8)
+  for number, pair in enumerate(flow, 1):
+    for axis, image in zip('xy', np.moveaxis(pair, -1, 0)):
+      path = folder / name.format(axis, number)
+      path.write_bytes(videos.encode_jpeg(np.ascontiguousarray(image), 95))
+  return flow
+
+
 def draw(num_frames, size, seed=0, bright=0):
   """Smooth random frames, one channel brighter."""
   rng = np.random.default_rng(seed)
@@ -97,11 +127,11 @@ def write_hmdb51(root, clips=2, num_frames=4):
   return root
 
 
-def build(source, data_dir, **options):
+def build(source, data_dir, modality='rgb', **options):
   """Builds `source`; returns the built dataset's path and the lines logged."""
   lines = []
   config = {**DATA, 'source': str(source), 'data_dir': str(data_dir)}
-  path = builders.prepare({**config, **options}, lines.append)
+  path = builders.prepare({**config, **options}, lines.append, modality)
   return path, lines
 
 

@@ -7,26 +7,25 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
-  'errors',
+  'errors modalities',
   'data.claims data.h264 data.rates files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
-  'data.sampling '
-  'data.shards data.videos data.workers metrics models.cost models.layers '
-  'models.shift optim processes progress runs sharding',
-  'data.storage',
-  'data.frame_folders data.lists data.transforms models.non_local',
-  'data.annotations data.augment data.disk data.folder data.motion '
-  'data.records '
+  'data.sampling data.videos data.workers hlo metrics models.cost '
+  'models.layers models.shift optim processes progress runs sharding topology',
+  'data.lists data.storage',
+  'data.frame_folders data.shards data.transforms models.non_local',
+  'data.annotations data.augment data.beam_shards data.disk data.folder '
+  'data.motion data.records '
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
-  'averages convert data.build data.diagnosis data.doctor_page evaluate report '
-  'stream',
-  'data.doctor export initial predict step',
-  'bench plan train',
-  'main serve',
+  'averages bench_official convert data.build data.diagnosis data.doctor_page '
+  'evaluate report stream',
+  'bench_clips data.doctor ensemble export initial predict step',
+  'bench bench_input forecast plan_table train',
+  'main plan serve',
 )
 
 

@@ -80,13 +80,20 @@ def test_tsm_from_a_tsn_of_ours(tsn):
     assert re.search(message, log)
 
 
-def test_flow_from_rgb(tsn):
-  rgb = checkpoints.restore_model(tsn).variables['params']['conv1']['kernel']
-  variables, _, log = load(tsn, modality='flow')
+@pytest.mark.parametrize(
+  ('modality', 'count'), [('flow', 10), ('rgb_diff', 15)]
+)
+@pytest.mark.parametrize('kind', ['workdir', 'file'])
+def test_another_modality_from_rgb(tsn, tmp_path, kind, modality, count):
+  path = tsn
+  if kind == 'file':
+    path = save(tmp_path / 'rgb.pth', small(2))
+  variables, _, log = load(path, modality=modality)
+  rgb = small(2)['module.base_model.conv1.weight']  # [O, 3, H, W]
+  mean = rgb.mean(axis=1).transpose((1, 2, 0))[:, :, None]
   stem = variables['params']['conv1']['kernel']
-  mean = np.asarray(rgb).mean(axis=2, keepdims=True)
-  np.testing.assert_allclose(stem, np.repeat(mean, 10, axis=2), rtol=1e-6)
-  assert 'stem for flow is the mean' in log
+  np.testing.assert_allclose(stem, np.repeat(mean, count, axis=2), rtol=1e-6)
+  assert f'stem for {modality} is the mean' in log
 
 
 def test_a_file_of_pytorch(tmp_path):

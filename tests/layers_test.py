@@ -54,3 +54,17 @@ def test_batch_norm_in_bfloat16_keeps_its_statistics_in_float32():
   y, state = norm.apply(variables, x, mutable=['batch_stats'])
   assert y.dtype == jnp.bfloat16
   chex.assert_type(jax.tree.leaves((variables, state)), jnp.float32)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_a_product_has_no_sliced_operand(stride):
+  # XLA's compiler for GPUs dies on one (openxla/xla issue 47381).
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
+  conv = layers.convolution(4, 1, stride)
+  variables = conv.init(jax.random.key(0), x)
+  y = conv.apply(variables, x)
+  kernel = variables['params']['kernel'][0, 0]
+  expected = np.einsum('nhwc,cd->nhwd', x[:, ::stride, ::stride], kernel)
+  chex.assert_trees_all_close(y, expected, rtol=1e-5, atol=1e-6)
+  assert ' slice[' not in str(jax.make_jaxpr(conv.apply)(variables, x))

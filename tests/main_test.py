@@ -228,10 +228,9 @@ def test_describe_needs_no_data():
   done = run(
     command(
       'main',
-      '--config=configs/kinetics.py',
+      '--config=configs/kinetics.py:modality=flow',
       '--mode=describe',
       '--config.model.num_classes=400',
-      '--config.model.modality=flow',
     )
   )
   assert done.returncode == 0, done.stderr

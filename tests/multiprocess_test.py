@@ -1,5 +1,6 @@
 """Several processes, started by the command itself, as on several hosts."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -222,6 +223,28 @@ def test_a_coordinator_that_is_not_there(tmp_path):
   assert 'did not find the others within 3 s' in sentence(
     (done.stdout, done.stderr)
   )
+
+
+@pytest.mark.slow
+def test_four_processes_evaluate_stored_videos_as_one(tmp_path):
+  folder = helpers.write_folder(tmp_path / 'videos' / 'train', clips=4).parent
+  # Five clips: the processes have two, one, one and one of them.
+  helpers.write_folder(folder / 'val', ('jump',), clips=3)
+  helpers.write_folder(folder / 'val', ('run',), clips=2)
+  data_dir, workdir = tmp_path / 'data', tmp_path / 'run'
+  options = ('--config.data.storage=video', '--config.eval.crops=3')
+  train(folder, data_dir, workdir, 1, *options, epochs=2)
+  results = []
+  for count in (1, 4):
+    outputs = train(folder, data_dir, workdir, count, *options, '--mode=eval')
+    assert ['5 clips' in output for output in outputs] == [
+      index == 0 for index in range(count)
+    ]
+    results.append(json.loads((workdir / 'eval_val.json').read_text()))
+    (workdir / 'eval_val.json').unlink()
+  one, four = results
+  np.testing.assert_allclose(four.pop('loss'), one.pop('loss'), rtol=1e-4)
+  assert four == one and one['num_clips'] == 5
 
 
 def test_half_an_address_is_refused(tmp_path):

@@ -49,12 +49,13 @@ def source(request):
   ]
 
 
-def config(batch_size=4, seed=0, num_threads=2):
+def config(batch_size=4, seed=0, num_threads=2, resize='fast'):
   data = types.SimpleNamespace(
     scales=(1.0, 0.75),
     num_threads=num_threads,
     randaugment_ops=0,
     randaugment_magnitude=9,
+    resize=resize,
   )
   return types.SimpleNamespace(batch_size=batch_size, seed=seed, data=data)
 

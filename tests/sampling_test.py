@@ -204,3 +204,11 @@ def test_numbers_must_be_positive(value):
     sampling.random_indices(rng, 30, 8, new_length=value)
   with pytest.raises(ValueError, match='num_segments is 65; a dense clip'):
     sampling.dense_indices(100, 65)
+
+
+def test_the_last_image_repeats():
+  found = sampling.following(np.array([[0, 5], [7, 8]]), 5, 9)
+  assert found.tolist() == [
+    [[0, 1, 2, 3, 4], [5, 6, 7, 8, 8]],
+    [[7, 8, 8, 8, 8], [8, 8, 8, 8, 8]],
+  ]

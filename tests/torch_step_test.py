@@ -108,7 +108,13 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
   channels = 10 if config['modality'] == 'flow' else 3
   pixels = rng.randint(256, size=(3, 4, 32, 32, channels)).astype(np.uint8)
   label = np.array([0, 3, 4])
-  data = {'mean': (0.45,) * channels, 'std': (0.23,) * channels, 'flip': 'off'}
+  data = {
+    'mean': (0.45,),
+    'std': (0.23,),
+    'divisor': 255.0,
+    'channel_order': 'rgb',
+    'flip': 'off',
+  }
   frames = ((pixels / 255 - 0.45) / 0.23).astype(np.float32)
 
   groups = official_groups(weights, config['modality'], partial_bn)
@@ -143,6 +149,7 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
           'cutmix_alpha': 0.0,
           'erase_probability': 0.0,
           'data': data,
+          'model': config,
         }
       ),
     )

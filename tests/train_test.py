@@ -183,7 +183,7 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
     ({'model__num_frames': 0}, 'model.num_frames is 0'),
     ({'model__num_frames': -8}, 'model.num_frames is -8'),
     ({'model__num_classes': 5}, 'num_classes is 5, but the dataset has 2'),
-    ({'model__modality': 'flow'}, "modality is 'flow'.*'rgb'"),
+    ({'model__modality': 'flow'}, r'data\.mean has 3 values.*:modality=flow'),
     ({'model__shift': 'blockrse'}, "'blockrse'.*'blockres', 'block', 'none'"),
     ({'epochs': 0.0}, 'epochs is 0.0'),
     ({'eval__split': 'test'}, "no clip in the split 'test'.*train"),

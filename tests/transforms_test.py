@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from tsm_jax import errors
 from tsm_jax.data import transforms
 
 SCALES = (1.0, 0.875, 0.75, 0.66)
@@ -212,3 +213,85 @@ def test_normalize():
   expected = (frames / 255 - np.array(MEAN)) / np.array(STD)
   assert x.dtype == np.float32
   np.testing.assert_allclose(x, expected, rtol=2e-5, atol=1e-6)
+
+
+def test_a_mirror_turns_the_sign_of_horizontal_motion():
+  flow = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 10), np.uint8)
+  expected = np.empty_like(flow)
+  for t in range(2):  # as the official code: each image on its own
+    for channel in range(10):
+      image = np.fliplr(flow[t, :, :, channel])
+      expected[t, :, :, channel] = 255 - image if channel % 2 == 0 else image
+  np.testing.assert_array_equal(transforms.mirror(flow, 'flow'), expected)
+  on_device = jax.jit(lambda f: transforms.mirror(f, 'flow'))(flow)
+  np.testing.assert_array_equal(on_device, expected)
+  rgb = flow[..., :9]
+  np.testing.assert_array_equal(transforms.mirror(rgb), rgb[:, :, ::-1])
+
+
+def test_ten_crops_of_flow_equal_pillow():
+  rng = np.random.default_rng(0)
+  frames = [rng.integers(0, 256, (40, 48, 2), np.uint8) for _ in range(3)]
+  crops = transforms.eval_crops(frames, 28, 10, modality='flow')
+  for t, frame in enumerate(frames):
+    for channel in range(2):
+      image = Image.fromarray(frame[..., channel]).resize((38, 32), 2)
+      places = [(0, 0), (8, 0), (0, 4), (8, 4), (4, 2)]
+      for number, (x, y) in enumerate(places):
+        crop = np.asarray(image.crop((x, y, x + 28, y + 28)))
+        found = crops[2 * number : 2 * number + 2, t, :, :, channel]
+        np.testing.assert_array_equal(found[0], crop)
+        mirrored = crop[:, ::-1] if channel else 255 - crop[:, ::-1]
+        np.testing.assert_array_equal(found[1], mirrored)
+
+
+def test_differences_by_hand():
+  # Six frames of one pixel: red rises by 1, 2, ..., green stays, blue falls.
+  reds, blue = np.cumsum([10, 1, 2, 3, 4, 5]), 200
+  frames = np.stack([[r, 7, blue - r] for r in reds]).astype(np.uint8)
+  x = transforms.normalize(
+    frames.reshape((1, 1, 18)), (0.0,), (1.0,), modality='rgb_diff'
+  )
+  expected = [[d, 0, -d] for d in (1, 2, 3, 4, 5)]
+  np.testing.assert_allclose(
+    x[0, 0], np.array(expected).ravel() / 255, atol=1e-7
+  )
+  # Where they are made of BGR frames, every difference is turned around.
+  y = transforms.normalize(
+    frames.reshape((1, 1, 18)), (0.0,), (1.0,), 1.0, 'bgr', 'rgb_diff'
+  )
+  np.testing.assert_array_equal(
+    y[0, 0], np.array([[-d, 0, d] for d in (1, 2, 3, 4, 5)]).ravel()
+  )
+
+
+def test_normalisation_of_bgr_in_whole_levels():
+  frames = np.array([[[10, 20, 30], [255, 0, 128]]], np.uint8)
+  x = transforms.normalize(frames, (104, 117, 128), (1,), 1.0, 'bgr')
+  expected = [[30 - 104, 20 - 117, 10 - 128], [128 - 104, -117, 255 - 128]]
+  np.testing.assert_array_equal(x[0], expected)
+
+
+@pytest.mark.parametrize(
+  ('size', 'most', 'mean'),
+  [
+    ((158, 180), 1, 0.3),  # enlarged
+    ((224, 224), 0, 0.0),
+    ((256, 240), 8, 1.0),  # shrunk a little
+    ((400, 224), 0, 0.0),  # shrunk more: by Pillow
+  ],
+)
+def test_the_fast_resize_is_near_the_exact_one(size, most, mean):
+  rng = np.random.default_rng(0)
+  image = Image.fromarray(rng.integers(0, 256, (50, 60, 3), np.uint8))
+  image = np.asarray(image.resize(size[::-1], Image.BICUBIC))
+  exact = Image.fromarray(image).resize((224, 224), Image.BILINEAR)
+  fast = transforms.RESIZES['fast'](image, 224, 224)
+  difference = abs(np.asarray(exact).astype(int) - fast)
+  assert difference.max() <= most and difference.mean() <= mean
+
+
+def test_the_resize_of_training_crops_is_checked():
+  transforms.check_resize('exact')
+  with pytest.raises(errors.InputError, match="'quick'; choose from 'exact', "):
+    transforms.check_resize('quick')

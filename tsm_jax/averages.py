@@ -9,7 +9,7 @@ import jax
 import optax
 
 from tsm_jax import errors, sharding
-from tsm_jax.data import pipeline, transforms
+from tsm_jax.data import pipeline
 
 
 def create_ema(decay):
@@ -96,9 +96,7 @@ def make_moments(model, preprocessing):
   """
 
   def moments(variables, batch):
-    frames = transforms.normalize(
-      batch['frames'], preprocessing.mean, preprocessing.std
-    )
+    frames = preprocessing.normalize(batch['frames'])
     _, updates = model.apply(
       variables,
       frames,

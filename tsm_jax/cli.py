@@ -50,7 +50,7 @@ def parse_fields(arguments, defaults):
   """
   fields = {}
   for argument in arguments:
-    match = re.fullmatch(r'--(\w+)=(.*)', argument)
+    match = re.fullmatch(r'--([\w.]+)=(.*)', argument)
     if not match:
       raise errors.InputError(
         f'Unknown argument {argument!r}; a field is given as --field=value.'

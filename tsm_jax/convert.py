@@ -23,11 +23,11 @@ from tsm_jax import (
   convert_infer,
   convert_names,
   errors,
+  modalities,
   models,
   runs,
 )
 from tsm_jax.data import folder, pipeline
-from tsm_jax.models import layers
 
 
 def from_torch(source, *, log=logging.warning, **overrides):
@@ -185,7 +185,9 @@ def to_checkpoint(
     )
   name = os.path.basename(source)
   how = preprocessing_of(config, name, image_size, short_side)
-  data = {k: v for k, v in vars(how).items() if k != 'num_frames'}
+  data = vars(how).copy()
+  for field in ('num_frames', 'modality'):  # of the model
+    del data[field]
   run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
   meta = runs.describe(run, labels, '')
   meta['converted_from'] = {
@@ -201,20 +203,12 @@ def to_checkpoint(
 
 def preprocessing_of(config, file_name, image_size, short_side):
   """What the released weights of a model were trained with."""
-  mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-  if config['modality'] != 'rgb':
-    channels = layers.CHANNELS[config['modality']]
-    mean, std = (0.5,) * channels, (0.226,) * channels
-  elif config['name'] == 'bn_inception':
-    raise errors.InputError(
-      'The weights of bn_inception want BGR frames in 0..255, which are not '
-      'made from videos here; use them by convert.from_torch.'
-    )
+  usual = modalities.normalization(config['name'], config['modality'])
   return pipeline.Preprocessing(
     num_frames=config['num_frames'],
     image_size=image_size,
-    mean=mean,
-    std=std,
+    modality=config['modality'],
+    **usual._asdict(),
     short_side=short_side,
     quality=90,
     # Only the official file name tells.

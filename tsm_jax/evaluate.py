@@ -8,8 +8,16 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import checkpoints, errors, files, metrics, models, sharding
-from tsm_jax.data import builders, pipeline, records, transforms
+from tsm_jax import (
+  checkpoints,
+  errors,
+  files,
+  metrics,
+  modalities,
+  models,
+  sharding,
+)
+from tsm_jax.data import builders, pipeline, records
 
 
 class Result(NamedTuple):
@@ -42,15 +50,14 @@ def view_logits(model, variables, frames, preprocessing):
   Args:
     model: a Flax module.
     variables: params and batch_stats.
-    frames: uint8 `[B, V, T, S, S, 3]`.
+    frames: uint8 `[B, V, T, S, S, C]`.
     preprocessing: a `pipeline.Preprocessing`.
 
   Returns:
     float32 `[B, K]`, the mean over the views of a clip.
   """
-  views = frames.reshape((-1, *frames.shape[2:]))  # [B * V, T, S, S, 3]
-  x = transforms.normalize(views, preprocessing.mean, preprocessing.std)
-  logits = model.apply(variables, x, train=False)
+  views = frames.reshape((-1, *frames.shape[2:]))  # [B * V, T, S, S, C]
+  logits = model.apply(variables, preprocessing.normalize(views), train=False)
   return logits.reshape((*frames.shape[:2], -1)).mean(axis=1)
 
 
@@ -108,11 +115,16 @@ def evaluate(
     total = counts if total is None else jax.tree.map(np.add, total, counts)
     if stop():
       return None
-  confusion = total['confusion'].astype(np.int64)
+  return result_of(total, len(source))
+
+
+def result_of(total, num_clips):
+  """A `Result` of the sums of `metrics.counts` over so many clips."""
+  confusion = np.asarray(total['confusion'], np.int64)
   counted = int(confusion.sum())
-  if counted != len(source):
+  if counted != num_clips:
     raise AssertionError(
-      f'{counted} clips were counted, but the split holds {len(source)}.'
+      f'{counted} clips were counted, but the split holds {num_clips}.'
     )
   return Result(
     top1=float(np.trace(confusion)) / counted,
@@ -136,17 +148,19 @@ def evaluate_checkpoint(config, workdir, log=print):
     InputError: if there is no checkpoint, or the data has other classes.
   """
   trained = checkpoints.restore_model(workdir)
-  pipeline.check_modality(trained.config.modality)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
-  records.views_of(config)  # a wrong field is told before the data is built
-  dataset = prepare_dataset(config.data, log)
+  views = records.views_of(config)  # told before the data is built
+  dataset = prepare_dataset(config.data, trained.config.modality, log)
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)
   model = models.create_model(trained.config)
   result = evaluate(
     make_eval_step(model, trained.preprocessing, mesh),
-    jax.device_put(trained.variables, sharding.replicated(mesh)),
+    # From the host: no device gives to those of another process.
+    jax.device_put(
+      jax.device_get(trained.variables), sharding.replicated(mesh)
+    ),
     source,
     config,
     trained.preprocessing,
@@ -154,38 +168,60 @@ def evaluate_checkpoint(config, workdir, log=print):
   )
   report = {
     'step': trained.step,
-    'split': config.eval.split,
-    'views': config.eval.clips * config.eval.crops,
-    'clips': config.eval.clips,
-    'crops': config.eval.crops,
-    'full_resolution': config.eval.full_resolution,
+    **describe(result, trained.labels, config.eval.split, views),
+  }
+  if jax.process_index() > 0:  # one process speaks for all
+    return result
+  path = files.path(workdir) / f'eval_{config.eval.split}.json'
+  files.write(path, json.dumps(report, indent=1))
+  for label, top1 in report['per_class'].items():
+    log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
+  log(
+    f'{result.num_clips} clips of {config.eval.split!r}, step {trained.step}: '
+    f'{summary(result)}'
+  )
+  return result
+
+
+def describe(result, labels, split, views):
+  """A `Result` as a dict for JSON."""
+  return {
+    'split': split,
+    'views': views.clips * views.crops,
+    'clips': views.clips,
+    'crops': views.crops,
+    'full_resolution': views.full_resolution,
     'num_clips': result.num_clips,
     'top1': result.top1,
     'top5': result.top5,
     'loss': result.loss,
     'per_class': {
       label: None if np.isnan(top1) else top1
-      for label, top1 in zip(trained.labels, result.per_class().tolist())
+      for label, top1 in zip(labels, result.per_class().tolist())
     },
   }
-  if jax.process_index() == 0:
-    path = files.path(workdir) / f'eval_{config.eval.split}.json'
-    files.write(path, json.dumps(report, indent=1))
-  for label, top1 in report['per_class'].items():
-    log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
-  log(
-    f'{result.num_clips} clips of {config.eval.split!r}, step {trained.step}: '
+
+
+def summary(result):
+  """A `Result` in a line."""
+  return (
     f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
   )
-  return result
 
 
-def prepare_dataset(config, log):
-  """`builders.prepare` for all processes: one builds, the others wait."""
+def prepare_dataset(config, modality, log):
+  """`builders.prepare` for all processes: one builds, the others wait.
+
+  Raises:
+    InputError: if it holds nothing for a model of this modality.
+  """
+  stored = modalities.MODALITIES[modality].stored
   if jax.process_index() == 0:
-    builders.prepare(config, log)
+    builders.prepare(config, log, stored)
   sharding.barrier('dataset is built')
-  return builders.prepare(config, lambda line: None)
+  dataset = builders.prepare(config, lambda line: None, stored)
+  pipeline.check_modality(builders.read_report(dataset), modality)
+  return dataset
 
 
 def check_labels(trained, given):

@@ -9,11 +9,11 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, errors, evaluate, models
-from tsm_jax.data import pipeline, records, storage, transforms, videos
+from tsm_jax.data import frame_folders, records, transforms, videos
 
 
 def make_predict(trained):
-  """The function `frames uint8 [V, T, S, S, 3] -> probabilities [K]`.
+  """The function `frames uint8 [V, T, S, S, C] -> probabilities [K]`.
 
   Args:
     trained: a `checkpoints.Model`.
@@ -35,7 +35,7 @@ def make_predict(trained):
 
 
 def predict_video(predict, trained, path, views=None):
-  """Probabilities `[K]` float32 of a video file.
+  """Probabilities `[K]` float32 of a video file or folder of its images.
 
   The file takes the way of a training video: the same storage, frames and
   crops, so that the result is that of evaluation.
@@ -43,7 +43,7 @@ def predict_video(predict, trained, path, views=None):
   Args:
     predict: as from `make_predict`.
     trained: a `checkpoints.Model`.
-    path: a video file.
+    path: as of `frame_folders.to_record`; for flow a folder.
     views: a `records.Views`; by default the centre of one clip.
 
   Raises:
@@ -51,7 +51,9 @@ def predict_video(predict, trained, path, views=None):
   """
   how = trained.preprocessing
   try:
-    record, video = storage.to_record(path, **how.stored())
+    record, video = frame_folders.to_record(
+      path, **how.stored(), modality=how.kind().stored
+    )
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:
@@ -64,7 +66,8 @@ def predict_video(predict, trained, path, views=None):
 def main(argv=None):
   parser = argparse.ArgumentParser(
     prog='python -m tsm_jax.predict',
-    description='Prints the most probable labels of video files.',
+    description='Prints the most probable labels of video files, or of folders '
+    'of their images (for optical flow always these).',
   )
   parser.add_argument('checkpoint', help='a workdir, or one step in it')
   parser.add_argument('videos', nargs='+', metavar='video')
@@ -83,7 +86,6 @@ def main(argv=None):
       parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
   try:
     trained = checkpoints.restore_model(args.checkpoint)
-    pipeline.check_modality(trained.config.modality)
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   predict = make_predict(trained)

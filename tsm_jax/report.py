@@ -15,13 +15,12 @@ import numpy as np
 
 from tsm_jax import files, metrics, models
 from tsm_jax.data import pipeline
-from tsm_jax.models import cost, layers
+from tsm_jax.models import cost
 
 
 def describe_model(model, preprocessing):
   """The model's parts, parameters and arithmetic, as lines."""
-  shape = (*preprocessing.clip_shape()[:-1], layers.CHANNELS[model.modality])
-  frames = jax.ShapeDtypeStruct(shape, np.float32)
+  frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
   tabulate = nn.tabulate(
     model,
     jax.random.key(0),

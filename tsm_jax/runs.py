@@ -68,7 +68,7 @@ def check_same(folder, saved, meta):
     meta: as from `describe`, of the run that wants to continue.
   """
   differing = []
-  old, new = (_flatten(m['config']) for m in (saved, meta))
+  old, new = (flatten(m['config']) for m in (saved, meta))
   for field in sorted(old.keys() | new.keys()):
     if field.startswith(FREE):
       continue
@@ -88,15 +88,16 @@ def check_same(folder, saved, meta):
 
 def shared_fields(config):
   """The fields of a configuration that all processes of a run must share."""
-  flat = _flatten(json.loads(json.dumps(config.to_dict())))
+  flat = flatten(json.loads(json.dumps(config.to_dict())))
   return {k: v for k, v in flat.items() if k not in OF_A_HOST}
 
 
-def _flatten(tree, prefix=''):
+def flatten(tree, prefix=''):
+  """`{'section.field': value}` of nested dictionaries."""
   flat = {}
   for key, value in tree.items():
     if isinstance(value, dict):
-      flat.update(_flatten(value, f'{prefix}{key}.'))
+      flat.update(flatten(value, f'{prefix}{key}.'))
     else:
       flat[prefix + key] = value
   return flat

@@ -127,7 +127,9 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     ),
     arguments=(
       sharding.placed(state, shardings),
-      sharding.placed(batch_shapes(config, clip_shape), sharding.batched(mesh)),
+      sharding.placed(
+        batch_shapes(config, preprocessing.read_shape()), sharding.batched(mesh)
+      ),
       sharding.placed(key, sharding.replicated(mesh)),
     ),
   )
@@ -148,11 +150,11 @@ def state_shardings(state, mesh, fsdp):
   return parts._replace(batch_stats=whole.batch_stats)
 
 
-def batch_shapes(config, clip_shape):
+def batch_shapes(config, read_shape):
   """The shapes of a training batch over all devices."""
   batch_size = config.batch_size
   return {
-    'frames': jax.ShapeDtypeStruct((batch_size, *clip_shape[1:]), np.uint8),
+    'frames': jax.ShapeDtypeStruct((batch_size, *read_shape[1:]), np.uint8),
     'label': jax.ShapeDtypeStruct((batch_size,), np.int32),
   }
 
@@ -187,7 +189,7 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None):
     mesh: of the devices, where there are several.
 
   Returns:
-    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, 3]`, label
+    A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, C]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   average = averages.create_ema(config.ema_decay)

@@ -56,7 +56,6 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
-  pipeline.check_modality(config.model.modality)
   pipeline.preprocessing_of(config)
   records.views_of(config)
   augment.check(config)
@@ -68,7 +67,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   models.set_local_clips(
     config.model, config.batch_size // config.accumulation, mesh.size
   )
-  dataset = evaluate_lib.prepare_dataset(config.data, log)
+  dataset = evaluate_lib.prepare_dataset(
+    config.data, config.model.modality, log
+  )
   built = builders.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
   labels = pipeline.label_names(dataset)

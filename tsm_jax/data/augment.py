@@ -18,6 +18,7 @@ def check(config):
   """Raises InputError unless the fields of augmentation make sense."""
   data = config.data
   flips.check_mode(data.flip)
+  transforms.check_resize(data.resize)
   for field, value, most in (
     ('mixup_alpha', config.mixup_alpha, float('inf')),
     ('cutmix_alpha', config.cutmix_alpha, float('inf')),
@@ -32,6 +33,11 @@ def check(config):
     if not 0 <= value <= most:
       limits = 'at least 0' if most == float('inf') else f'from 0 to {most}'
       raise errors.InputError(f'{field} is {value}; it must be {limits}.')
+  if config.model.modality == 'flow' and data.randaugment_ops > 0:
+    raise errors.InputError(
+      f'data.randaugment_ops is {data.randaugment_ops}, but RandAugment '
+      "changes colours, and those of 'flow' are motion; it must be 0."
+    )
 
 
 def augment(key, batch, config, mirrored=None):
@@ -39,9 +45,10 @@ def augment(key, batch, config, mirrored=None):
 
   Args:
     key: of this step.
-    batch: frames uint8 `[B, T, S, S, C]` and label int32 `[B]`.
-    config: needs mixup_alpha, cutmix_alpha, erase_probability, data (mean,
-      std) and, for mixed labels, model.num_classes.
+    batch: frames uint8 `[B, T, S, S, C']` and label int32 `[B]`.
+    config: needs mixup_alpha, cutmix_alpha, erase_probability, the fields of
+      data that normalise, model.modality and, for mixed labels,
+      model.num_classes.
     mirrored: as from `flips.mirrored_classes`.
 
   Returns:
@@ -50,9 +57,13 @@ def augment(key, batch, config, mirrored=None):
   """
   flip_key, erase_key, mix_key = jax.random.split(key, 3)
   frames, label = batch['frames'], batch['label']
+  modality = config.model.modality
   if mirrored is not None:
-    frames, label = random_flip(flip_key, frames, label, mirrored)
-  frames = transforms.normalize(frames, config.data.mean, config.data.std)
+    frames, label = random_flip(flip_key, frames, label, mirrored, modality)
+  data = config.data
+  frames = transforms.normalize(
+    frames, data.mean, data.std, data.divisor, data.channel_order, modality
+  )
   if config.erase_probability > 0:
     frames = random_erase(erase_key, frames, config.erase_probability)
   if config.mixup_alpha > 0 or config.cutmix_alpha > 0:
@@ -64,7 +75,7 @@ def augment(key, batch, config, mirrored=None):
   return frames, label
 
 
-def random_flip(key, frames, label, mirrored):
+def random_flip(key, frames, label, mirrored, modality='rgb'):
   """Mirrors each clip left to right, or not, at random.
 
   Args:
@@ -73,6 +84,7 @@ def random_flip(key, frames, label, mirrored):
     label: int32 `[B]`.
     mirrored: int `[K]`, the class of a mirrored clip, or -1 for one that must
       stay as it is.
+    modality: see `transforms.mirror`.
 
   Returns:
     `(frames, label)`.
@@ -80,7 +92,7 @@ def random_flip(key, frames, label, mirrored):
   other = jnp.asarray(mirrored)[label]
   flip = jax.random.bernoulli(key, shape=label.shape) & (other >= 0)
   where = flip.reshape((-1, 1, 1, 1, 1))
-  frames = jnp.where(where, frames[:, :, :, ::-1], frames)
+  frames = jnp.where(where, transforms.mirror(frames, modality), frames)
   return frames, jnp.where(flip, other, label)
 
 

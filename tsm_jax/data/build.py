@@ -5,8 +5,8 @@ import os
 import pathlib
 import sys
 
-from tsm_jax import errors
-from tsm_jax.data import builders, datasets, folder, storage
+from tsm_jax import errors, modalities
+from tsm_jax.data import beam_shards, builders, datasets, folder, storage
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -33,10 +33,12 @@ def main(argv=None):
 def build(args):
   """Builds what the arguments name; returns the path of the dataset."""
   if args.name == 'folder':
-    listing = folder.scan(args.manual_dir, args.labels)
+    listing = folder.scan(args.manual_dir, args.labels, modality=args.modality)
     stem = ''
   else:
-    listing = datasets.read(args.name, args.manual_dir, args.split)
+    listing = datasets.read(
+      args.name, args.manual_dir, args.split, args.modality
+    )
     several = args.name in datasets.NUM_VIDEOS_OF_SPLIT
     stem = f'{args.name}_{args.split}' if several else args.name
   return builders.build(
@@ -47,7 +49,21 @@ def build(args):
     args.max_excluded,
     log=lambda line: print(line, flush=True),
     stem=stem,
+    engine=_engine(args),
   )
+
+
+def _engine(args):
+  """The `beam_shards.Engine` that the arguments name, or None."""
+  options = tuple(filter(None, args.beam_pipeline_options.split(',')))
+  if args.beam_runner:
+    return beam_shards.Engine(args.beam_runner, options)
+  if options:
+    raise errors.InputError(
+      f'--beam_pipeline_options is {args.beam_pipeline_options!r}, but there '
+      'is no --beam_runner.'
+    )
+  return None
 
 
 def _options(args):
@@ -94,6 +110,12 @@ def _parser():
     help='which of the published splits of UCF101 or HMDB51 (default 1)',
   )
   add(
+    '--modality',
+    choices=modalities.STORED,
+    default='rgb',
+    help="'flow' reads extracted flow of 'frame_lists' or a 'folder'",
+  )
+  add(
     '--short_side',
     type=int,
     default=256,
@@ -124,6 +146,18 @@ def _parser():
     type=float,
     default=0.02,
     help='share of unusable videos that stops it (default %(default)s)',
+  )
+  add(
+    '--beam_runner',
+    default='',
+    metavar='RUNNER',
+    help='build by Apache Beam (extra [beam]), for example DirectRunner',
+  )
+  add(
+    '--beam_pipeline_options',
+    default='',
+    metavar='NAME=VALUE,...',
+    help="of the runner, for example 'flink_master=host:8081'",
   )
   add('--labels', default='', help="classes of a 'folder', one per line")
   return parser

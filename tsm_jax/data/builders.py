@@ -19,6 +19,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 from tsm_jax.data import (
+  beam_shards,
   disk,
   folder,
   frame_folders,
@@ -32,7 +33,7 @@ REPORT = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
 
 
-def prepare(config, log=print):
+def prepare(config, log=print, modality='rgb'):
   """The folder of the built dataset that `config.data` asks for.
 
   Builds it if it is not there yet; a second call finds it. The name of a
@@ -42,6 +43,7 @@ def prepare(config, log=print):
   Args:
     config: the fields of `configs/common.py`'s `data`.
     log: called with every line for the user.
+    modality: what `source` holds, 'rgb' or 'flow', if it is to be built.
 
   Returns:
     The path of the built dataset: `source` itself if it is one already.
@@ -62,12 +64,25 @@ def prepare(config, log=print):
     log(f'Drawing the motion videos in {data_dir} ...')
     source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
   listing = folder.scan(
-    source, config['labels'], config['holdout'], config['holdout_seed']
+    source,
+    config['labels'],
+    config['holdout'],
+    config['holdout_seed'],
+    modality,
   )
   return build(listing, source, data_dir, options, config['max_excluded'], log)
 
 
-def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
+def build(
+  listing,
+  source,
+  data_dir,
+  options,
+  max_excluded,
+  log=print,
+  stem='',
+  engine=None,
+):
   """As `prepare`, of a `folder.Listing`.
 
   Args:
@@ -78,10 +93,19 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     max_excluded: share of unusable videos that stops the build.
     log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
+    engine: a `beam_shards.Engine`, to build by Apache Beam.
 
   Returns:
     The path of the built dataset.
+
+  Raises:
+    InputError: as `prepare`.
   """
+  kind = {**storage.DEFAULTS, **options}['storage']
+  if listing.modality == 'flow' and kind != 'frames':
+    raise errors.InputError(
+      f"storage is {kind!r}, but flow is kept as its images: 'frames'."
+    )
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
   if not (path / REPORT).exists():
@@ -90,7 +114,7 @@ def build(listing, source, data_dir, options, max_excluded, log=print, stem=''):
     kept = _start(path, listing, options, log)
     try:
       with disk.full_is_explained(data_dir):
-        report = _build(listing, options, name, data_dir)
+        report = _build(listing, options, name, data_dir, engine=engine)
         _check(_used(report), report['excluded'], max_excluded)
         _write_report(path, {**report, 'source': str(source)})
     except BaseException:
@@ -116,12 +140,13 @@ def _start(path, listing, options, log):
   for other in path.parent.glob('*'):  # of a process killed before its report
     if other != kept:
       shutil.rmtree(other, ignore_errors=True)
+  shards.Shards(kept).clean()
   count = len(listing.items)
   log(f'Building {path} from {count} videos ...')
   if done := shards.Shards(kept).count():
     log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
   else:
-    disk.check(listing.items, options, path.parents[2], log)
+    disk.check(listing, options, path.parents[2], log)
   return kept
 
 
@@ -130,11 +155,19 @@ def _kept(path):
   return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
 
 
-def _build(listing, options, name, data_dir, work=frame_folders.to_record):
+def _build(
+  listing,
+  options,
+  name,
+  data_dir,
+  work=frame_folders.to_record,
+  engine=None,
+):
   """Writes the dataset and returns its report."""
   report: dict[str, Any] = {
     'name': name,
     'options': options,
+    'modality': listing.modality,
     'labels': listing.labels,
     'notes': listing.notes,
     'excluded': [list(pair) for pair in listing.excluded],
@@ -144,7 +177,8 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
   progress = tqdm.tqdm(
     total=len(listing.items), desc='decode', leave=False, disable=None
   )
-  with progress, workers.Workers(functools.partial(work, **options)) as pool:
+  work = functools.partial(work, **options, modality=listing.modality)
+  with progress, workers.Workers(work) as pool:
 
     def outcomes(paths):
       for outcome in pool.outcomes(paths):
@@ -161,6 +195,11 @@ def _build(listing, options, name, data_dir, work=frame_folders.to_record):
       name=name,
       data_dir=data_dir,
     )
+    if engine:
+      job = beam_shards.Job(
+        work, listing.labels, listing.fps, os.path.abspath(_kept(path))
+      )
+      beam_shards.run(builder.missing(), job, engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
   return report
@@ -196,7 +235,8 @@ def _name(stem, listing, options):
   content = [
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
-  text = json.dumps([content, listing.labels, options, listing.excluded])
+  more = [listing.labels, options, listing.excluded, listing.modality]
+  text = json.dumps([content, *more])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 

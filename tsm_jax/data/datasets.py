@@ -48,13 +48,23 @@ NUM_VIDEOS_OF_SPLIT = {
 }
 
 
-def read(name, manual_dir, split=1):
+FLOW = 'frame_lists'  # the one that may be of optical flow
+
+
+def num_train(name):
+  """Published training videos of a dataset (of split 1); None if unknown."""
+  several = NUM_VIDEOS_OF_SPLIT.get(name, ({},))[0]
+  return {**several, **NUM_VIDEOS.get(name, {})}.get('train')
+
+
+def read(name, manual_dir, split=1, modality='rgb'):
   """What an official distribution holds.
 
   Args:
     name: a key of `READERS`.
     manual_dir: the folder into which it was unpacked.
     split: where several ways to part a dataset are published, which one.
+    modality: 'rgb', or 'flow' of `FLOW`.
 
   Returns:
     A `folder.Listing`. Its labels are in the official order; its notes tell
@@ -72,12 +82,18 @@ def read(name, manual_dir, split=1):
   if not 1 <= split <= num_splits and name != 'frame_lists':
     choices = f'1 to {num_splits}' if num_splits > 1 else '1 alone'
     raise errors.InputError(f'--split is {split}; {name} has {choices}.')
+  if modality != 'rgb' and name != FLOW:
+    raise errors.InputError(
+      f'--modality is {modality!r}, but {name} is distributed as RGB; flow '
+      f"that was extracted is read as NAME {FLOW!r} or 'folder'."
+    )
   root = pathlib.Path(manual_dir).expanduser()
   if not root.is_dir():
     raise errors.InputError(
       f'--manual_dir is {str(manual_dir)!r}, but no such folder exists.'
     )
-  found = READERS[name](root, split)
+  more = {'modality': modality} if name == FLOW else {}
+  found = READERS[name](root, split, **more)
   notes = [*_differences(name, split, found), *found.notes]
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
@@ -91,7 +107,9 @@ def read(name, manual_dir, split=1):
     )
   items.sort(key=lambda item: item.video_id)
   notes += folder.empty_classes(items, found.labels)
-  return folder.Listing(items, found.labels, excluded, notes, found.fps)
+  return folder.Listing(
+    items, found.labels, excluded, notes, found.fps, modality
+  )
 
 
 def _differences(name, split, found):

@@ -12,11 +12,11 @@ from tsm_jax.data import frame_folders, workers
 SAMPLES = 24  # clips that an estimate is made of; fewer need none
 
 
-def check(items, options, data_dir, log):
+def check(listing, options, data_dir, log):
   """Tells what the clips will need and what is free; refuses if it is less.
 
   Args:
-    items: the clips.
+    listing: the clips, a `folder.Listing`.
     options: of `frame_folders.to_record`.
     data_dir: folder of built datasets.
     log: called with the line.
@@ -24,9 +24,9 @@ def check(items, options, data_dir, log):
   Raises:
     InputError: if the disk is too small.
   """
-  if len(items) <= SAMPLES:
+  if len(listing.items) <= SAMPLES:
     return
-  needed = _estimate(items, options)
+  needed = _estimate(listing, options)
   free = _free(data_dir)
   log(
     f'It needs about {_size(needed)}, estimated from {SAMPLES} videos; '
@@ -40,10 +40,13 @@ def check(items, options, data_dir, log):
     )
 
 
-def _estimate(items, options):
+def _estimate(listing, options):
   """Bytes that the clips take, from some of them all over the list."""
+  items = listing.items
   sample = [items[i * len(items) // SAMPLES].path for i in range(SAMPLES)]
-  work = functools.partial(frame_folders.to_record, **options)
+  work = functools.partial(
+    frame_folders.to_record, **options, modality=listing.modality
+  )
   with workers.Workers(work) as pool:
     sizes = [
       sum(map(len, result[0]['frames'])) if result else 0

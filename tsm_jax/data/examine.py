@@ -7,12 +7,14 @@ import functools
 import hashlib
 import os
 
+import av
 import cv2
 import numpy as np
 
 from tsm_jax.data import claims, frame_folders, videos
 
-VERSION = 1  # of the facts: those of another one are not used again
+# Facts of another version, or decoder, are not used again.
+VERSION = f'1_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
@@ -153,7 +155,11 @@ def _read_record(record, keep):
   """As `_read`, of a record of a built dataset."""
   from tsm_jax.data import records  # heavy, and not needed for files
 
-  count = len(record['frames'])
+  # Of flow, an image may hold y, too, and then nothing follows it.
+  images = [data for data in record['frames'] if data]
+  record = {**record, 'frames': images}
+  per_frame = 2 if len(images) == 2 * record['num_frames'] else 1
+  count = len(images)
   size = record['height'], record['width']
   for start in range(0, count, CHUNK):
     where = f'of its record, after {start} frames,'
@@ -170,7 +176,7 @@ def _read_record(record, keep):
       keep(frame)
   if not count:
     raise videos.NoFrameError('its record holds no frame')
-  claimed = claims.Claims(num_frames=int(record['num_frames']))
+  claimed = claims.Claims(num_frames=per_frame * int(record['num_frames']))
   return videos.Video([None] * count, 0.0, '', 1.0, claimed=claimed)
 
 

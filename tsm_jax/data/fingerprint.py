@@ -19,8 +19,8 @@ from absl import app, flags
 from ml_collections import config_flags
 import numpy as np
 
-from tsm_jax import cli, errors
-from tsm_jax.data import builders, pipeline, records, transforms
+from tsm_jax import cli, errors, modalities
+from tsm_jax.data import builders, pipeline, records, sampling
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -65,18 +65,23 @@ def fingerprint(source, labels, preprocessing, views):
 
 def _stages(record, number, labels, preprocessing, views):
   jpegs = record['frames']
-  indices = records.eval_indices(len(jpegs), preprocessing, views, number)
-  decoded = records.decode(record, np.unique(indices))
-  cropped = records.eval_views(record, preprocessing, views, number)
-  normalized = transforms.normalize(
-    cropped, preprocessing.mean, preprocessing.std
+  count, images = (
+    records.num_images(record, preprocessing),
+    preprocessing.kind().images,
   )
+  indices = records.eval_indices(count, preprocessing, views, number)
+  following = sampling.following(indices, images, count)
+  decoded = records.decode(
+    record, np.unique(following), preprocessing.kind().stored
+  )
+  cropped = records.eval_views(record, preprocessing, views, number)
+  normalized = preprocessing.normalize(cropped)
   rounded = np.round(np.asarray(normalized), DECIMALS) + 0.0  # -0.0 is 0.0
   label = int(record['label'])
   return {
     'video_id': record['video_id'].decode(),
     'label': f'{label} {labels[label]}',
-    'num_frames': len(jpegs),
+    'num_frames': count,
     'indices': indices.tolist(),
     'record': _hash(jpegs),
     'decoded': _hash(decoded),
@@ -166,8 +171,12 @@ def write(config, out):
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.views_of(config)
   pipeline.preprocessing_of(config)  # wrong fields are told before a build
-  dataset = builders.prepare(config.data)
-  config.data.update(builders.read_report(dataset)['options'])
+  modality = config.model.modality
+  stored = modalities.MODALITIES[modality].stored
+  dataset = builders.prepare(config.data, modality=stored)
+  built = builders.read_report(dataset)
+  pipeline.check_modality(built, modality)
+  config.data.update(built['options'])
   found = fingerprint(
     pipeline.open_split(dataset, config.eval.split),
     pipeline.label_names(dataset),

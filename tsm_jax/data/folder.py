@@ -8,7 +8,12 @@ import stat
 from typing import NamedTuple
 
 from tsm_jax import errors
-from tsm_jax.data import lists, videos
+from tsm_jax.data import frame_folders, lists, videos
+
+WANTED = {
+  'rgb': f'files ending in {", ".join(videos.SUFFIXES)}',
+  'flow': 'folders of the images of x and y of a clip',
+}
 
 # How the reasons read that concern a label.
 NO_LABEL = 'has no label'
@@ -24,6 +29,7 @@ class Listing(NamedTuple):
     excluded: `(video_id, reason)` of everything that cannot be used.
     notes: sentences on what is odd but harmless.
     fps: frames per second of the clips that do not state it; 0 if unknown.
+    modality: what the clips are, 'rgb' or 'flow'.
   """
 
   items: list[lists.Item]
@@ -31,9 +37,10 @@ class Listing(NamedTuple):
   excluded: list[tuple[str, str]]
   notes: list[str]
   fps: float = 0.0
+  modality: str = 'rgb'
 
 
-def scan(source, labels_file='', holdout=0.2, seed=0):
+def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
   """Finds the videos of a folder or list, their labels and splits.
 
   A folder has one sub-folder per class, or sub-folders or lists called train,
@@ -48,6 +55,8 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
       is given, at least one video and never all. `seed` and the name of a video
       decide, so that more videos do not move the others.
     seed: of the hold-out.
+    modality: 'rgb', or 'flow', of which every clip is a folder of images, see
+      `frame_folders.to_record`.
 
   Returns:
     A `Listing`.
@@ -72,18 +81,21 @@ def scan(source, labels_file='', holdout=0.2, seed=0):
     )
   notes = []
   is_folder = source.is_dir()
-  items = _read_folder(source, notes) if is_folder else lists.read(source)
+  read = functools.partial(_read_classes, root=source, notes=notes)
+  if modality == 'flow':
+    read = functools.partial(_read_flow, root=source)
+  items = _read_folder(source, read, notes) if is_folder else lists.read(source)
   items, excluded = _part(items, _Unusable())
-  _require(items, source, excluded)
+  _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)
   if not any(item.split for item in items):
     items = _hold_out(items, holdout, seed)
   labels = _labels(items, labels_file, source)
   items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
   excluded = sorted(excluded + unplaced)
-  _require(items, source, excluded)
+  _require(items, source, excluded, modality)
   notes += empty_classes(items, labels)
-  return Listing(items, labels, excluded, notes)
+  return Listing(items, labels, excluded, notes, modality=modality)
 
 
 def usable(items, labels):
@@ -106,19 +118,22 @@ def empty_classes(items, labels):
         yield f'class {label!r} has no video in the split {split!r}'
 
 
-def _require(items, source, excluded):
+def _require(items, source, excluded, modality):
   if not items:
     some = '; '.join(f'{name} {why}' for name, why in excluded[:5])
     raise errors.InputError(
       f'{str(source)!r} holds no usable video with a label'
       + (f': {some}' if some else '')
-      + f'; a folder has one sub-folder per class with files ending in '
-      f'{", ".join(videos.SUFFIXES)}, a list the columns path and label.'
+      + f'; a folder has one sub-folder per class with {WANTED[modality]}, a '
+      'list the columns path and label.'
     )
 
 
-def _read_folder(source, notes):
-  """The videos of a folder of classes, or of splits of classes, or of lists."""
+def _read_folder(source, read, notes):
+  """The videos of a folder of classes, or of splits of classes, or of lists.
+
+  `read` gives those of a folder of classes.
+  """
   children = sorted(source.iterdir())
   listed = {
     path: lists.SPLITS[path.stem.lower()]
@@ -132,14 +147,14 @@ def _read_folder(source, notes):
     if path.name.lower() in lists.SPLITS and path.is_dir()
   }
   if not listed and not folders:
-    return _read_classes(source, source, '', notes)
+    return read(source, split='')
   items = []
   if listed:  # they know more than the folders, whose videos they list
     for path, split in listed.items():
       items += [item._replace(split=split) for item in lists.read(path)]
   else:
     for path, split in folders.items():
-      items += _read_classes(path, source, split, notes)
+      items += read(path, split=split)
   named = {os.path.abspath(item.path) for item in items}
   for path in walk(source):
     if (
@@ -192,14 +207,33 @@ def _read_classes(folder, root, split, notes):
     else:
       label = inside.parts[0] if len(inside.parts) > 1 else ''
       items.append(lists.Item(path, name, label, split))
+  _require_classes(folder, items, WANTED['rgb'])
+  return items
+
+
+def _require_classes(folder, items, wanted):
   labels = {item.label for item in items}
   for path in sorted(folder.iterdir()):
     is_class = path.is_dir() and not path.name.startswith('.')
     if is_class and path.name not in labels:
       raise errors.InputError(
-        f'The class folder {str(path)!r} holds no video; add files ending in '
-        f'{", ".join(videos.SUFFIXES)}, or remove it.'
+        f'The class folder {str(path)!r} holds no video; add {wanted}, or '
+        'remove it.'
       )
+
+
+def _read_flow(folder, root, split):
+  """As `_read_classes`: folders that hold images, below those of classes."""
+  clips = {}
+  for path in walk(folder):
+    parts = path.relative_to(folder).parts
+    is_image = path.suffix.lower() in frame_folders.SUFFIXES
+    if is_image and not _hidden(path.relative_to(folder)):
+      name = path.parent.relative_to(root).as_posix()
+      label = parts[0] if len(parts) > 2 else ''
+      clips.setdefault(name, lists.Item(path.parent, name, label, split))
+  items = list(clips.values())
+  _require_classes(folder, items, WANTED['flow'])
   return items
 
 

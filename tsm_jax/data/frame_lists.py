@@ -1,6 +1,7 @@
 """The list files of the official TSM code: `path num_frames label`."""
 
 import itertools
+import os
 import re
 
 from tsm_jax import errors
@@ -15,11 +16,12 @@ CATEGORIES = (
 PLACES = ('.', 'labels', 'annotations', 'file_list', 'splits')
 
 
-def frame_lists(root, split):
+def frame_lists(root, split, modality='rgb'):
   """Folders of extracted frames; classes in the order of the category file.
 
   The paths are relative to `root` or to one of its sub-folders. Lists that
-  end in `_split_K` are read of one K alone; those of optical flow are not.
+  end in `_split_K` are read of one K alone. Of 'flow', the lists are those with
+  that word in their names.
   """
   categories = annotations.find(root, *CATEGORIES)
   labels = annotations.read_lines(categories)
@@ -28,25 +30,37 @@ def frame_lists(root, split):
     labels = [match[2] for match in numbered]
   rows = []
   for kind in ('train', 'val', 'test'):
-    path = _list(root, kind, split)
+    path = _list(root, kind, split, modality)
     if path:
       rows += [(*row, kind) for row in _rows(path, len(labels))]
   base = _base(root, [path for path, *_ in rows])
+  # The lists of Something-Something V1 count the files of x and y together.
+  files = 2 if modality == 'flow' and _are_numbered_apart(base, rows) else 1
   items = [
-    lists.Item(base / path, path, labels[label], kind, count)
+    lists.Item(_folder(base, path), path, labels[label], kind, count // files)
     for path, count, label, kind in rows
   ]
   return annotations.Annotations(items, labels, [])
 
 
-def _list(root, kind, split):
+def _are_numbered_apart(base, rows):
+  """Whether flow is called as in Something-Something V1, `{id}-x_{number}`."""
+  folders = (_folder(base, path) for path, *_ in rows)
+  folder = next((path for path in folders if path.is_dir()), None)
+  return folder is not None and any(
+    re.fullmatch(r'\d+-[xy]_\d+\.jpg', name) for name in os.listdir(folder)
+  )
+
+
+def _list(root, kind, split, modality):
   """The list of a split; None if there is none and none is needed."""
 
   def is_wanted(path):
     words = re.split(r'[_\W]', path.stem.lower())
     numbered = re.search(r'split_?(\d+)$', path.stem)
     is_split = numbered is None or int(numbered[1]) == split
-    return kind in words and 'flow' not in words and is_split
+    is_flow = 'flow' in words
+    return kind in words and is_flow == (modality == 'flow') and is_split
 
   found = sorted(
     path
@@ -59,9 +73,10 @@ def _list(root, kind, split):
   if not found and kind != 'train':
     return None
   some = ', '.join(map(str, found)) or 'none'
+  ending = '_flow' if modality == 'flow' else ''
   raise errors.InputError(
     f'--manual_dir is {str(root)!r}, which must hold one {kind} list such as '
-    f'{kind}_videofolder.txt, found: {some}.'
+    f'{kind}_videofolder{ending}.txt, found: {some}.'
   )
 
 
@@ -82,6 +97,13 @@ def _rows(path, num_labels):
 def _base(root, paths):
   """The folder that the paths of a list are relative to."""
   for folder in itertools.chain([root], sorted(root.iterdir())):
-    if any((folder / path).is_dir() for path in paths[:100]):
+    if any(_folder(folder, path).is_dir() for path in paths[:100]):
       return folder
   return root
+
+
+def _folder(base, path):
+  """The folder of a clip; for flow of Something-Something V1 `{id:06d}`."""
+  if path.isdecimal() and not (base / path).is_dir():
+    return base / f'{int(path):06d}'
+  return base / path

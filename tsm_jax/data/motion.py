@@ -38,6 +38,11 @@ SPRITES = (
 )
 
 
+def num_train():
+  """`(classes, training clips)` of the whole dataset."""
+  return 2 * len(PAIRS), 2 * len(PAIRS) * SCENES['train']
+
+
 def make(folder, scenes=None, seed=0):
   """Writes the videos as `folder/{train,val}/{class}/{scene}.mp4`.
 

@@ -13,8 +13,8 @@ import grain
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tsm_jax import errors
-from tsm_jax.data import records, sampling, storage
+from tsm_jax import errors, modalities
+from tsm_jax.data import records, sampling, storage, transforms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Preprocessing:
   Attributes:
     num_frames: T, frames of a clip.
     image_size: S, both sides of the input in pixels.
-    mean: of the channels, in [0, 1].
-    std: of the channels, in [0, 1].
+    mean: one for all channels, or one of each, after `divisor`.
+    std: likewise.
     short_side: pixels of the shorter side as stored.
     quality: of the stored JPEG.
     sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
@@ -33,6 +33,9 @@ class Preprocessing:
       official code does, oddities included; see `sampling.py`.
     storage: 'frames' or 'video', see `storage.py`.
     fps: frames per second as stored; 0: those of the video.
+    modality: a key of `modalities.MODALITIES`.
+    divisor: of pixel values, 255 or 1.
+    channel_order: of colours at the network's input, 'rgb' or 'bgr'.
   """
 
   num_frames: int
@@ -45,15 +48,37 @@ class Preprocessing:
   official_quirks: bool = False
   storage: str = 'frames'
   fps: float = 0.0
+  modality: str = 'rgb'
+  divisor: float = 255.0
+  channel_order: str = 'rgb'
+
+  def kind(self):
+    """The `modalities.Modality`."""
+    return modalities.MODALITIES[self.modality]
 
   def stored(self):
     """The options of `storage.to_record`."""
     return {name: getattr(self, name) for name in storage.DEFAULTS}
 
   def clip_shape(self):
-    """The shape of one clip as the network sees it, `(1, T, S, S, 3)`."""
+    """The shape of one clip as the network sees it, `(1, T, S, S, C)`."""
     size = self.image_size
-    return (1, self.num_frames, size, size, len(self.mean))
+    return (1, self.num_frames, size, size, self.kind().channels)
+
+  def read_shape(self):
+    """The shape of one clip as the host reads it, `(1, T, S, S, C')`."""
+    return (*self.clip_shape()[:-1], self.kind().read_channels)
+
+  def normalize(self, frames):
+    """The network's input from uint8 frames `[..., C']`; on the device."""
+    return transforms.normalize(
+      frames,
+      self.mean,
+      self.std,
+      self.divisor,
+      self.channel_order,
+      self.modality,
+    )
 
 
 def preprocessing_of(config):
@@ -76,6 +101,7 @@ def preprocessing_of(config):
       f'model.num_frames is {config.model.num_frames}, but a dense clip spans '
       f"{window} frames; choose fewer, or data.sampling='uniform'."
     )
+  _check_normalization(config.model, data)
   return Preprocessing(
     num_frames=config.model.num_frames,
     image_size=data.image_size,
@@ -84,15 +110,46 @@ def preprocessing_of(config):
     sampling=data.sampling,
     official_quirks=data.official_quirks,
     **storage.options_of({**storage.DEFAULTS, **data}),
+    modality=config.model.modality,
+    divisor=data.divisor,
+    channel_order=data.channel_order,
   )
 
 
-def check_modality(modality):
-  """Raises InputError unless clips of the model's modality can be made."""
-  if modality != 'rgb':
+def _check_normalization(model, data):
+  """Raises InputError unless the fields fit the channels of the modality."""
+  for field, value, choices in (
+    ('model.modality', model.modality, tuple(modalities.MODALITIES)),
+    ('data.divisor', data.divisor, (1.0, 255.0)),
+    ('data.channel_order', data.channel_order, ('rgb', 'bgr')),
+  ):
+    if value not in choices:
+      raise errors.InputError(f'{field} is {value!r}; choose from {choices}.')
+  channels = modalities.MODALITIES[model.modality].channels
+  usual = modalities.normalization(model.name, model.modality)
+  for field in ('mean', 'std'):
+    if len(data[field]) not in (1, channels):
+      raise errors.InputError(
+        f'data.{field} has {len(data[field])} values, but model.modality '
+        f'{model.modality!r} has {channels} channels; give one value for each '
+        f'or for all, usually {getattr(usual, field)}, as --config '
+        f'FILE:modality={model.modality} does.'
+      )
+
+
+def check_modality(dataset, modality):
+  """Raises InputError unless a dataset holds what the model's modality reads.
+
+  Args:
+    dataset: its report, as from `builders.read_report`.
+    modality: of the model.
+  """
+  stored = modalities.MODALITIES[modality].stored
+  if dataset['modality'] != stored:
     raise errors.InputError(
-      f'model.modality is {modality!r}, but clips are read as RGB frames only; '
-      "choose 'rgb', or make the input yourself and apply the model to it."
+      f'model.modality is {modality!r}, but the dataset {dataset["name"]} '
+      f'holds {dataset["modality"]}; build one by python -m '
+      f'tsm_jax.data.build NAME --modality {stored}.'
     )
 
 
@@ -142,7 +199,7 @@ def train_batches(source, config, preprocessing, start_step, process):
     process: `(index, count)` of this process.
 
   Returns:
-    An iterator of dicts: frames uint8 `[B / count, T, S, S, 3]` and label
+    An iterator of dicts: frames uint8 `[B / count, T, S, S, C]` and label
     int32 `[B / count]`.
   """
   local = config.batch_size // process[1]
@@ -152,13 +209,15 @@ def train_batches(source, config, preprocessing, start_step, process):
     scales=tuple(config.data.scales),
     ops=config.data.randaugment_ops,
     magnitude=config.data.randaugment_magnitude,
+    resize=config.data.resize,
   )
+  # Of numbers: grain would measure all the frames of every record.
   dataset = (
-    grain.MapDataset.source(source)
+    grain.MapDataset.range(len(source))
     .seed(config.seed)
     .shuffle()
     .repeat(None)
-    .random_map(augment)
+    .random_map(lambda number, rng: augment(source[number], rng))
   )
   dataset = grain.MapDataset.source(_Part(dataset, local, start_step, process))
   options = grain.ReadOptions(
@@ -201,9 +260,9 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
     process: `(index, count)` of this process.
 
   Yields:
-    As many batches on every process: frames uint8 `[b, V, T, S, S, 3]`, label
-    int32 `[b]` and mask float32 `[b]`, 0 for the clips that fill up the last
-    batches.
+    As many batches on every process: frames uint8 `[b, V, T, S, S, C]`, label
+    int32 `[b]`, number (of the record) int32 `[b]` and mask float32 `[b]`, 0
+    for the clips that fill up the last batches.
   """
   index, count = process
   local = batch_size // count
@@ -216,6 +275,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
     return {
       'frames': records.eval_views(record, preprocessing, views, i),
       'label': np.int32(record['label']),
+      'number': np.int32(i),
     }
 
   with futures.ThreadPoolExecutor(threads) as pool:
@@ -232,10 +292,11 @@ def _pad(pending, size, shape):
   batch = {
     'frames': np.zeros((size, *shape), np.uint8),
     'label': np.zeros(size, np.int32),
+    'number': np.zeros(size, np.int32),
     'mask': np.zeros(size, np.float32),
   }
   for row, future in enumerate(pending):
-    clip = future.result()
-    batch['frames'][row], batch['label'][row] = clip['frames'], clip['label']
+    for key, value in future.result().items():
+      batch[key][row] = value
     batch['mask'][row] = 1
   return batch

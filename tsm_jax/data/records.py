@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data import randaugment, sampling, storage, transforms
+from tsm_jax.data import randaugment, sampling, storage, transforms, videos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Views:
   validation: bool = False
 
   def shape(self, preprocessing):
-    """The shape of a video's views, `(V, T, S, S, 3)`."""
-    _, num_frames, size, _, channels = preprocessing.clip_shape()
+    """The shape of a video's views as stored, `(V, T, S, S, C)`."""
+    _, num_frames, size, _, channels = preprocessing.read_shape()
     if self.full_resolution:
       size = transforms.full_size(size)
     return (self.clips * self.crops, num_frames, size, size, channels)
@@ -53,7 +53,9 @@ def views_of(config, validation=False):
   return Views(views.clips, views.crops, views.full_resolution, validation)
 
 
-def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
+def train_clip(
+  record, rng, preprocessing, scales, ops=0, magnitude=0, resize='exact'
+):
   """A record to a training clip: random frames, one random crop, RandAugment.
 
   Args:
@@ -63,25 +65,26 @@ def train_clip(record, rng, preprocessing, scales, ops=0, magnitude=0):
     scales: see `transforms.multi_scale_crop`.
     ops: see `randaugment.augment`.
     magnitude: likewise.
+    resize: a key of `transforms.RESIZES`.
 
   Returns:
-    A dict of frames uint8 `[T, S, S, 3]` and label int32.
+    A dict of frames uint8 `[T, S, S, C]` and label int32.
   """
-  how = preprocessing
-  draw = (
-    sampling.random_dense_indices
-    if how.sampling == 'dense'
-    else sampling.random_indices
-  )
-  indices = draw(
-    rng,
-    len(record['frames']),
-    how.num_frames,
-    official_quirks=how.official_quirks,
-  )
-  frames = decode(record, indices)
-  clip = transforms.train_frames(frames, rng, how.image_size, scales)
+  how, quirks = preprocessing, preprocessing.official_quirks
+  count, images = num_images(record, how), how.kind().images
+  if how.sampling == 'dense':
+    indices = sampling.random_dense_indices(
+      rng, count, how.num_frames, official_quirks=quirks
+    )
+  else:
+    indices = sampling.random_indices(
+      rng, count, how.num_frames, images, official_quirks=quirks
+    )
+  following = sampling.following(indices, images, count)  # [T, L]
+  frames = decode(record, following.ravel(), how.kind().stored)
+  clip = transforms.train_frames(frames, rng, how.image_size, scales, resize)
   clip = randaugment.augment(clip, rng, ops, magnitude)
+  clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
   return {'frames': clip, 'label': np.int32(record['label'])}
 
 
@@ -96,7 +99,7 @@ def eval_indices(num_frames, preprocessing, views, number=0):
       of a dense clip, which is random.
   """
   how = preprocessing
-  dense = how.sampling == 'dense'
+  dense, images = how.sampling == 'dense', how.kind().images
   if how.official_quirks and views.validation and views.clips == 1:
     if dense:
       rng = np.random.default_rng(number)
@@ -104,10 +107,15 @@ def eval_indices(num_frames, preprocessing, views, number=0):
         rng, num_frames, how.num_frames, official_quirks=True
       )
     else:
-      indices = sampling.official_validation_indices(num_frames, how.num_frames)
+      indices = sampling.official_validation_indices(
+        num_frames, how.num_frames, images
+      )
     return indices[None]
-  choose = sampling.dense_indices if dense else sampling.uniform_indices
-  return choose(num_frames, how.num_frames, views.clips)
+  if dense:
+    return sampling.dense_indices(num_frames, how.num_frames, views.clips)
+  return sampling.uniform_indices(
+    num_frames, how.num_frames, views.clips, images
+  )
 
 
 def eval_views(record, preprocessing, views, number=0):
@@ -120,24 +128,61 @@ def eval_views(record, preprocessing, views, number=0):
     number: see `eval_indices`.
 
   Returns:
-    uint8 `[V, T, S, S, 3]`, as the official test orders them: all clips of the
+    uint8 `[V, T, S, S, C]`, as the official test orders them: all clips of the
     first crop, then all of the second.
   """
-  indices = eval_indices(len(record['frames']), preprocessing, views, number)
-  chosen, inverse = np.unique(indices, return_inverse=True)
+  how = preprocessing
+  count = num_images(record, how)
+  indices = eval_indices(count, how, views, number)  # [clips, T]
+  following = sampling.following(indices, how.kind().images, count)
+  chosen, inverse = np.unique(following, return_inverse=True)
   crops = transforms.eval_crops(
-    decode(record, chosen),
-    preprocessing.image_size,
+    decode(record, chosen, how.kind().stored),
+    how.image_size,
     views.crops,
     views.full_resolution,
-  )  # [crops, frames, S, S, 3]: frames that clips share are scaled once
-  return crops[:, inverse.reshape(indices.shape)].reshape(
-    views.shape(preprocessing)
-  )
+    how.kind().stored,
+  )  # [crops, frames, S, S, c]: frames that clips share are scaled once
+  clips = crops[:, inverse.reshape(following.shape)]
+  return stack(clips).reshape(views.shape(how))
 
 
-def decode(record, indices):
-  """Decodes the chosen frames, each of them once."""
+def num_images(record, preprocessing):
+  """The frames of a record, or its pairs of flow images."""
+  per_image = 2 if preprocessing.kind().stored == 'flow' else 1
+  return len(record['frames']) // per_image
+
+
+def stack(images):
+  """uint8 `[..., L, S, S, c]` to `[..., S, S, L * c]`, image by image."""
+  if images.shape[-4] == 1:  # without a copy
+    return images[..., 0, :, :, :]
+  moved = np.moveaxis(images, -4, -2)  # [..., S, S, L, c]
+  return moved.reshape((*moved.shape[:-2], -1))
+
+
+def decode(record, indices, stored='rgb'):
+  """Decodes the chosen images, each of them once.
+
+  Args:
+    record: as from `frame_folders.to_record`.
+    indices: of frames, or of pairs of flow images.
+    stored: what it holds, 'rgb' or 'flow'.
+
+  Returns:
+    uint8 `[H, W, 3]` of each index, or `[H, W, 2]` of flow.
+  """
   chosen, inverse = np.unique(indices, return_inverse=True)
-  images = storage.decode(record, chosen.tolist())
+  if stored == 'flow':
+    images = [_flow(record['frames'], i) for i in chosen.tolist()]
+  else:
+    images = storage.decode(record, chosen.tolist())
   return [images[i] for i in inverse.tolist()]
+
+
+def _flow(jpegs, number):
+  x, y = jpegs[2 * number : 2 * number + 2]
+  if not y:  # x holds both
+    return videos.decode_jpeg(x)[..., :2]
+  pair = (videos.decode_jpeg(x, gray=True), videos.decode_jpeg(y, gray=True))
+  return np.stack(pair, axis=-1)

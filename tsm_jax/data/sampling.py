@@ -152,6 +152,20 @@ def random_dense_indices(rng, num_frames, num_segments, official_quirks=False):
   return _dense(np.array([start]), num_frames, num_segments)[0]
 
 
+def following(indices, images, num_frames):
+  """The consecutive images that are read from each index on.
+
+  Args:
+    indices: int `[...]`.
+    images: L.
+    num_frames: of the video; its last image repeats at the end.
+
+  Returns:
+    int64 `[..., L]`.
+  """
+  return np.minimum(indices[..., None] + np.arange(images), num_frames - 1)
+
+
 def _dense(starts, num_frames, num_segments):
   if num_segments > DENSE_WINDOW:
     raise ValueError(

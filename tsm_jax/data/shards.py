@@ -10,13 +10,30 @@ import itertools
 import json
 import os
 import pathlib
+from typing import NamedTuple
+import uuid
 
+from array_record.python import array_record_module
 import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import file_adapters, writer
 
+from tsm_jax.data import lists
+
 CLIPS_PER_SHARD = 128
+UNFINISHED = '.unfinished'  # how half a shard's name ends
 MIN_SHARE = 0.9  # of its frames that must decode in a damaged video
+
+
+class Part(NamedTuple):
+  """The clips of one shard, and the name of its file."""
+
+  name: str
+  items: list[lists.Item]
+
+  def paths(self):
+    """Of the clips, as text."""
+    return [os.fspath(item.path) for item in self.items]
 
 
 class VideoFolder(tfds.core.ShardBasedBuilder):
@@ -37,49 +54,44 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     super().__init__(config=config, file_format='array_record', **kwargs)
 
   def _info(self):
-    features = tfds.features
     return tfds.core.DatasetInfo(
       builder=self,
       description='Clips as JPEG or H.264 frames, made from videos.',
-      features=features.FeaturesDict(
-        {
-          # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own
-          # video and image features decode every frame.
-          'frames': features.Sequence(
-            features.Tensor(shape=(), dtype=np.object_)
-          ),
-          'num_frames': np.int32,
-          'height': np.int32,
-          'width': np.int32,
-          'fps': np.float32,
-          'label': features.ClassLabel(names=self.listing.labels),
-          'video_id': features.Text(),
-        }
-      ),
+      features=features_of(self.listing.labels),
       metadata=tfds.core.MetadataDict(self.report['options']),
     )
 
-  def _shard_iterators_per_split(self, dl_manager):
-    del dl_manager
-    splits = {}
+  def missing(self):
+    """The parts whose shards are not there yet, in their order."""
+    parts = itertools.chain.from_iterable(self._parts().values())
+    return [part for part in parts if not self.shards.has(part.name)]
+
+  def _parts(self):
+    """A mapping from split to its parts."""
+    splits, parts = {}, {}
     for item in self.listing.items:
       splits.setdefault(item.split, []).append(item)
-    parts = {
-      split: [
-        items[start : start + CLIPS_PER_SHARD]
-        for start in range(0, len(items), CLIPS_PER_SHARD)
+    for split, items in splits.items():
+      template = self._get_filename_template(split)
+      starts = range(0, len(items), CLIPS_PER_SHARD)
+      parts[split] = [
+        Part(
+          template.sharded_filepath(shard_index=i, num_shards=len(starts)).name,
+          items[start : start + CLIPS_PER_SHARD],
+        )
+        for i, start in enumerate(starts)
       ]
-      for split, items in splits.items()
-    }
+    return parts
+
+  def _shard_iterators_per_split(self, dl_manager):
+    del dl_manager
     # One stream over all shards, so that no core waits at the end of each.
-    # They are written in this order: those that are there are the first.
-    ordered = itertools.chain.from_iterable(parts.values())
-    missing = itertools.islice(ordered, self.shards.count(), None)
-    paths = [os.fspath(item.path) for items in missing for item in items]
+    # They are written in this order.
+    paths = [path for part in self.missing() for path in part.paths()]
     self._stream = zip(paths, self.outcomes(paths))
     return {
-      split: [functools.partial(self._shard, items) for items in parts[split]]
-      for split in parts
+      split: [functools.partial(self._shard, part.items) for part in parts]
+      for split, parts in self._parts().items()
     }
 
   def _example_writer(self):
@@ -92,40 +104,92 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
       yield from (('', {}) for _ in done['num_frames'])
       self.skip(len(items))
     else:
-      done = {'excluded': [], 'damaged': [], 'num_frames': []}
-      yield from self._decode(items, done)
-      self.shards.report = done
+      self.shards.report = done = new_report()
+      yield from examples(items, self._stream, self.listing.fps, done)
     for name in ('excluded', 'damaged'):
       self.report[name] += done[name]
     self.report['num_frames'][items[0].split] += done['num_frames']
 
-  def _decode(self, items, report):
-    for item, (path, (result, reason)) in zip(items, self._stream):
-      if path != os.fspath(item.path):
-        raise RuntimeError(f'{path} was decoded in the place of {item.path}.')
-      record, damage, share = None, reason, 0.0
-      if result:
-        record, video = result
-        damage, share = video.damage, video.share
-        if not damage and record['num_frames'] < item.num_frames:
-          share = record['num_frames'] / item.num_frames
-          damage = (
-            f'has {record["num_frames"]} frames, its list {item.num_frames}'
-          )
-      if share < MIN_SHARE:
-        report['excluded'].append([item.video_id, damage])
-        continue
-      if damage:
-        report['damaged'].append([item.video_id, damage])
-      report['num_frames'].append(record['num_frames'])
-      record.update(label=item.label, video_id=item.video_id)
-      record['fps'] = record['fps'] or self.listing.fps
-      yield item.video_id, record
-      # TFDS keeps what a shard yields to its end, to count it: leave shells.
-      record.clear()
+
+def features_of(labels):
+  """The features of a clip's record, of classes of these names."""
+  features = tfds.features
+  return features.FeaturesDict(
+    {
+      # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own video
+      # and image features decode every frame.
+      'frames': features.Sequence(features.Tensor(shape=(), dtype=np.object_)),
+      'num_frames': np.int32,
+      'height': np.int32,
+      'width': np.int32,
+      'fps': np.float32,
+      'label': features.ClassLabel(names=labels),
+      'video_id': features.Text(),
+    }
+  )
 
 
-class Shards(writer.ExampleWriter):
+def new_report():
+  """What is to be said of a shard, before it has clips."""
+  return {'excluded': [], 'damaged': [], 'num_frames': []}
+
+
+def examples(items, stream, fps, report):
+  """Yields `(video_id, record)` of the clips of a shard that can be used.
+
+  Args:
+    items: of the shard.
+    stream: iterator of `(path, (to_record's result, reason))` of each; no more
+      is taken from it.
+    fps: of clips that do not state it.
+    report: as `new_report`; filled until the end.
+  """
+  for item, (path, (result, reason)) in zip(items, stream):
+    if path != os.fspath(item.path):
+      raise RuntimeError(f'{path} was decoded in the place of {item.path}.')
+    record, damage, share = None, reason, 0.0
+    if result:
+      record, video = result
+      damage, share = video.damage, video.share
+      if not damage and record['num_frames'] < item.num_frames:
+        share = record['num_frames'] / item.num_frames
+        damage = (
+          f'has {record["num_frames"]} frames, its list {item.num_frames}'
+        )
+    if share < MIN_SHARE:
+      report['excluded'].append([item.video_id, damage])
+      continue
+    if damage:
+      report['damaged'].append([item.video_id, damage])
+    report['num_frames'].append(record['num_frames'])
+    record.update(label=item.label, video_id=item.video_id)
+    record['fps'] = record['fps'] or fps
+    yield item.video_id, record
+    # TFDS keeps what a shard yields to its end, to count it: leave shells.
+    record.clear()
+
+
+class _Plain(writer.ExampleWriter):
+  """Writes array_record files without TFDS's compression.
+
+  Video and JPEG hardly get smaller, but take twice as long to read.
+  """
+
+  def __init__(self):
+    super().__init__(file_adapters.FileFormat.ARRAY_RECORD)
+
+  def write(self, path, examples):
+    file = array_record_module.ArrayRecordWriter(
+      os.fspath(path), 'group_size:1,uncompressed'
+    )
+    try:
+      for _, example in examples:
+        file.write(example)
+    finally:
+      file.close()
+
+
+class Shards(_Plain):
   """Writes each shard once into a folder that the caller removes at the end.
 
   Attributes:
@@ -133,7 +197,7 @@ class Shards(writer.ExampleWriter):
   """
 
   def __init__(self, folder):
-    super().__init__(file_adapters.FileFormat.ARRAY_RECORD)
+    super().__init__()
     self.report = None
     self._folder = pathlib.Path(folder)
     self._path = self._folder
@@ -142,30 +206,54 @@ class Shards(writer.ExampleWriter):
     """The number of finished shards."""
     return sum(1 for _ in self._folder.glob('*-of-*[0-9]'))
 
+  def has(self, name):
+    """Whether the shard of that name is finished."""
+    return (self._folder / name).exists()
+
   def found(self):
     """The report of the current shard if an earlier process finished it."""
     if not self._path.exists():
       return None
-    return json.loads(
-      self._path.with_name(f'{self._path.name}.json').read_text()
-    )
+    return json.loads(self._report(self._path).read_text())
+
+  def _report(self, path):
+    return path.with_name(f'{path.name}.json')
 
   def write(self, path, examples):
-    """Writes the examples, or takes the shard that is there."""
+    """Writes the examples, or takes the shard that is there, to a path.
+
+    That may be in the folder itself.
+    """
     path = pathlib.Path(path)
-    self._path = self._folder / path.name
-    if not self._path.exists():
-      self._folder.mkdir(parents=True, exist_ok=True)
-      unfinished = self._folder / 'unfinished'
-      try:
-        super().write(unfinished, examples)
-        report = self._path.with_name(f'{self._path.name}.json')
-        report.write_text(json.dumps(self.report))
-      except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-      unfinished.rename(self._path)
+    self._keep(path.name, examples)
+    if path == self._path:
+      return
     try:
       os.link(self._path, path)
     except OSError:  # a file system without links: this one cannot continue
       self._path.rename(path)
+
+  def _keep(self, name, examples):
+    """Writes into the folder; several machines may do so at a time."""
+    self._path = self._folder / name
+    if self._path.exists():
+      return
+    self._folder.mkdir(parents=True, exist_ok=True)
+    mine = f'{name}.{uuid.uuid4().hex}'
+    shard = self._folder / f'{mine}{UNFINISHED}'
+    report = self._folder / f'{mine}.json{UNFINISHED}'
+    try:
+      super().write(shard, examples)
+      report.write_text(json.dumps(self.report))
+    except BaseException:
+      shard.unlink(missing_ok=True)
+      report.unlink(missing_ok=True)
+      raise
+    # In this order: whoever finds the shard finds its report.
+    report.replace(self._report(self._path))
+    shard.replace(self._path)
+
+  def clean(self):
+    """Removes what killed processes have left half."""
+    for path in self._folder.glob(f'*{UNFINISHED}'):
+      path.unlink()

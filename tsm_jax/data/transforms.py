@@ -7,6 +7,7 @@ The host crops and resizes uint8 frames; what is cheap on the accelerator
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax import errors
 from tsm_jax.data import videos
 
 # Positions of a training crop, in quarters of the space that is left over.
@@ -18,27 +19,40 @@ POSITIONS = (
 
 CROPS = (1, 3, 5, 10)  # of a clip, at evaluation
 
+# Of training crops; evaluation is always exact.
+RESIZES = {'exact': videos.resize, 'fast': videos.resize_fast}
 
-def train_frames(frames, rng, image_size, scales):
+
+def check_resize(name):
+  """Raises InputError unless `data.resize` is a key of `RESIZES`."""
+  if name not in RESIZES:
+    raise errors.InputError(
+      f'data.resize is {name!r}; choose from {", ".join(map(repr, RESIZES))}.'
+    )
+
+
+def train_frames(frames, rng, image_size, scales, resize='exact'):
   """A multi-scale crop, the same for all frames of a clip.
 
   Args:
-    frames: uint8 `[H, W, 3]` each.
+    frames: uint8 `[H, W, 3]` each, or `[H, W, 2]` of flow.
     rng: numpy Generator.
     image_size: S, both sides of the result in pixels.
     scales: see `multi_scale_crop`.
+    resize: a key of `RESIZES`.
 
   Returns:
-    uint8 `[T, S, S, 3]`.
+    uint8 `[T, S, S, 3]`, or 2 channels of flow.
   """
   height, width = frames[0].shape[:2]
   x, y, w, h = multi_scale_crop(rng, width, height, image_size, scales)
-  return np.stack(
-    [
-      videos.resize(frame[y : y + h, x : x + w], image_size, image_size)
-      for frame in frames
-    ]
-  )
+  size = (image_size, image_size, *frames[0].shape[2:])
+  clip = np.empty((len(frames), *size), np.uint8)
+  for scaled, frame in zip(clip, frames):
+    scaled[:] = RESIZES[resize](
+      frame[y : y + h, x : x + w], image_size, image_size
+    )
+  return clip
 
 
 def multi_scale_crop(rng, width, height, image_size, scales):
@@ -77,18 +91,21 @@ def full_size(image_size):
   return image_size * 256 // 224
 
 
-def eval_crops(frames, image_size, crops=1, full_resolution=False):
+def eval_crops(
+  frames, image_size, crops=1, full_resolution=False, modality='rgb'
+):
   """Crops of the frames after scaling their short side to 256 / 224 of S.
 
   Args:
-    frames: uint8 `[H, W, 3]` each.
+    frames: uint8 `[H, W, 3]` each, or `[H, W, 2]` of flow.
     image_size: S, both sides of a crop in pixels.
     crops: see `crop_positions`; of 10, every second one is mirrored.
     full_resolution: whether the crops are as large as the scaled short side,
       256 for 224.
+    modality: see `mirror`.
 
   Returns:
-    uint8 `[crops, T, S, S, 3]`.
+    uint8 `[crops, T, S, S, 3]`, or 2 channels of flow.
 
   Raises:
     ValueError: as `crop_positions`.
@@ -102,7 +119,7 @@ def eval_crops(frames, image_size, crops=1, full_resolution=False):
   for x, y in crop_positions(w, h, size, crops):
     views.append(scaled[:, y : y + size, x : x + size])
     if crops == 10:
-      views.append(views[-1][:, :, ::-1])
+      views.append(mirror(views[-1], modality))
   return np.stack(views)
 
 
@@ -135,10 +152,43 @@ def crop_positions(width, height, size, crops):
   return [(x * right, y * down) for x, y in quarters]
 
 
-def normalize(frames, mean, std):
-  """uint8 `[..., 3]` to float32: `(frames / 255 - mean) / std`."""
+def mirror(frames, modality='rgb'):
+  """Mirrors frames left to right.
+
+  Args:
+    frames: uint8 `[..., H, W, C]`, a NumPy or JAX array.
+    modality: of 'flow', the even channels hold horizontal motion around 127.5,
+      which changes its sign: 255 less the value.
+  """
+  frames = frames[..., ::-1, :]
+  if modality != 'flow':
+    return frames
+  sign = np.tile(np.array([255, 0], np.uint8), frames.shape[-1] // 2)
+  return frames ^ sign.reshape((*(1,) * (frames.ndim - 1), -1))
+
+
+def normalize(
+  frames, mean, std, divisor=255.0, channel_order='rgb', modality='rgb'
+):
+  """The network's input: `(frames / divisor - mean) / std`, float32.
+
+  Args:
+    frames: uint8 `[..., C]`; of 'rgb_diff' six RGB frames one after the other,
+      from each of which the one before it is subtracted, `[..., 15]`.
+    mean: one number, or one of each channel.
+    std: likewise.
+    divisor: of pixel values.
+    channel_order: 'rgb', or 'bgr' to turn the colours around before the rest.
+    modality: of the frames.
+  """
   mean, std = (
     jnp.asarray(v, jnp.float32).reshape((1,) * (frames.ndim - 1) + (-1,))
     for v in (mean, std)
   )
-  return (frames.astype(jnp.float32) / 255 - mean) / std
+  if channel_order == 'bgr' and modality != 'flow':
+    images = frames.reshape((*frames.shape[:-1], -1, 3))
+    frames = images[..., ::-1].reshape(frames.shape)
+  frames = frames.astype(jnp.float32)
+  if modality == 'rgb_diff':
+    frames = frames[..., 3:] - frames[..., :-3]
+  return (frames / divisor - mean) / std

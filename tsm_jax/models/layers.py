@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax import errors
+from tsm_jax import errors, modalities
 
-CHANNELS = {'rgb': 3, 'flow': 10, 'rgb_diff': 15}  # of a frame, by modality
+CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')
 UNKNOWN = -1  # clips of a device, where the devices are not known
 
@@ -250,8 +250,10 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   """A convolution, in the form that the platform computes fastest.
 
   A 1x1 one is the matrix product that it is: on CPU that makes ResNets 1.2 to
-  1.5 times faster, a TPU compiles both to the same product. A depthwise one is
-  a sum of shifted products on CPU, where XLA's own is some 10 times slower.
+  1.5 times faster, a TPU compiles both to the same product. With a stride it
+  stays a convolution, because XLA's compiler for GPUs dies on a product of what
+  is sliced (openxla/xla issue 47381). A depthwise one is a sum of shifted
+  products on CPU, where XLA's own is some 10 times slower.
   """
   groups = kwargs['feature_group_count']
 
@@ -261,8 +263,7 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   def depthwise(x, kernel):
     return sum_of_products(x, kernel, strides, padding)
 
-  if kernel.shape[:2] == (1, 1) and groups == 1:
-    x = x[:, :: strides[0], :: strides[1]]
+  if kernel.shape[:2] == (1, 1) and groups == 1 and tuple(strides) == (1, 1):
     return jnp.einsum(
       'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
     )

@@ -1,0 +1,226 @@
+"""Two streams as one, on real datasets of RGB and of flow."""
+
+import json
+
+import helpers
+import jax
+import main_test
+import numpy as np
+import pytest
+
+from configs import common
+from tsm_jax import checkpoints, ensemble, errors, evaluate, models, runs
+from tsm_jax.data import pipeline, records
+
+LABELS = ['jump', 'run']
+# As videos and as folders these are sorted differently: '-' < '.' < 'x'.
+CLIPS = ('1', '1-x', '1x', '2')
+
+
+@pytest.fixture(scope='module')
+def sources(tmp_path_factory):
+  """The same videos as RGB and as flow."""
+  root = tmp_path_factory.mktemp('two')
+  for split in ('train', 'val'):
+    for number, label in enumerate(LABELS):
+      for seed, clip in enumerate(CLIPS):
+        place = root / 'rgb' / split / label
+        helpers.write_video(
+          place / f'{clip}.mp4', 12, seed=seed, bright=number + seed
+        )
+        helpers.write_flow(
+          root / 'flow' / split / label / clip,
+          7 + seed,
+          mean=(90 + 30 * seed, 120 + 20 * number),
+        )
+  return root
+
+
+@pytest.fixture(scope='module')
+def members(sources, tmp_path_factory):
+  """Checkpoints of two networks that nobody trained, but that disagree."""
+  root = tmp_path_factory.mktemp('runs')
+  return [
+    write_run(root / modality, sources / modality, root, modality, num_frames)
+    for modality, num_frames in (('rgb', 4), ('flow', 2))
+  ]
+
+
+def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
+  config = helpers.tiny_config(source, data_dir)
+  config.model.update(depth=18, num_frames=num_frames, num_classes=len(labels))
+  common.look_at(config, modality)
+  model = models.create_model(config.model)
+  how = pipeline.preprocessing_of(config)
+  frames = np.zeros(how.clip_shape(), np.float32)
+  variables = model.init(jax.random.key(num_frames), frames)
+  variables = jax.tree.map(np.asarray, variables)
+  head = np.random.default_rng(num_frames).normal(size=(16, len(labels)))
+  variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
+  meta = runs.describe(config, list(labels), '')
+  checkpoints.save_model(workdir, variables, meta)
+  return ensemble.Member(str(workdir))
+
+
+def softmax(x):
+  e = np.exp(x - x.max(-1, keepdims=True))
+  return e / e.sum(-1, keepdims=True)
+
+
+def by_hand(member, views, config):
+  """`{video without ending: (label, logits [V, K])}`, view by view."""
+  trained = checkpoints.restore_model(member.path)
+  model = models.create_model(trained.config)
+  how = trained.preprocessing
+  path = evaluate.prepare_dataset(config.data, how.modality, lambda line: None)
+  found = {}
+  for record in pipeline.open_split(path, 'val'):
+    logits = [
+      model.apply(trained.variables, how.normalize(view)[None])[0]
+      for view in records.eval_views(record, how, views)
+    ]
+    name = record['video_id'].decode().removesuffix('.mp4')
+    found[name] = int(record['label']), np.array(logits, np.float64)
+  return found
+
+
+def data_of(member):
+  return checkpoints.restore_model(member.path).meta['config']['data']
+
+
+def run(members, mean, views, **kwargs):
+  lines = []
+  result, report = ensemble.ensemble(
+    members, mean, 'val', views, log=lines.append, **kwargs
+  )
+  return result, report, lines
+
+
+@pytest.mark.parametrize('mean', ensemble.MEANS)
+def test_two_streams_equal_numpy(sources, members, mean, tmp_path):
+  views = records.Views(clips=2, crops=3)
+  rgb, flow = members
+  weighted = [rgb, flow._replace(weight=1.5)]
+  result, report, lines = run(weighted, mean, views)
+  found = []
+  for member in members:
+    config = helpers.tiny_config('', '')
+    config.unlock()
+    config.data = data_of(member)
+    found.append(by_hand(member, views, config))
+  assert list(found[0]) != list(found[1])  # another order of the same clips
+  assert found[0].keys() == found[1].keys() and len(found[0]) == 8
+  confusion, loss = np.zeros((2, 2), int), []
+  for name, (label, first) in found[0].items():
+    second = found[1][name][1]
+    assert first.shape == (6, 2) and found[1][name][0] == label
+    a, b = first.mean(0), second.mean(0)
+    if mean == 'softmax':
+      score = np.log((softmax(a) + 1.5 * softmax(b)) / 2.5)
+    else:
+      score = (a + 1.5 * b) / 2.5
+    confusion[label, score.argmax()] += 1
+    loss.append(-np.log(softmax(score)[label]))
+  np.testing.assert_array_equal(result.confusion, confusion)
+  assert result.num_clips == 8
+  assert result.loss == pytest.approx(np.mean(loss), rel=1e-4)
+  assert report['top1'] == result.top1 == np.trace(confusion) / 8
+  assert [m['weight'] for m in report['members']] == [0.4, 0.6]
+  assert [m['modality'] for m in report['members']] == ['rgb', 'flow']
+  assert [m['num_frames'] for m in report['members']] == [4, 2]
+  assert (report['mean'], report['views']) == (mean, 6)
+  place = 'the softmax of its' if mean == 'softmax' else 'its mean'
+  assert f'of each model {place}' in lines[-1]
+  # Which is first, and how clips are put into batches, does not matter.
+  other, _, _ = run(weighted[::-1], mean, views, batch_size=16)
+  np.testing.assert_array_equal(other.confusion, confusion)
+  assert other.loss == pytest.approx(result.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize('mean', ensemble.MEANS)
+def test_one_model_alone_is_its_evaluation(members, mean):
+  (member, _) = members
+  config = helpers.tiny_config('', '', eval__clips=2)
+  config.data.update(source=data_of(member)['source'])
+  config.data.data_dir = data_of(member)['data_dir']
+  expected = evaluate.evaluate_checkpoint(
+    config, member.path, lambda line: None
+  )
+  result, report, _ = run([member], mean, records.Views(clips=2))
+  np.testing.assert_array_equal(result.confusion, expected.confusion)
+  assert (result.top1, result.top5) == (expected.top1, expected.top5)
+  assert result.loss == pytest.approx(expected.loss, rel=1e-5)
+  assert report['members'][0]['top1'] == expected.top1
+
+
+def test_the_places_of_the_mean_by_hand():
+  one, other = np.array([[4.0, 0.0]]), np.array([[0.0, 1.0]])
+  logits = ensemble.combine([one, other], [0.25, 0.75], 'logits')
+  np.testing.assert_allclose(logits, [[1.0, 0.75]])
+  mixed = ensemble.combine([one, other], [0.25, 0.75], 'softmax')
+  p = 0.25 / (1 + np.exp(-4)) + 0.75 / (1 + np.exp(1))
+  np.testing.assert_allclose(np.exp(mixed), [[p, 1 - p]])
+  # They even decide differently.
+  assert logits.argmax() == 0 and mixed.argmax() == 1
+  # Of views it is the logits whose mean is taken.
+  views = np.array([[9.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
+  assert views.mean(0).argmax() == 0 and softmax(views).mean(0).argmax() == 1
+  far = ensemble.combine([np.array([[0.0, 9999.0]])], [1.0], 'softmax')
+  assert np.isfinite(far).all()
+
+
+def test_what_does_not_fit_is_named(sources, members, tmp_path):
+  def fails(message, *members, mean='softmax'):
+    with pytest.raises(errors.InputError, match=message) as caught:
+      run(members, mean, records.Views())
+    assert '\n' not in str(caught.value)
+
+  rgb, flow = members
+  fails("--mean is 'mean'; choose from", rgb, mean='mean')
+  fails('weight of .* is 0.0; it must be pos', rgb, flow._replace(weight=0.0))
+  fails('is no built dataset', rgb._replace(source=str(tmp_path)))
+  fails("'rgb', but the dataset .* holds flow", rgb, _with_source(rgb, flow))
+  names = write_run(
+    tmp_path / 'names', sources / 'rgb', tmp_path, 'rgb', labels=['jump', 'hop']
+  )
+  fails("Class 1 is 'hop' in the checkpoint and 'run'", names)
+  partly = tmp_path / 'partly'
+  for split in ('train', 'val'):
+    for label in LABELS:
+      for clip in ('1', '9'):
+        helpers.write_video(partly / split / label / f'{clip}.mp4', 8)
+  some = write_run(tmp_path / 'some', partly, tmp_path, 'rgb')
+  fails(
+    r"6 \('val/jump/1-x', .*, \.\.\.\) only in the first, "
+    r"2 \('val/jump/9', 'val/run/9'\) only in the other",
+    rgb,
+    some,
+  )
+
+
+def _with_source(one, other):
+  """A member whose dataset is that of another."""
+  data = data_of(other)
+  path, _ = helpers.build(data['source'], data['data_dir'], modality='flow')
+  return one._replace(source=str(path))
+
+
+def test_the_command(members, tmp_path):
+  def command(*args):
+    paths = [member.path for member in members]
+    out = f'--out={tmp_path / "out.json"}'
+    return main_test.run(main_test.command('ensemble', *paths, out, *args))
+
+  done = command('--weights', '1', '3', '--mean=logits', '--batch_size=8')
+  assert done.returncode == 0, done.stderr
+  assert 'its mean logits over the views, weighted by 0.250' in done.stdout
+  report = json.loads((tmp_path / 'out.json').read_text())
+  assert report['num_clips'] == 8 and report['mean'] == 'logits'
+  assert len(report['per_class']) == 2
+  done = command('--weights', '1')
+  assert done.returncode == 2
+  assert '--weights has 1 values for 2 checkpoints' in done.stderr
+  done = command('--split=test')
+  assert done.returncode == 1
+  assert "no clip in the split 'test'" in done.stderr
+  assert done.stderr.startswith('error: ')

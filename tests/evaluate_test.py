@@ -1,0 +1,95 @@
+import types
+
+import helpers
+import jax
+import numpy as np
+import pytest
+
+from tsm_jax import evaluate, models, sharding
+from tsm_jax.data import pipeline, records, storage
+
+HOW = pipeline.Preprocessing(
+  4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **storage.DEFAULTS
+)
+VIEWS = records.Views(clips=2, crops=3, full_resolution=True)
+
+
+@pytest.fixture(scope='module', params=storage.KINDS)
+def source(request, tmp_path_factory):
+  """Thirteen clips of three classes, of several lengths."""
+  root = tmp_path_factory.mktemp('videos')
+  for number in range(13):
+    helpers.write_video(
+      root / 'train' / 'abc'[number % 3] / f'{number}.mp4',
+      3 + 2 * number,
+      seed=number,
+      bright=number,
+    )
+  path, _ = helpers.build(
+    root, tmp_path_factory.mktemp('data'), storage=request.param
+  )
+  return pipeline.open_split(path, 'train')
+
+
+@pytest.fixture(scope='module')
+def model_and_variables():
+  model = models.create_model(
+    {
+      **models.DEFAULTS,
+      'stage_sizes': (1, 1),
+      'width': 8,
+      'num_frames': 4,
+      'num_classes': 3,
+    }
+  )
+  frames = np.zeros(HOW.clip_shape(), np.float32)
+  variables = jax.jit(model.init, static_argnames='train')(
+    jax.random.key(1), frames, train=False
+  )
+  # The classifier's initial values are too small to tell clips apart.
+  scaled = jax.tree.map(lambda x: 30 * x, variables['params']['head'])
+  variables = {**variables, 'params': {**variables['params'], 'head': scaled}}
+  return model, variables
+
+
+def one_by_one(model, variables, source):
+  """Logits of every clip: each of its views alone, then their mean."""
+  apply = jax.jit(lambda x: model.apply(variables, x, train=False)[0])
+  logits = []
+  for record in source:
+    views = records.eval_views(record, HOW, VIEWS) / np.float32(255)
+    views = (views - np.float32(0.5)) / np.float32(0.25)
+    logits.append(np.mean([apply(view[None]) for view in views], axis=0))
+  return np.array(logits)
+
+
+@pytest.mark.parametrize('batch_size', [8, 16])
+def test_every_clip_once_whatever_the_devices(
+  source, model_and_variables, batch_size
+):
+  model, variables = model_and_variables
+  logits = one_by_one(model, variables, source)
+  labels = np.array([record['label'] for record in source])
+  confusion = np.zeros((3, 3), int)
+  np.add.at(confusion, (labels, logits.argmax(1)), 1)
+  assert (confusion.sum(0) > 0).sum() > 1  # it tells clips apart
+  losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(13), labels]
+  config = types.SimpleNamespace(
+    eval=types.SimpleNamespace(
+      batch_size=batch_size, clips=2, crops=3, full_resolution=True
+    ),
+    data=types.SimpleNamespace(num_threads=3),
+  )
+  for count in (1, 2, 4, 8):  # of which the clips are no multiple
+    mesh = sharding.create_mesh(jax.devices()[:count])
+    result = evaluate.evaluate(
+      evaluate.make_eval_step(model, HOW, mesh),
+      jax.device_put(variables, sharding.replicated(mesh)),
+      source,
+      config,
+      HOW,
+      mesh,
+    )
+    assert result.num_clips == 13
+    np.testing.assert_array_equal(result.confusion, confusion)
+    np.testing.assert_allclose(result.loss, losses.mean(), rtol=1e-4)

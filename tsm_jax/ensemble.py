@@ -1,0 +1,320 @@
+"""Several models as one: `python -m tsm_jax.ensemble RUN RUN... [options]`.
+
+  python -m tsm_jax.ensemble runs/rgb runs/flow --weights 1 1.5
+
+They may differ in network, T, modality, preprocessing and dataset, as long as
+these hold the same videos by name: two-stream evaluation (arXiv 1406.2199) is
+one model of RGB and one of flow. The official code adds raw logits, which are
+on different scales, and divides by the number of models.
+"""
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import sys
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from tqdm import auto as tqdm
+
+from tsm_jax import checkpoints, errors, evaluate, metrics, models, sharding
+from tsm_jax.data import (
+  builders,
+  pipeline,
+  records,
+  storage,
+  transforms,
+  videos,
+)
+
+MEANS = ('softmax', 'logits')
+
+
+class Member(NamedTuple):
+  """One of the models.
+
+  Attributes:
+    path: of its checkpoint, as of `checkpoints.restore_model`.
+    weight: of its scores, positive; only proportions matter.
+    source: a built dataset; by default what it was trained with.
+  """
+
+  path: str
+  weight: float = 1.0
+  source: str = ''
+
+
+class _Opened(NamedTuple):
+  """A member's checkpoint, its dataset and the records of the split."""
+
+  trained: checkpoints.Model
+  dataset: pathlib.Path
+  records: object
+
+
+def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
+  """Evaluates the weighted mean of several models' scores.
+
+  Args:
+    members: `Member`s.
+    mean: 'softmax' or 'logits', see `combine`.
+    split: of every dataset.
+    views: a `records.Views`.
+    batch_size: clips, over all devices; 0 is one per device.
+    threads: that decode.
+    log: called with every line for the user.
+
+  Returns:
+    `(result, report)`: an `evaluate.Result`, and a dict for JSON that also has
+    every model's own top-1.
+
+  Raises:
+    InputError: if a checkpoint or dataset is missing, or if they do not have
+      the same classes and videos.
+  """
+  _check(members, mean)
+  mesh = sharding.create_mesh()
+  batch_size = batch_size or mesh.size
+  sharding.check_batch_size('--batch_size', batch_size, mesh)
+  opened = [_open(member, split, log) for member in members]
+  first = opened[0].trained.labels
+  for member, other in zip(members, opened):
+    _check_labels(members[0].path, first, member.path, other.trained.labels)
+  orders = _matched(members, opened)
+
+  logits, alone = [], []
+  for member, one, order in zip(members, opened, orders):
+    scores, label = _logits(one, views, batch_size, threads, mesh)
+    logits.append(scores[order])
+    alone.append(_result(scores, label))
+    log(f'{member.path} alone: {evaluate.summary(alone[-1])}')
+  label = label[order]  # in the order of the first, as those of all are
+  total = sum(member.weight for member in members)
+  weights = [member.weight / total for member in members]
+  result = _result(combine(logits, weights, mean), label)
+  report = {
+    'members': [
+      {
+        'checkpoint': str(member.path),
+        'step': one.trained.step,
+        'dataset': str(one.dataset),
+        'modality': one.trained.preprocessing.modality,
+        'num_frames': one.trained.preprocessing.num_frames,
+        'weight': weight,
+        'top1': own.top1,
+      }
+      for member, one, weight, own in zip(members, opened, weights, alone)
+    ],
+    'mean': mean,
+    **evaluate.describe(result, first, split, views),
+  }
+  named = {
+    'softmax': 'the softmax of its mean logits over the views',
+    'logits': 'its mean logits over the views',
+  }
+  shares = ', '.join(f'{weight:.3f}' for weight in weights)
+  log(
+    f'{result.num_clips} clips of {split!r}, of each model {named[mean]}, '
+    f'weighted by {shares}: {evaluate.summary(result)}'
+  )
+  return result, report
+
+
+def combine(logits, weights, mean):
+  """The scores of an ensemble.
+
+  Args:
+    logits: of each model, `[N, K]`.
+    weights: of each model; they add up to 1.
+    mean: 'logits', the weighted mean of the logits; or 'softmax', the logarithm
+      of that of the probabilities.
+
+  Returns:
+    float64 `[N, K]`, whose softmax are the probabilities.
+  """
+  logits = [np.asarray(x, np.float64) for x in logits]
+  if mean == 'logits':
+    return sum(w * x for w, x in zip(weights, logits))
+  shifted = [x - x.max(axis=1, keepdims=True) for x in logits]
+  exps = [np.exp(x) for x in shifted]
+  total = sum(
+    w * e / e.sum(axis=1, keepdims=True) for w, e in zip(weights, exps)
+  )
+  return np.log(np.maximum(total, np.finfo(np.float64).tiny))
+
+
+def _check(members, mean):
+  if mean not in MEANS:
+    raise errors.InputError(f'--mean is {mean!r}; choose from {MEANS}.')
+  for member in members:
+    if not 0 < member.weight < float('inf'):
+      raise errors.InputError(
+        f'The weight of {member.path} is {member.weight}; it must be positive.'
+      )
+
+
+def _open(member, split, log):
+  trained = checkpoints.restore_model(member.path)
+  data = trained.meta['config']['data']
+  if member.source:
+    report = pathlib.Path(member.source).expanduser() / builders.REPORT
+    if not report.exists():
+      raise errors.InputError(
+        f'--sources has {member.source!r}, which is no built dataset; build it '
+        'by python -m tsm_jax.data.build.'
+      )
+    data = {**storage.DEFAULTS, 'source': member.source, 'data_dir': ''}
+  elif not data.get('source'):
+    raise errors.InputError(
+      f'{member.path} names no dataset, as it was not trained here; give those '
+      'of all models by --sources.'
+    )
+  log(f'{member.path}:')
+  dataset = evaluate.prepare_dataset(data, trained.config.modality, log)
+  evaluate.check_labels(trained.labels, pipeline.label_names(dataset))
+  return _Opened(trained, dataset, pipeline.open_split(dataset, split))
+
+
+def _check_labels(one, labels, other, others):
+  if labels != others:
+    differing = [pair for pair in zip(labels, others) if pair[0] != pair[1]]
+    a, b = differing[0] if differing else (len(labels), len(others))
+    what = 'class' if differing else 'number of classes'
+    raise errors.InputError(
+      f'{one} and {other} do not have the same classes in the same order: '
+      f'where one has the {what} {a!r}, the other has {b!r}.'
+    )
+
+
+def _matched(members, opened):
+  """For each member, its rows in the order of the first one's videos."""
+  names = {}  # of a dataset, once
+  for one in opened:
+    if one.dataset not in names:
+      names[one.dataset] = _names(one.records)
+  first = names[opened[0].dataset]
+  orders = []
+  for member, one in zip(members, opened):
+    rows = names[one.dataset]
+    if rows.keys() != first.keys():
+      raise errors.InputError(
+        f'The datasets of {members[0].path} and {member.path} do not hold the '
+        f'same videos: {_some(first.keys() - rows.keys())} only in the first, '
+        f'{_some(rows.keys() - first.keys())} only in the other.'
+      )
+    orders.append([rows[name] for name in first])
+  return orders
+
+
+def _names(source):
+  """The row of every video; a folder of flow is called as its video file."""
+  ids = [
+    source[i]['video_id'].decode()
+    for i in tqdm.trange(len(source), desc='names', leave=False, disable=None)
+  ]
+  stems = [
+    stem if suffix.lower() in videos.SUFFIXES else stem + suffix
+    for stem, suffix in map(os.path.splitext, ids)
+  ]
+  unique = len(set(stems)) == len(ids)
+  return {name: i for i, name in enumerate(stems if unique else ids)}
+
+
+def _some(names):
+  listed = ', '.join(map(repr, sorted(names)[:5]))
+  return f'{len(names)} ({listed}{", ..." if len(names) > 5 else ""})'
+
+
+def _logits(one, views, batch_size, threads, mesh):
+  """A model's logits of every clip, the mean over its views.
+
+  Returns:
+    `(logits, label)`: float32 `[N, K]`, int32 `[N]`.
+  """
+  trained, how = one.trained, one.trained.preprocessing
+  model = models.create_model(trained.config)
+  everywhere = sharding.replicated(mesh)
+
+  @functools.partial(jax.jit, out_shardings=everywhere)
+  def step(variables, batch):
+    logits = evaluate.view_logits(model, variables, batch['frames'], how)
+    return {**batch, 'frames': (), 'logits': logits}
+
+  variables = jax.device_put(trained.variables, everywhere)
+  count = len(one.records)
+  batches = pipeline.eval_batches(
+    one.records, batch_size, how, views, threads, sharding.process()
+  )
+  logits = np.full((count, len(trained.labels)), np.nan, np.float32)
+  label = np.zeros(count, np.int32)
+  for batch in tqdm.tqdm(
+    batches, 'evaluate', -(-count // batch_size), leave=False, disable=None
+  ):
+    found = jax.device_get(step(variables, sharding.to_devices(batch, mesh)))
+    real = found['mask'] > 0
+    rows = found['number'][real]
+    logits[rows], label[rows] = found['logits'][real], found['label'][real]
+  return logits, label
+
+
+def _result(scores, label):
+  mask = np.ones(len(label), np.float32)
+  total = metrics.counts(np.asarray(scores, np.float32), label, mask)
+  return evaluate.result_of(total, len(label))
+
+
+def main(argv=None):
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.ensemble',
+    description='Evaluates the weighted mean of the scores of several models.',
+  )
+  add = parser.add_argument
+  add('checkpoints', nargs='+', help='workdirs, or steps in them')
+  add('--weights', nargs='+', type=float, help='one of each (default: equal)')
+  add(
+    '--sources', nargs='+', help='built datasets, one of each, if not its own'
+  )
+  add('--mean', default='softmax', choices=MEANS, help='of which scores')
+  add('--split', default='val', help='of the datasets (default %(default)s)')
+  add('--clips', type=int, default=1, help='views over time')
+  add(
+    '--crops', type=int, default=1, choices=transforms.CROPS, help='of a clip'
+  )
+  add('--full-resolution', action='store_true', help='crops of the short side')
+  add('--batch_size', type=int, default=0, help='clips (default: 1 per device)')
+  add('--threads', type=int, default=16, help='that decode')
+  add('--out', default='ensemble.json', help='file (default %(default)s)')
+  args = parser.parse_args(argv)
+  count = len(args.checkpoints)
+  for name, given in (('weights', args.weights), ('sources', args.sources)):
+    if given and len(given) != count:
+      parser.error(f'--{name} has {len(given)} values for {count} checkpoints.')
+  if args.clips < 1:
+    parser.error(f'--clips is {args.clips}; it must be at least 1.')
+  members = map(
+    Member,
+    args.checkpoints,
+    args.weights or [1.0] * count,
+    args.sources or [''] * count,
+  )
+  views = records.Views(args.clips, args.crops, args.full_resolution)
+  try:
+    _, report = ensemble(
+      list(members),
+      args.mean,
+      args.split,
+      views,
+      args.batch_size,
+      args.threads,
+    )
+  except errors.InputError as error:
+    sys.exit(f'error: {error}')
+  pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
+  print(f'All numbers are in {args.out}.')
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,174 @@
+"""What a compiled program sends and moves, read from its text (XLA's HLO)."""
+
+import math
+import re
+from typing import NamedTuple
+
+KINDS = (
+  'all-reduce',
+  'reduce-scatter',
+  'all-gather',
+  'all-to-all',
+  'collective-permute',
+)
+_HEAD = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) \(.*\{$')
+_LINE = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([a-z][\w\-]*)\((.*)$')
+_SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
+_CALLED = re.compile(r'(?:calls|to_apply|body|condition)=%?([\w.\-]+)')
+# These move nothing: they name what is there already.
+_FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast')
+
+
+class Instruction(NamedTuple):
+  """One line of a computation; `shape` and `rest` are its text."""
+
+  name: str
+  shape: str
+  opcode: str
+  rest: str
+
+
+class Collective(NamedTuple):
+  """One collective operation.
+
+  Attributes:
+    kind: one of `KINDS`.
+    num_bytes: of the whole array: what an all-gather makes, what a
+      reduce-scatter is given.
+    group: devices that take part together.
+    in_loop: whether it is repeated by a loop of the program.
+  """
+
+  kind: str
+  num_bytes: int
+  group: int
+  in_loop: bool
+
+  @property
+  def sent_bytes(self):
+    """What each device sends at least, in bytes (rings)."""
+    if self.kind == 'collective-permute':
+      return self.num_bytes
+    rounds = 2 if self.kind == 'all-reduce' else 1
+    return rounds * self.num_bytes * (self.group - 1) / self.group
+
+
+def parse(text):
+  """`{computation: [Instruction, ...]}`, and the name of the entry."""
+  computations, entry = {}, None
+  for line in text.splitlines():
+    if head := _HEAD.match(line):
+      lines = computations[head[1]] = []
+      entry = head[1] if line.startswith('ENTRY') else entry
+    elif (match := _LINE.match(line)) and computations:
+      lines.append(Instruction(*match.groups()))
+  return computations, entry
+
+
+def looped(computations):
+  """The names of the computations that some loop repeats."""
+  called = {
+    name: {c for line in lines for c in _CALLED.findall(line.rest)}
+    for name, lines in computations.items()
+  }
+  reached, waiting = set(), []
+  for lines in computations.values():
+    for line in lines:
+      if line.opcode == 'while':
+        waiting += _CALLED.findall(line.rest)
+  while waiting:
+    name = waiting.pop()
+    if name not in reached:
+      reached.add(name)
+      waiting += called.get(name, ())
+  return reached
+
+
+def collectives(text, num_devices):
+  """The collective operations of a program.
+
+  Args:
+    text: `compiled.as_text()`.
+    num_devices: that run it.
+
+  Returns:
+    A list of `Collective`.
+  """
+  computations, _ = parse(text)
+  loops = looped(computations)
+  found, channels = [], set()
+  for name, lines in computations.items():
+    for line in lines:
+      kind = line.opcode.removesuffix('-start')
+      if kind not in KINDS:
+        continue
+      channel = re.search(r'channel_id=(\d+)', line.rest)
+      # The parts of an asynchronous one repeat it under the same channel.
+      if channel and channel[1] in channels:
+        continue
+      channels.add(channel and channel[1])
+      group = _group(line.rest, num_devices)
+      size = shape_bytes(line.shape)
+      if line.opcode.endswith('-start'):
+        size = _started_bytes(line.shape)
+      if kind == 'reduce-scatter':
+        size *= group
+      if name.startswith('all-reduce-scatter'):  # how a TPU writes it
+        kind = 'reduce-scatter'
+      found.append(Collective(kind, size, group, name in loops))
+  return found
+
+
+def traffic(text):
+  """Bytes that the entry's operations read and write, each once.
+
+  An estimate for where XLA gives none: no cache, and a loop's body counts once.
+  """
+  computations, entry = parse(text)
+  lines = computations[entry]
+  sizes = {line.name: shape_bytes(line.shape) for line in lines}
+  total = 0
+  for line in lines:
+    if line.opcode not in _FREE:
+      operands = line.rest.partition(')')[0]
+      total += sizes[line.name]
+      total += sum(sizes[x] for x in re.findall(r'%([\w.\-]+)', operands))
+  return total
+
+
+def has_loop(text):
+  """Whether the program has a loop, whose body XLA's costs count once."""
+  return any(
+    line.opcode == 'while'
+    for lines in parse(text)[0].values()
+    for line in lines
+  )
+
+
+def shape_bytes(shape):
+  """Bytes of all arrays in the text of a shape, without padding."""
+  return sum(_array_bytes(*array) for array in _SHAPE.findall(shape))
+
+
+def _started_bytes(shape):
+  """Of the pair (operands, results) that an asynchronous start returns."""
+  arrays = [_array_bytes(*array) for array in _SHAPE.findall(shape)]
+  return max(arrays, default=0)
+
+
+def _array_bytes(dtype, dimensions):
+  bits = 8 if dtype == 'pred' else int((re.findall(r'\d+', dtype) or ['0'])[0])
+  count = math.prod(int(n) for n in dimensions.split(',') if n)
+  return -(-bits * count // 8)
+
+
+def _group(rest, num_devices):
+  """Devices of one group, from one of the three ways to write groups."""
+  if match := re.search(r'replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}', rest):
+    sizes = dict(re.findall(r"'(\w+)'=(\d+)", match[1]))
+    return math.prod(int(sizes[a]) for a in re.findall(r"'(\w+)'", match[2]))
+  if match := re.search(r'replica_groups=\[\d+,(\d+)\]', rest):
+    return int(match[1])
+  if match := re.search(r'replica_groups=\{\{([\d,]+)\}', rest):
+    return match[1].count(',') + 1
+  return num_devices
