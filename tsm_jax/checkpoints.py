@@ -57,7 +57,13 @@ def _open(folder, **options):
   return ocp.CheckpointManager(
     folder,
     options=ocp.CheckpointManagerOptions(
-      cleanup_tmp_directories=True, **options
+      cleanup_tmp_directories=True,
+      # Two managers may save the same step at once, and their processes must
+      # not wait for each other's.
+      multiprocessing_options=ocp.options.MultiprocessingOptions(
+        barrier_sync_key_prefix=folder.name
+      ),
+      **options,
     ),
     item_handlers=_handlers(),
   )
