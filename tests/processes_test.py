@@ -1,5 +1,10 @@
 """Which systems are recognised, and what is told of wrong flags."""
 
+import os
+import subprocess
+import sys
+
+import helpers
 import jax
 import pytest
 
@@ -82,3 +87,27 @@ def test_bad_values_are_one_sentence(monkeypatch):
   monkeypatch.setattr(jax, 'process_count', lambda: 8)
   with pytest.raises(errors.InputError, match='8 processes cannot share 4'):
     sharding.check_enough(4)
+
+
+@pytest.mark.parametrize(
+  ('hosts', 'ending'),
+  [('localhost', 'alone'), ('a,b', 'cannot join those that TPU started: ')],
+)
+def test_a_tpu_machine_may_be_alone(hosts, ending):
+  code = """if True:
+    from tsm_jax import errors, processes
+    processes.detect = lambda: 'TPU'  # which this machine is not
+    try:
+      processes.join(None, None, None)
+      print('alone')
+    except errors.InputError as error:
+      print(error)
+  """
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'TPU_WORKER_HOSTNAMES': hosts},
+    cwd=helpers.ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert ending in done.stdout, done.stderr

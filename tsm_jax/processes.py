@@ -79,11 +79,14 @@ def detect(environ=None):
 def _on_tpu(env):
   if 'TPU_SKIP_MDS_QUERY' in env or 'cpu' in env.get('JAX_PLATFORMS', ''):
     return False
-  several = ',' in env.get('TPU_WORKER_HOSTNAMES', '')
   devices = [*pathlib.Path('/dev').glob('accel[0-9]*')]
   devices += pathlib.Path('/dev/vfio').glob('[0-9]*')
   has_driver = importlib.util.find_spec('libtpu') is not None
-  return has_driver and (several or bool(devices))
+  return has_driver and (_names_several_hosts(env) or bool(devices))
+
+
+def _names_several_hosts(env):
+  return ',' in env.get('TPU_WORKER_HOSTNAMES', '')
 
 
 def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
@@ -99,11 +102,12 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
     InputError: if only some of the three are given, or they contradict. If the
       others are not there in time, the process ends with `EXIT_AGAIN`.
   """
-  given = (coordinator, num_processes, process_id)
+  given, cluster = (coordinator, num_processes, process_id), None
   if given == (None, 1, None):
     return
   if all(value is None for value in given):
-    if not (cluster := detect()):
+    cluster = detect()
+    if not cluster:
       return
     where = f'those that {cluster} started'
   else:
@@ -126,6 +130,8 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
       shutdown_timeout_seconds=HEARTBEAT_SECONDS,
     )
   except (RuntimeError, ValueError, OSError) as error:
+    if cluster == 'TPU' and not _names_several_hosts(os.environ):
+      return  # such as Colab's: alone, with nothing to ask for others
     reason = f'This process cannot join {where}: {first_line(error)}'
     raise errors.InputError(reason) from error
   finally:
