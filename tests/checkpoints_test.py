@@ -73,17 +73,20 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
   config = helpers.tiny_config('', '')
   config.model.num_classes = 2
   meta = runs.describe(config, ['a', 'b'], 'data')
+  latest = checkpoints.open_manager(tmp_path)
   # Each is saved by a process of its own, as after kills.
   for step, top1 in ((10, 0.5), (20, 0.8), (30, 0.6), (40, 0.8), (50, 0.7)):
     manager = checkpoints.open_best(tmp_path, keep)
     used = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
-    checkpoints.save_best(manager, keep, step, used, meta, top1)
-    checkpoints.save_best(manager, keep, step, used, meta, top1)  # once
+    for _ in range(2):  # saved once
+      checkpoints.save_best(manager, keep, latest, step, used, meta, top1)
   if not keep:
     assert not (tmp_path / 'best').exists()
     return
   assert sorted(int(p.name) for p in (tmp_path / 'best').iterdir()) == left
+  before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
   trained = checkpoints.restore_model(tmp_path / 'best')
+  assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')} == before
   assert trained.step == 40
   np.testing.assert_array_equal(trained.variables['params']['x'], [40] * 3)
   assert (

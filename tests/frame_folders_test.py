@@ -126,7 +126,9 @@ def test_folders_that_are_no_clip(tmp_path):
 def test_pairs_of_flow_are_kept(tmp_path, name):
   write(tmp_path / 'a', 7, name='img_{:05d}.jpg')  # RGB frames beside them
   helpers.write_flow(tmp_path / 'a', 6, name)
-  record, video = frame_folders.to_record(tmp_path / 'a', 32, 50, 'flow')
+  record, video = frame_folders.to_record(
+    tmp_path / 'a', 32, 50, modality='flow'
+  )
   assert record.pop('frames') == [
     (tmp_path / 'a' / name.format(axis, number)).read_bytes()
     for number in range(1, 7)
@@ -138,7 +140,7 @@ def test_pairs_of_flow_are_kept(tmp_path, name):
 
 def test_flow_that_is_shrunk_is_that_of_pillow(tmp_path):
   helpers.write_flow(tmp_path / 'a', 2)
-  record, _ = frame_folders.to_record(tmp_path / 'a', 16, 95, 'flow')
+  record, _ = frame_folders.to_record(tmp_path / 'a', 16, 95, modality='flow')
   assert (record['height'], record['width']) == (16, 24)
   for number, axis in enumerate('xyxy'):
     path = tmp_path / 'a' / f'flow_{axis}_{1 + number // 2:05d}.jpg'
@@ -162,13 +164,13 @@ def packed(folder, flow, ending='jpg', blank=0):
 def test_flow_in_one_image(tmp_path):
   flow = helpers.write_flow(tmp_path / 'pairs', 3)
   folder = packed(tmp_path / 'jpg', flow)
-  record, _ = frame_folders.to_record(folder, 256, 90, 'flow')
+  record, _ = frame_folders.to_record(folder, 256, 90, modality='flow')
   kept = [path.read_bytes() for path in sorted(folder.iterdir())]
   assert record['num_frames'] == 3
   assert record['frames'] == [kept[0], b'', kept[1], b'', kept[2], b'']
   # A new JPEG of colours would blur x and y: each gets its own.
   folder = packed(tmp_path / 'png', flow, 'png')
-  record, _ = frame_folders.to_record(folder, 256, 95, 'flow')
+  record, _ = frame_folders.to_record(folder, 256, 95, modality='flow')
   assert record['num_frames'] == 3
   for number, data in enumerate(record['frames']):
     found = videos.decode_jpeg(data, gray=True).astype(int)
@@ -178,7 +180,7 @@ def test_flow_in_one_image(tmp_path):
 def test_what_is_no_flow(tmp_path):
   def fails(folder, message):
     with pytest.raises(videos.VideoError, match=message):
-      frame_folders.to_record(folder, 256, 90, 'flow')
+      frame_folders.to_record(folder, 256, 90, modality='flow')
 
   fails(write(tmp_path / 'rgb'), '00001.jpg is unreadable: it is a picture')
   video = helpers.write_video(tmp_path / 'a.mp4')
@@ -193,7 +195,7 @@ def test_what_is_no_flow(tmp_path):
     path = tmp_path / f'flow_y_{number:05d}.jpg'
     path.rename(folder / path.name)
   (folder / 'flow_x_00002.jpg').write_bytes(b'cut')
-  record, video = frame_folders.to_record(folder, 256, 90, 'flow')
+  record, video = frame_folders.to_record(folder, 256, 90, modality='flow')
   assert record['num_frames'] == 4 and len(record['frames']) == 8
   assert video.share == 4 / 6
   assert 'flow_x_00002.jpg or flow_y_00002.jpg is unreadable' in video.damage

@@ -105,12 +105,13 @@ def save(manager, state, used, meta):
     )
 
 
-def save_best(manager, keep, step, used, meta, top1):
+def save_best(manager, keep, latest, step, used, meta, top1):
   """Saves an evaluated model if it is among the best so far, and waits for it.
 
   Args:
     manager: as from `open_best`.
     keep: as of `open_best`.
+    latest: the manager of what the run continues from if this save fails.
     step: that was evaluated.
     used: params and batch_stats.
     meta: a JSON-able dict, see `runs.describe`.
@@ -124,7 +125,7 @@ def save_best(manager, keep, step, used, meta, top1):
   kept = [manager.metrics(old)['top1'] for old in manager.all_steps()]
   if len(kept) >= keep and top1 < min(kept):
     return
-  with _failed_save_explained(manager):
+  with _failed_save_explained(manager, latest):
     manager.save(
       step,
       args=ocp.args.Composite(
@@ -179,21 +180,22 @@ def wait(manager):
 class _failed_save_explained:
   """Turns what storage reports into one sentence."""
 
-  def __init__(self, manager):
-    self._manager = manager
+  def __init__(self, manager, latest=None):
+    self._folder = manager.directory
+    self._latest = latest or manager
 
   def __enter__(self):
     return self
 
   def __exit__(self, kind, error, traceback):
     if isinstance(error, Exception):
-      self._manager.reload()
-      whole = self._manager.all_steps()
+      self._latest.reload()
+      whole = self._latest.all_steps()
       reason = str(error).splitlines()[0]
       if len(reason) > 300:  # the cause is at the end, behind long paths
         reason = f'... {reason[-290:]}'
       raise errors.InputError(
-        f'A checkpoint could not be written to {self._manager.directory} '
+        f'A checkpoint could not be written to {self._folder} '
         f'({reason}); '
         + (f'that of step {max(whole)} is whole. ' if whole else '')
         + 'Put that right (often: make room) and run the same command again.'
@@ -294,7 +296,10 @@ def restore_model(path):
   ranked = {} if folder.name != BEST else {'best_fn': lambda m: m['top1']}
   with ocp.CheckpointManager(
     folder,
-    options=ocp.CheckpointManagerOptions(read_only=True, **ranked),
+    # Writes nothing. With `read_only` it would warn that it is read only.
+    options=ocp.CheckpointManagerOptions(
+      create=False, save_root_metadata=False, **ranked
+    ),
     item_handlers=_handlers(),
   ) as manager:
     # Of models that were kept for their top-1, the best; else the last.

@@ -156,8 +156,15 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     )
     if result is None or step in evaluated:
       return result
-    keep_best = config.checkpoint.keep_best
-    checkpoints.save_best(best, keep_best, step, variables, meta, result.top1)
+    checkpoints.save_best(
+      best,
+      config.checkpoint.keep_best,
+      manager,
+      step,
+      variables,
+      meta,
+      result.top1,
+    )
     scalars = {name: getattr(result, name) for name in ('top1', 'top5', 'loss')}
     writer.write(step, {f'eval/{k}': v for k, v in scalars.items()})
     if active:
