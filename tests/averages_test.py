@@ -6,7 +6,7 @@ import pytest
 import train_test
 
 from tsm_jax import checkpoints, errors, evaluate, models, train
-from tsm_jax.data import builders, pipeline
+from tsm_jax.data import builders, pipeline, preprocess
 
 
 def run(config, workdir):
@@ -67,7 +67,7 @@ def test_precise_statistics_are_those_of_the_batches(
   # From zeros, a training step leaves a tenth of the batch's statistics.
   zeros = jax.tree.map(np.zeros_like, raw.batch_stats)
   dataset = builders.prepare(config.data, lambda line: None)
-  how = pipeline.preprocessing_of(config)
+  how = preprocess.preprocessing_of(config)
   batches = pipeline.train_batches(
     pipeline.open_split(dataset, 'train'), config, how, 0, (0, 1)
   )

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from tsm_jax import errors
-from tsm_jax.data import builders, folder, pipeline, records, storage, videos
+from tsm_jax.data import (
+  builders,
+  folder,
+  pipeline,
+  preprocess,
+  records,
+  storage,
+  videos,
+)
 
 SIZE = (64, 96)
 
@@ -112,7 +120,7 @@ def test_broken_videos_are_told_and_others_are_built(tmp_path):
 def views_of(path, name):
   """The frames that evaluation and training see of a clip of 4 frames."""
   config = helpers.tiny_config('', '')
-  how = pipeline.preprocessing_of(config)
+  how = preprocess.preprocessing_of(config)
   for split in ('train', 'val'):
     for record in pipeline.open_split(path, split):
       if record['video_id'].decode() == name:

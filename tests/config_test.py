@@ -5,7 +5,7 @@ import pytest
 
 from configs import common, kinetics, quickstart, ssv2, ucf101
 from tsm_jax import models
-from tsm_jax.data import augment, pipeline, records
+from tsm_jax.data import augment, preprocess, records
 
 FILES = sorted(
   p for p in helpers.ROOT.glob('configs/*.py') if p.stem != 'common'
@@ -86,7 +86,7 @@ def test_every_config_makes_a_model(path, arg):
   config = module.get_config(arg)
   model = models.create_model({**config.model, 'num_classes': 3})
   assert model.num_classes == 3
-  pipeline.preprocessing_of(config)
+  preprocess.preprocessing_of(config)
   augment.check(config)
   views = records.views_of(config)
   assert views.clips == views.crops == 1

@@ -10,7 +10,8 @@ import pytest
 
 from configs import common
 from tsm_jax import checkpoints, ensemble, errors, evaluate, models, runs
-from tsm_jax.data import pipeline, records
+from tsm_jax import members as members_lib
+from tsm_jax.data import pipeline, preprocess, records
 
 LABELS = ['jump', 'run']
 # As videos and as folders these are sorted differently: '-' < '.' < 'x'.
@@ -51,7 +52,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   config.model.update(depth=18, num_frames=num_frames, num_classes=len(labels))
   common.look_at(config, modality)
   model = models.create_model(config.model)
-  how = pipeline.preprocessing_of(config)
+  how = preprocess.preprocessing_of(config)
   frames = np.zeros(how.clip_shape(), np.float32)
   variables = model.init(jax.random.key(num_frames), frames)
   variables = jax.tree.map(np.asarray, variables)
@@ -59,7 +60,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
   meta = runs.describe(config, list(labels), '')
   checkpoints.save_model(workdir, variables, meta)
-  return ensemble.Member(str(workdir))
+  return members_lib.Member(str(workdir))
 
 
 def softmax(x):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tsm_jax import evaluate, models, sharding
-from tsm_jax.data import pipeline, records, storage
+from tsm_jax.data import pipeline, preprocess, records, storage
 
-HOW = pipeline.Preprocessing(
+HOW = preprocess.Preprocessing(
   4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **storage.DEFAULTS
 )
 VIEWS = records.Views(clips=2, crops=3, full_resolution=True)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tsm_jax import errors
-from tsm_jax.data import fingerprint, pipeline, records, videos
+from tsm_jax.data import fingerprint, preprocess, records, videos
 
-HOW = pipeline.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
+HOW = preprocess.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
 ONE = records.Views()
 LABELS = ['jump', 'run']
 

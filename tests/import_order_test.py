@@ -14,6 +14,7 @@ FLOORS = (
   'models.layers models.shift optim processes progress runs sharding topology',
   'data.lists data.storage',
   'data.frame_folders data.shards data.transforms models.non_local',
+  'data.class_folders data.preprocess',
   'data.annotations data.augment data.beam_shards data.disk data.folder '
   'data.motion data.records '
   'models.bn_inception models.mobilenet_v2 models.resnet',
@@ -23,6 +24,7 @@ FLOORS = (
   'data.fingerprint',
   'averages bench_official convert data.build data.diagnosis data.doctor_page '
   'evaluate report stream',
+  'members',
   'bench_clips data.doctor ensemble export initial predict step',
   'bench bench_input forecast plan_table train',
   'main plan serve',

@@ -2,10 +2,10 @@ import helpers
 import numpy as np
 import pytest
 
-from tsm_jax.data import motion, pipeline, records, videos
+from tsm_jax.data import motion, pipeline, preprocess, records, videos
 
 SCENES = {'train': 3, 'val': 2}
-HOW = pipeline.Preprocessing(8, 64, (0.5,) * 3, (0.25,) * 3, 256, 90)
+HOW = preprocess.Preprocessing(8, 64, (0.5,) * 3, (0.25,) * 3, 256, 90)
 
 
 @pytest.fixture(scope='module')

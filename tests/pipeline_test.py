@@ -11,6 +11,7 @@ from tsm_jax import errors
 from tsm_jax.data import (
   builders,
   pipeline,
+  preprocess,
   records,
   sampling,
   storage,
@@ -18,7 +19,7 @@ from tsm_jax.data import (
   videos,
 )
 
-HOW = pipeline.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
+HOW = preprocess.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
 ONE, TWO = records.Views(), records.Views(clips=2)
 LENGTHS = (1, 2, 3, 4, 5, 8, 9, 12, 13, 16, 20, 20, 24)  # frames of 13 clips
 

@@ -41,7 +41,7 @@ def make_used(model, config, preprocessing, mesh, source):
     model: a Flax module.
     config: needs ema_decay, eval.precise_bn_batches and what
       `pipeline.train_batches` needs.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     mesh: of all devices.
     source: the training split.
 

@@ -10,6 +10,7 @@ import numpy as np
 from tsm_jax import errors
 from tsm_jax.data import (
   pipeline,
+  preprocess,
   records,
   sampling,
   storage,
@@ -17,7 +18,7 @@ from tsm_jax.data import (
   videos,
 )
 
-HOW = pipeline.Preprocessing(
+HOW = preprocess.Preprocessing(
   8, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), **storage.DEFAULTS
 )
 SCALES = (1.0, 0.875, 0.75, 0.66)

@@ -15,7 +15,7 @@ import ml_collections
 import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files, models, runs
-from tsm_jax.data import pipeline
+from tsm_jax.data import preprocess
 
 BEST = 'best'
 
@@ -247,7 +247,7 @@ class Model:
     config: the `model` part of its configuration.
     variables: params and batch_stats.
     labels: class names by index.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     meta: the whole JSON item, with the frozen config.
     step: of the checkpoint.
   """
@@ -255,7 +255,7 @@ class Model:
   config: ml_collections.ConfigDict
   variables: dict[str, Any]
   labels: list[str]
-  preprocessing: pipeline.Preprocessing
+  preprocessing: preprocess.Preprocessing
   meta: dict[str, Any]
   step: int
 
@@ -320,7 +320,7 @@ def restore_model(path):
     config=config.model,
     variables=variables,
     labels=meta['labels'],
-    preprocessing=pipeline.preprocessing_of(config),
+    preprocessing=preprocess.preprocessing_of(config),
     meta=meta,
     step=step,
   )

@@ -27,7 +27,7 @@ from tsm_jax import (
   models,
   runs,
 )
-from tsm_jax.data import folder, pipeline
+from tsm_jax.data import folder, preprocess
 
 
 def from_torch(source, *, log=logging.warning, **overrides):
@@ -204,7 +204,7 @@ def to_checkpoint(
 def preprocessing_of(config, file_name, image_size, short_side):
   """What the released weights of a model were trained with."""
   usual = modalities.normalization(config['name'], config['modality'])
-  return pipeline.Preprocessing(
+  return preprocess.Preprocessing(
     num_frames=config['num_frames'],
     image_size=image_size,
     modality=config['modality'],

@@ -11,55 +11,25 @@ on different scales, and divides by the number of models.
 import argparse
 import functools
 import json
-import os
 import pathlib
 import sys
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import checkpoints, errors, evaluate, metrics, models, sharding
-from tsm_jax.data import (
-  builders,
-  pipeline,
-  records,
-  storage,
-  transforms,
-  videos,
-)
+from tsm_jax import errors, evaluate, metrics, models, sharding
+from tsm_jax import members as members_lib
+from tsm_jax.data import pipeline, records, transforms
 
 MEANS = ('softmax', 'logits')
-
-
-class Member(NamedTuple):
-  """One of the models.
-
-  Attributes:
-    path: of its checkpoint, as of `checkpoints.restore_model`.
-    weight: of its scores, positive; only proportions matter.
-    source: a built dataset; by default what it was trained with.
-  """
-
-  path: str
-  weight: float = 1.0
-  source: str = ''
-
-
-class _Opened(NamedTuple):
-  """A member's checkpoint, its dataset and the records of the split."""
-
-  trained: checkpoints.Model
-  dataset: pathlib.Path
-  records: object
 
 
 def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
   """Evaluates the weighted mean of several models' scores.
 
   Args:
-    members: `Member`s.
+    members: each a `members.Member`.
     mean: 'softmax' or 'logits', see `combine`.
     split: of every dataset.
     views: a `records.Views`.
@@ -79,11 +49,10 @@ def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
   mesh = sharding.create_mesh()
   batch_size = batch_size or mesh.size
   sharding.check_batch_size('--batch_size', batch_size, mesh)
-  opened = [_open(member, split, log) for member in members]
+  opened = [members_lib.open_member(member, split, log) for member in members]
   first = opened[0].trained.labels
-  for member, other in zip(members, opened):
-    _check_labels(members[0].path, first, member.path, other.trained.labels)
-  orders = _matched(members, opened)
+  members_lib.check_classes(members, opened)
+  orders = members_lib.matched(members, opened)
 
   logits, alone = [], []
   for member, one, order in zip(members, opened, orders):
@@ -156,78 +125,6 @@ def _check(members, mean):
       )
 
 
-def _open(member, split, log):
-  trained = checkpoints.restore_model(member.path)
-  data = trained.meta['config']['data']
-  if member.source:
-    report = pathlib.Path(member.source).expanduser() / builders.REPORT
-    if not report.exists():
-      raise errors.InputError(
-        f'--sources has {member.source!r}, which is no built dataset; build it '
-        'by python -m tsm_jax.data.build.'
-      )
-    data = {**storage.DEFAULTS, 'source': member.source, 'data_dir': ''}
-  elif not data.get('source'):
-    raise errors.InputError(
-      f'{member.path} names no dataset, as it was not trained here; give those '
-      'of all models by --sources.'
-    )
-  log(f'{member.path}:')
-  dataset = evaluate.prepare_dataset(data, trained.config.modality, log)
-  evaluate.check_labels(trained.labels, pipeline.label_names(dataset))
-  return _Opened(trained, dataset, pipeline.open_split(dataset, split))
-
-
-def _check_labels(one, labels, other, others):
-  if labels != others:
-    differing = [pair for pair in zip(labels, others) if pair[0] != pair[1]]
-    a, b = differing[0] if differing else (len(labels), len(others))
-    what = 'class' if differing else 'number of classes'
-    raise errors.InputError(
-      f'{one} and {other} do not have the same classes in the same order: '
-      f'where one has the {what} {a!r}, the other has {b!r}.'
-    )
-
-
-def _matched(members, opened):
-  """For each member, its rows in the order of the first one's videos."""
-  names = {}  # of a dataset, once
-  for one in opened:
-    if one.dataset not in names:
-      names[one.dataset] = _names(one.records)
-  first = names[opened[0].dataset]
-  orders = []
-  for member, one in zip(members, opened):
-    rows = names[one.dataset]
-    if rows.keys() != first.keys():
-      raise errors.InputError(
-        f'The datasets of {members[0].path} and {member.path} do not hold the '
-        f'same videos: {_some(first.keys() - rows.keys())} only in the first, '
-        f'{_some(rows.keys() - first.keys())} only in the other.'
-      )
-    orders.append([rows[name] for name in first])
-  return orders
-
-
-def _names(source):
-  """The row of every video; a folder of flow is called as its video file."""
-  ids = [
-    source[i]['video_id'].decode()
-    for i in tqdm.trange(len(source), desc='names', leave=False, disable=None)
-  ]
-  stems = [
-    stem if suffix.lower() in videos.SUFFIXES else stem + suffix
-    for stem, suffix in map(os.path.splitext, ids)
-  ]
-  unique = len(set(stems)) == len(ids)
-  return {name: i for i, name in enumerate(stems if unique else ids)}
-
-
-def _some(names):
-  listed = ', '.join(map(repr, sorted(names)[:5]))
-  return f'{len(names)} ({listed}{", ..." if len(names) > 5 else ""})'
-
-
 def _logits(one, views, batch_size, threads, mesh):
   """A model's logits of every clip, the mean over its views.
 
@@ -295,7 +192,7 @@ def main(argv=None):
   if args.clips < 1:
     parser.error(f'--clips is {args.clips}; it must be at least 1.')
   members = map(
-    Member,
+    members_lib.Member,
     args.checkpoints,
     args.weights or [1.0] * count,
     args.sources or [''] * count,

@@ -51,7 +51,7 @@ def view_logits(model, variables, frames, preprocessing):
     model: a Flax module.
     variables: params and batch_stats.
     frames: uint8 `[B, V, T, S, S, C]`.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
 
   Returns:
     float32 `[B, K]`, the mean over the views of a clip.
@@ -103,7 +103,7 @@ def evaluate(
     variables: params and batch_stats.
     source: of the split, as from `pipeline.open_split`.
     config: needs eval and data.num_threads.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     mesh: of all devices.
     stop: asked after every batch; ends the evaluation when true.
     validation: see `records.Views`.

@@ -14,7 +14,7 @@ from matplotlib import figure
 import numpy as np
 
 from tsm_jax import files, metrics, models
-from tsm_jax.data import pipeline
+from tsm_jax.data import preprocess
 from tsm_jax.models import cost
 
 
@@ -47,7 +47,7 @@ def describe(config):
   config.model.num_classes = config.model.num_classes or 1000
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)
-  yield from describe_model(model, pipeline.preprocessing_of(config))
+  yield from describe_model(model, preprocess.preprocessing_of(config))
 
 
 def describe_plan(config, lengths, num_train, num_eval, steps, mesh):

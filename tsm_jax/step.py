@@ -20,7 +20,7 @@ from tsm_jax import (
   progress,
   sharding,
 )
-from tsm_jax.data import augment, pipeline
+from tsm_jax.data import augment, preprocess
 
 
 class TrainState(NamedTuple):
@@ -40,7 +40,7 @@ class Program(NamedTuple):
     model: the Flax module.
     tx: the optax gradient transformation.
     schedule: the learning rate by step.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     steps_per_epoch: may be fractional.
     total_steps: of the whole run.
     shardings: a `TrainState` of shardings.
@@ -54,7 +54,7 @@ class Program(NamedTuple):
   model: Any
   tx: optax.GradientTransformation
   schedule: Any
-  preprocessing: pipeline.Preprocessing
+  preprocessing: preprocess.Preprocessing
   steps_per_epoch: float
   total_steps: int
   shardings: TrainState
@@ -85,7 +85,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     config.model, config.batch_size // config.accumulation, mesh.size
   )
   model = models.create_model(config.model)
-  preprocessing = pipeline.preprocessing_of(config)
+  preprocessing = preprocess.preprocessing_of(config)
   steps_per_epoch, total_steps = progress.plan_steps(config, num_clips)
   schedule = optim.create_schedule(
     learning_rate=config.learning_rate,

@@ -22,7 +22,7 @@ from tsm_jax import (
 )
 from tsm_jax import evaluate as evaluate_lib
 from tsm_jax import step as step_lib
-from tsm_jax.data import augment, builders, flips, pipeline, records
+from tsm_jax.data import augment, builders, flips, pipeline, preprocess, records
 
 TrainState = step_lib.TrainState
 make_train_step = step_lib.make_train_step
@@ -56,7 +56,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   # A wrong field is told before the data is built for hours.
   models.create_model({**config.model, 'num_classes': 1})
-  pipeline.preprocessing_of(config)
+  preprocess.preprocessing_of(config)
   records.views_of(config)
   augment.check(config)
   checkpoints.check(config.checkpoint)
@@ -86,7 +86,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   # --- Model, optimiser and state. ---
   config.model.num_classes = checked_num_classes(config.model, labels)
-  preprocessing = pipeline.preprocessing_of(config)
+  preprocessing = preprocess.preprocessing_of(config)
   mirrored = flips.mirrored_classes(config.data.flip, labels)
   program = step_lib.build(
     config, mesh, config.model.num_classes, len(train_source), mirrored

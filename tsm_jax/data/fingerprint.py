@@ -20,7 +20,7 @@ from ml_collections import config_flags
 import numpy as np
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data import builders, pipeline, records, sampling
+from tsm_jax.data import builders, pipeline, preprocess, records, sampling
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -44,7 +44,7 @@ def fingerprint(source, labels, preprocessing, views):
   Args:
     source: of the split, as from `pipeline.open_split`.
     labels: class names by index.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     views: a `records.Views`.
 
   Returns:
@@ -170,7 +170,7 @@ def write(config, out):
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.views_of(config)
-  pipeline.preprocessing_of(config)  # wrong fields are told before a build
+  preprocess.preprocessing_of(config)  # wrong fields are told before a build
   modality = config.model.modality
   stored = modalities.MODALITIES[modality].stored
   dataset = builders.prepare(config.data, modality=stored)
@@ -180,7 +180,7 @@ def write(config, out):
   found = fingerprint(
     pipeline.open_split(dataset, config.eval.split),
     pipeline.label_names(dataset),
-    pipeline.preprocessing_of(config),
+    preprocess.preprocessing_of(config),
     views,
   )
   pathlib.Path(out).write_text(json.dumps(found, indent=1))

@@ -4,7 +4,7 @@ import csv
 import pathlib
 
 from tsm_jax import errors
-from tsm_jax.data import annotations, folder, lists, videos
+from tsm_jax.data import annotations, class_folders, lists, videos
 
 SPLITS = ('train', 'val', 'test')
 # Files that replace broken ones of the archive lie in a folder of this name.
@@ -83,7 +83,7 @@ def _list(root, split):
 def _files(root):
   """All videos below `root`, as a mapping from name to paths."""
   files: dict[str, list[pathlib.Path]] = {}
-  for path in folder.walk(root):
+  for path in class_folders.walk(root):
     if path.suffix.lower() in videos.SUFFIXES:
       files.setdefault(path.stem, []).append(path)
   return files

@@ -61,7 +61,7 @@ def train_clip(
   Args:
     record: with frames, as stored, and label.
     rng: numpy Generator.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     scales: see `transforms.multi_scale_crop`.
     ops: see `randaugment.augment`.
     magnitude: likewise.
@@ -93,7 +93,7 @@ def eval_indices(num_frames, preprocessing, views, number=0):
 
   Args:
     num_frames: of the video.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     views: a `Views`.
     number: of the video in its split; seeds the official validation's start
       of a dense clip, which is random.
@@ -123,7 +123,7 @@ def eval_views(record, preprocessing, views, number=0):
 
   Args:
     record: with frames, as stored.
-    preprocessing: a `pipeline.Preprocessing`.
+    preprocessing: a `preprocess.Preprocessing`.
     views: a `Views`.
     number: see `eval_indices`.
 
