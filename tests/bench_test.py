@@ -65,7 +65,7 @@ def test_memory_stays_flat(tmp_path, kind):
   source = pipeline.open_split(path, 'train')
   bench_input.memory(source, 400, 2)  # allocators have what they keep
   _, middle, end = bench_input.memory(source, 2000, 2)
-  assert end - middle < 15  # megabytes; a batch of 8 clips has 10
+  assert end - middle < 15  # megabytes; the 1000 clips between have 1,200
 
 
 def test_the_official_input_is_as_described(tmp_path):

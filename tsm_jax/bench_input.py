@@ -104,8 +104,7 @@ def memory(source, clips, threads):
   for step in tqdm.trange(steps + 1, desc='memory', leave=False, disable=None):
     next(batches)
     if step in (0, steps // 2, steps):
-      if not step:
-        settle()  # what is read ahead belongs to the start
+      settle()  # each time as many clips are read ahead
       resident.append(psutil.Process().memory_info().rss / 1e6)
   return resident
 
