@@ -43,7 +43,7 @@ needs_libtpu = pytest.mark.skipif(
   not installed('libtpu'), reason='needs the extra [plan]'
 )
 needs_cuda = pytest.mark.skipif(
-  not installed('jax_plugins.xla_cuda13'), reason='needs the extra [plan_cuda]'
+  not installed('jax_plugins.xla_cuda13'), reason='needs the extra [plan-cuda]'
 )
 
 

@@ -204,7 +204,7 @@ def _gpu_devices(topology, topologies):
   if not any(plugins):
     raise errors.InputError(
       f"Compiling for {topology.name} needs JAX's compiler for CUDA, which is "
-      "not installed: pip install -e '.[plan_cuda]' -c constraints.txt (or "
+      "not installed: pip install -e '.[plan-cuda]' -c constraints.txt (or "
       '--explain, which does not compile).'
     )
   return topologies.get_topology_desc(
