@@ -45,7 +45,8 @@ needs_libtpu = pytest.mark.skipif(
   not (CI or installed('libtpu')), reason='needs the extra [plan]'
 )
 needs_cuda = pytest.mark.skipif(
-  not (CI or installed('jax_plugins.xla_cuda13')), reason='needs the extra [plan-cuda]'
+  not (CI or installed('jax_plugins.xla_cuda13')),
+  reason='needs [plan-cuda]',
 )
 
 
