@@ -3,7 +3,7 @@ import importlib.util
 import helpers
 import pytest
 
-from configs import common, kinetics, quickstart, ssv2, ucf101
+from configs import common, jester, kinetics, quickstart, ssv1, ssv2, ucf101
 from tsm_jax import models
 from tsm_jax.data import augment, preprocess, records
 
@@ -122,3 +122,22 @@ def test_an_unknown_argument_suggests_the_nearest():
     quickstart.get_config('shfit=none')
   with pytest.raises(ValueError, match='must be of type int'):
     common.parse_arg('depth=x', depth=50)
+
+
+def test_an_argument_is_true_or_false():
+  for text, value in (('true', True), ('TRUE', True), ('False', False)):
+    config = kinetics.get_config(f'dense={text},non_local={text}')
+    assert config.model.non_local is value
+    assert config.data.sampling == ('dense' if value else 'uniform')
+  for text in ('1', 'yes', ''):
+    message = f"argument dense is '{text}'; it must be True or False"
+    with pytest.raises(ValueError, match=message):
+      kinetics.get_config(f'dense={text}')
+
+
+def test_mobilenet_needs_less_decay_on_every_dataset():
+  for module in (kinetics, ssv1, ssv2, jester):
+    config = module.get_config('model=mobilenet_v2')
+    assert config.optimizer.weight_decay == 4e-5
+    assert (config.epochs, config.schedule.milestones) == (100, (40, 80))
+  assert ssv1.get_config().optimizer.weight_decay == 5e-4

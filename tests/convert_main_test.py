@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import shlex
 
+import golden
 import helpers
 import jax
 import numpy as np
@@ -12,6 +14,7 @@ from tsm_jax import checkpoints, errors, evaluate, predict, train
 from tsm_jax.data import frame_folders, records, storage
 
 torch = pytest.importorskip('torch')
+safetensors_torch = pytest.importorskip('safetensors.torch')
 import bn_inception_test  # noqa: E402  (imports torch)
 from convert_test import small, without_module  # noqa: E402  (imports torch)
 import main_test  # noqa: E402
@@ -39,9 +42,12 @@ def convert(*args):
   return main_test.run(main_test.command('convert', *args))
 
 
+SMALL = '--stage_sizes=(1,)'  # of the network of convert_test
+
+
 def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
   out = tmp_path / 'converted'
-  done = convert(source, out, f'--labels={labels}', '--image_size=32')
+  done = convert(source, out, f'--labels={labels}', '--image_size=32', SMALL)
   assert done.returncode == 0, done.stderr
   assert 'resnet with depth=18, fold_div=4, num_classes=3' in done.stdout
   trained = checkpoints.restore_model(out)
@@ -127,7 +133,7 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
   tensors = {k: torch.tensor(v) for k, v in weights.items()}
   torch.save({'state_dict': tensors}, source)
   out = tmp_path / 'out'
-  done = convert(source, out, f'--labels={labels}', '--image_size=28')
+  done = convert(source, out, f'--labels={labels}', '--image_size=28', SMALL)
   assert done.returncode == 0, done.stderr
   how = checkpoints.restore_model(out).preprocessing
   assert (how.modality, how.mean, how.std) == ('flow', (0.5,), (0.226,))
@@ -157,7 +163,9 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
 
 def test_without_labels_a_class_is_its_index(source, tmp_path):
   source = source.rename(tmp_path / 'TSM_x_RGB_resnet18_segment4_e1_dense.pth')
-  done = convert(source, tmp_path / 'out', '--num_frames=8', '--dropout=0')
+  done = convert(
+    source, tmp_path / 'out', '--num_frames=8', '--dropout=0', SMALL
+  )
   assert done.returncode == 0, done.stderr
   trained = checkpoints.restore_model(tmp_path / 'out')
   assert trained.labels == ['0', '1', '2']
@@ -168,7 +176,7 @@ def test_without_labels_a_class_is_its_index(source, tmp_path):
 
   # The same place is not written twice.
   before = jax.device_get(trained.variables)
-  done = convert(source, tmp_path / 'out')
+  done = convert(source, tmp_path / 'out', SMALL)
   assert (done.returncode, 'holds a checkpoint already' in done.stderr) == (
     1,
     True,
@@ -182,9 +190,17 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
   for arguments, message in (
     ([source, '--num_frame=4'], "no field 'num_frame'; did you mean 'num_fr"),
     ([source, '--num_frames=x'], "--num_frames is 'x'; it must be of type int"),
-    ([source, f'--labels={labels}'], 'with 2 classes, but the weights have 3'),
-    ([source, '--name=mobilenet_v2'], 'weights of a resnet, but model.name'),
+    (
+      [source, SMALL, f'--labels={labels}'],
+      'with 2 classes, but the weights have 3',
+    ),
+    (
+      [source, SMALL, '--name=mobilenet_v2'],
+      'weights of a resnet, but model.name',
+    ),
     ([tmp_path / 'none.pth'], 'There is no file'),
+    ([tmp_path], 'is a folder, neither a file of weights nor a checkpoint'),
+    ([source], 'give stage_sizes=(1,) if that is meant'),
     ([source, 'surplus'], "Unknown argument 'surplus'"),
   ):
     path, *rest = arguments
@@ -194,3 +210,100 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith('error: ')
   assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.pth.tar', '.safetensors'])
+def test_a_checkpoint_of_ours_becomes_an_official_file(
+  source, tmp_path, suffix
+):
+  assert convert(source, tmp_path / 'ours', SMALL).returncode == 0
+  out = tmp_path / 'back' / f'{source.stem}{suffix}'
+  done = convert(tmp_path / 'ours', out)
+  assert (done.returncode, done.stderr) == (0, '')
+  assert "give '--stage_sizes=(1,)'." in done.stdout
+  if suffix == '.safetensors':
+    written = safetensors_torch.load_file(out)
+  else:
+    written = torch.load(out, weights_only=True)
+    assert list(written) == ['state_dict']
+    written = written['state_dict']
+  official = torch.load(source, weights_only=True)['state_dict']
+  assert {k for k in written if 'num_batches' not in k} == official.keys()
+  for key, value in official.items():
+    assert torch.equal(written[key], value), key
+  # And back again.
+  assert convert(out, tmp_path / 'again', SMALL).returncode == 0
+  assert_same_model(tmp_path / 'ours', tmp_path / 'again')
+
+
+def assert_same_model(one, other):
+  one, other = map(checkpoints.restore_model, (one, other))
+  assert one.config == other.config
+  jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+
+
+def test_who_trains_here_can_hand_the_weights_back(tmp_path):
+  folder = helpers.write_splits(tmp_path / 'videos')
+  run = tmp_path / 'run'
+  train.train(
+    helpers.tiny_config(
+      folder, tmp_path / 'data', epochs=1.0, model__fold_div=2
+    ),
+    run,
+    lambda line: None,
+  )
+  out = tmp_path / 'weights.pth'
+  done = convert(run, out)
+  assert (done.returncode, done.stderr) == (0, '')
+  told = "--fold_div=2 --num_frames=4 '--stage_sizes=(1, 1)'"
+  assert f'is read by tsm_jax.convert, give {told}.' in done.stdout
+  before = out.read_bytes()
+  done = convert(out, tmp_path / 'again', *shlex.split(told))
+  assert done.returncode == 0, done.stderr
+  one = checkpoints.restore_model(run)
+  other = checkpoints.restore_model(tmp_path / 'again')
+  jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+  # A single step is a checkpoint, too.
+  (step,) = (p for p in (run / 'checkpoints').iterdir() if p.name.isdigit())
+  assert convert(step, tmp_path / 'step.pth').returncode == 0
+  for arguments, message in (
+    ([run, out], 'exists already; choose another place'),
+    ([run, tmp_path / 'x.onnx'], 'one of .pth, .pth.tar, .pt, .safetensors'),
+    ([run, tmp_path / 'x.pth', '--depth=18'], '--depth is only for a file of'),
+    ([run, tmp_path / 'x.pth', '--labels=x'], '--labels is only for a file'),
+  ):
+    done = convert(*arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+  assert out.read_bytes() == before
+  assert not list(tmp_path.glob('x.*')) + list(tmp_path.glob('*.unfinished'))
+
+
+def test_the_online_demo_gets_its_bare_form(tmp_path):
+  shapes = golden.shapes('online_mbv2_jester')
+  weights = golden.weights(shapes)
+  source = tmp_path / 'mobilenetv2_jester_online.pth.tar'
+  torch.save({k: torch.tensor(v) for k, v in weights.items()}, source)
+  assert convert(source, tmp_path / 'ours').returncode == 0
+  out = tmp_path / 'out.pth.tar'
+  done = convert(tmp_path / 'ours', out)
+  assert done.returncode == 0, done.stderr
+  written = torch.load(out, weights_only=True)
+  assert written.keys() == shapes.keys()
+  for key, value in weights.items():
+    np.testing.assert_array_equal(written[key].numpy(), value)
+
+
+def test_the_folder_of_the_authors_trainer_gives_the_name(tmp_path):
+  folder = tmp_path / 'TSM_x_RGB_resnet18_shift4_blockres_avg_segment4_e1_dense'
+  folder.mkdir()
+  weights = {k: torch.tensor(v) for k, v in small(3).items()}
+  torch.save({'state_dict': weights}, folder / 'ckpt.best.pth.tar')
+  done = convert(folder / 'ckpt.best.pth.tar', tmp_path / 'out', SMALL)
+  assert done.returncode == 0, done.stderr
+  trained = checkpoints.restore_model(tmp_path / 'out')
+  assert (trained.config.fold_div, trained.config.num_frames) == (4, 4)
+  assert trained.preprocessing.sampling == 'dense'
+  assert trained.meta['config']['name'] == folder.name
+  assert trained.meta['converted_from']['file'] == 'ckpt.best.pth.tar'

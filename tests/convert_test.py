@@ -1,12 +1,11 @@
 import re
-import sys
 
 import golden
 import jax
 import numpy as np
 import pytest
 
-from tsm_jax import convert, convert_infer, models
+from tsm_jax import convert, models
 
 torch = pytest.importorskip('torch')
 import torch_resnet  # noqa: E402  (imports torch)
@@ -287,114 +286,6 @@ def small(num_classes=5):
   return golden.weights(shapes)
 
 
-@pytest.mark.parametrize('zipped', [True, False])
-def test_files_of_pytorch(tmp_path, zipped):
-  # As the authors' trainer saves them, with an optimiser of several groups.
-  weights = small()
-  linear = torch.nn.Linear(2, 2)
-  optimizer = torch.optim.SGD(linear.parameters(), lr=0.1, momentum=0.9)
-  linear(torch.ones(1, 2)).sum().backward()
-  optimizer.step()
-  path = tmp_path / (
-    'TSM_kinetics_RGB_resnet18_shift4_blockres_avg_segment16_e45.pth.tar'
-  )
-  checkpoint = {
-    'epoch': 45,
-    'arch': 'resnet18',
-    'state_dict': {k: torch.tensor(v) for k, v in weights.items()},
-    'optimizer': optimizer.state_dict(),
-    'best_prec1': torch.tensor(71.2),
-  }
-  torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
-  config, variables = convert.from_torch(path)
-  assert (config['fold_div'], config['num_frames']) == (4, 16)
-  assert config['stage_sizes'] == (1,)
-  expected = convert.from_torch(weights, fold_div=4, num_frames=16)
-  assert_same((config, variables), expected)
-  override, _ = convert.from_torch(str(path), num_frames=8, fold_div=2)
-  assert (override['fold_div'], override['num_frames']) == (2, 8)
-
-
-def test_files_of_safetensors(tmp_path):
-  safetensors = pytest.importorskip('safetensors.numpy')
-  path = tmp_path / 'model.safetensors'
-  weights = small()
-  safetensors.save_file(weights, path)
-  assert_same(convert.from_torch(path), convert.from_torch(weights))
-  weights['module.new_fc.bias'] = weights['module.new_fc.bias'].astype('f2')
-  safetensors.save_file(weights, path)
-  with pytest.raises(ValueError, match=r'new_fc.bias \(float16\)'):
-    convert.from_torch(path)
-  bfloat16 = {'new_fc.bias': torch.zeros(3, dtype=torch.bfloat16)}
-  pytest.importorskip('safetensors.torch').save_file(bfloat16, path)
-  with pytest.raises(ValueError, match=r'float32|cannot be read'):
-    convert.from_torch(path)
-  path.write_bytes(path.read_bytes()[:50])
-  with pytest.raises(ValueError, match=r'cannot be read.*truncated'):
-    convert.from_torch(path)
-
-
-class Bomb:
-  """Pickled, it creates a file when it is unpickled."""
-
-  def __init__(self, path):
-    self.path = path
-
-  def __reduce__(self):
-    return (open, (str(self.path), 'w'))
-
-
-@pytest.mark.parametrize('zipped', [True, False])
-def test_a_pickle_that_runs_code_is_refused(tmp_path, zipped):
-  trace = tmp_path / 'it_ran'
-  path = tmp_path / 'evil.pth'
-  content = {'state_dict': {'x': torch.zeros(1)}, 'note': Bomb(trace)}
-  torch.save(content, path, _use_new_zipfile_serialization=zipped)
-  with pytest.raises(ValueError, match='refused: it holds more than tensors'):
-    convert.from_torch(path)
-  assert not trace.exists()
-  # The file is what it is said to be: without the protection, it does run.
-  torch.load(path, weights_only=False)['note'].close()
-  assert trace.exists()
-
-
-def test_a_library_that_is_wanted_is_named(tmp_path, monkeypatch):
-  for module, name in (('torch', 'x.pth'), ('safetensors', 'x.safetensors')):
-    (tmp_path / name).write_bytes(b'')
-    with monkeypatch.context() as context:
-      for loaded in [m for m in sys.modules if m.split('.')[0] == module]:
-        context.delitem(sys.modules, loaded)
-      context.setitem(sys.modules, module, None)
-      match = rf"read by {module}.*pip install 'tsm_jax\[torch\]'"
-      with pytest.raises(ImportError, match=match):
-        convert.from_torch(tmp_path / name)
-
-
-@pytest.mark.parametrize('zipped', [True, False])
-def test_a_truncated_file(tmp_path, zipped):
-  path = tmp_path / 'cut.pth'
-  state = {k: torch.tensor(v) for k, v in small().items()}
-  torch.save({'state_dict': state}, path, _use_new_zipfile_serialization=zipped)
-  for keep in (0.0, 0.5, 0.99):
-    content = path.read_bytes()
-    cut = tmp_path / 'part.pth'
-    cut.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(ValueError, match=r'cannot be read.*truncated'):
-      convert.from_torch(cut)
-  with pytest.raises(ValueError, match=r'no file .*none\.pth'):
-    convert.from_torch(tmp_path / 'none.pth')
-  for content in (b'<!DOCTYPE html><html>404</html>', bytes(range(256))):
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'cannot be read.*no checkpoint'):
-      convert.from_torch(path)
-  torch.save({'state_dict': {}, 'best': np.float64(3)}, path)
-  with pytest.raises(ValueError, match=r'refused.*rebuild numpy.*scalar'):
-    convert.from_torch(path)
-  torch.save(torch.zeros(3), path)
-  with pytest.raises(ValueError, match='holds a Tensor, not weights'):
-    convert.from_torch(path)
-
-
 def test_all_that_does_not_fit_is_named_at_once():
   weights = small()
   weights.pop('module.base_model.bn1.bias')
@@ -402,7 +293,7 @@ def test_all_that_does_not_fit_is_named_at_once():
   weights['module.base_model.extra.weight'] = np.zeros((3, 4), np.float32)
   weights['module.base_model.bn1.weight'] = np.zeros(9, np.float32)
   with pytest.raises(ValueError) as error:
-    convert.from_torch(weights)
+    convert.from_torch(weights, stage_sizes=(1,))
   text = str(error.value)
   missing, other, unknown = re.findall(
     r'(?:Missing|shape|known): (.*?)\.(?: |$)', text
@@ -422,8 +313,16 @@ def test_what_is_wrong_is_said_in_one_sentence():
     ({**weights, head: np.zeros(5)}, {}, r'new_fc.bias \(float64\)'),
     (weights, {'depth': 50}, 'do not fit resnet depth=50'),
     (weights, {'dept': 50}, r"fields \['dept'\] are not of a model"),
-    (weights, {'temporal_pool': True, 'num_frames': 5}, r'frames is 5.*even'),
-    (weights, {'modality': 'sound'}, "modality is 'sound'"),
+    (
+      weights,
+      {'stage_sizes': (1,), 'temporal_pool': True, 'num_frames': 5},
+      r'frames is 5.*even',
+    ),
+    (
+      weights,
+      {'stage_sizes': (1,), 'modality': 'sound'},
+      "modality is 'sound'",
+    ),
   )
   for source, overrides, match in cases:
     with pytest.raises(ValueError, match=match):
@@ -441,38 +340,6 @@ def test_what_is_wrong_is_said_in_one_sentence():
   }
   with pytest.raises(ValueError, match="'block' shifts all"):
     convert.from_torch(golden.weights(one_not))
-
-
-def test_names_of_files():
-  for name, expected in (
-    ('TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth', {'num_frames': 5}),
-    (
-      'TSM_something_RGB_resnet101_shift8_blockres_avg_segment8_e45.pth',
-      {'num_frames': 8, 'fold_div': 8},
-    ),
-    (
-      'tsm_imagenet-pretrained-r50_8xb16-1x1x16-50e_kinetics400-rgb.pth',
-      {'num_frames': 16},
-    ),
-    ('TSM_x_RGB_resnet50_shift8_block_tpool_avg_segment8_e1.pth', {
-      'num_frames': 8, 'fold_div': 8, 'temporal_pool': True,
-    }),
-    ('temporal-shift-module.pth', {}),
-  ):  # fmt: skip
-    assert convert_infer.from_file_name(name, 'resnet') == expected
-  with pytest.raises(ValueError, match='dot-product'):
-    convert_infer.from_file_name('tsm_r50-nl-dot-product_1x1x8.pth', 'resnet')
-
-
-def test_every_third_block_is_read_from_the_names():
-  shapes = {
-    re.sub(r'(layer\d\.[1245]\.conv1)\.net', r'\1', k): v
-    for k, v in golden.shapes('r50_shift').items()
-  }
-  weights = golden.weights(shapes)
-  config, variables = convert.from_torch(weights)
-  assert config['shift_every'] == 3
-  assert convert.to_torch(config, variables).keys() >= weights.keys()
 
 
 def test_training_equals_pytorch():
@@ -493,7 +360,9 @@ def test_training_equals_pytorch():
   loss = torch.nn.functional.cross_entropy(logits, torch.tensor(label))
   loss.backward()
 
-  config, variables = convert.from_torch(weights, dropout=0.0)
+  config, variables = convert.from_torch(
+    weights, dropout=0.0, stage_sizes=(1, 1)
+  )
   model = models.create_model(config)
 
   def loss_of(params):

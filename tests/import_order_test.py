@@ -22,9 +22,9 @@ FLOORS = (
   'data.small_sets data.twentybn models',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
-  'averages bench_official convert data.build data.diagnosis data.doctor_page '
-  'evaluate report stream',
-  'members',
+  'averages bench_official convert_back data.build data.diagnosis '
+  'data.doctor_page evaluate report stream',
+  'convert members',
   'bench_clips data.doctor ensemble export initial predict step',
   'bench bench_input forecast plan_table train',
   'main plan serve',

@@ -40,7 +40,7 @@ def tsn(tmp_path):
   )
   names = tmp_path / 'names.txt'
   names.write_text('\n'.join(LABELS))
-  convert.to_checkpoint(file, tmp_path / 'tsn', names)
+  convert.to_checkpoint(file, tmp_path / 'tsn', names, stage_sizes=(1,))
   return tmp_path / 'tsn'
 
 
@@ -99,7 +99,7 @@ def test_another_modality_from_rgb(tsn, tmp_path, kind, modality, count):
 def test_a_file_of_pytorch(tmp_path):
   path = save(tmp_path / 'x.pth', small(2))
   variables, origin, log = load(path, shift='none')
-  _, expected = convert.from_torch(small(2))
+  _, expected = convert.from_torch(small(2), stage_sizes=(1,))
   chex.assert_trees_all_equal(variables, expected)
   sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
   assert origin == {'file': 'x.pth', 'sha256': sha256}
@@ -116,6 +116,26 @@ def test_a_file_of_pytorch(tmp_path):
   weights['fc.bias'] = np.zeros(1000, np.float32)
   variables, _, log = load(save(tmp_path / 'imagenet.pth', weights))
   assert 'New weights: head.bias, head.weight.' in log
+
+
+def test_what_the_weights_tell_of_another_model_is_said(tsn, tmp_path):
+  start = 'The weights look like those of a model with '
+  name = 'TSM_x_RGB_resnet18_shift4_blockres_avg_segment4_e1.pth'
+  path = save(tmp_path / name, small(2))
+  _, _, log = load(path, fold_div=4)
+  assert start not in log
+  _, _, log = load(path, direction='past')
+  assert f'{start}fold_div=4, but fold_div=8 is taken.' in log
+  assert f"{start}direction='both', but direction='past' is taken." in log
+  _, _, log = load(path, shift='block', fold_div=4)
+  assert f"{start}shift='blockres', but shift='block' is taken." in log
+  _, _, log = load(path, shift='none')
+  assert f"{start}shift='blockres', but shift='none' is taken." in log
+  assert 'fold_div' not in log  # which means nothing without the shift
+  # Of ours, the checkpoint tells it.
+  _, _, log = load(tsn, fold_div=2)
+  assert f"{start}shift='none', but shift='blockres' is taken." in log
+  assert 'fold_div' not in log
 
 
 def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):

@@ -223,6 +223,20 @@ def test_an_unknown_config_argument_suggests_the_nearest(tmp_path):
   assert 'Traceback' not in done.stderr
 
 
+@pytest.mark.parametrize(
+  ('config', 'parameters'),
+  [
+    ('kinetics.py', '24,327,632'),
+    ('jester.py:model=mobilenet_v2', '2,258,459'),
+  ],
+)
+def test_describe_knows_the_classes_of_published_datasets(config, parameters):
+  # As many as the released models have.
+  done = run(command('main', f'--config=configs/{config}', '--mode=describe'))
+  assert done.returncode == 0, done.stderr
+  assert f'{parameters} parameters' in done.stdout
+
+
 def test_describe_needs_no_data():
   # The official size of ResNet-50 for flow with 400 classes.
   done = run(

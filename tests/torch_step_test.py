@@ -103,7 +103,7 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
   weights = small(name, 30 if clips else 1)
   rng = np.random.RandomState(0)
   config, variables = convert.from_torch(
-    weights, dropout=0.0, partial_bn=partial_bn
+    weights, dropout=0.0, partial_bn=partial_bn, stage_sizes=(1, 1)
   )
   channels = 10 if config['modality'] == 'flow' else 3
   pixels = rng.randint(256, size=(3, 4, 32, 32, channels)).astype(np.uint8)

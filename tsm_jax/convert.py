@@ -4,7 +4,8 @@ Read are the checkpoints of the authors, of OpenMMLab's TSM, and torchvision's
 ImageNet files as an initialisation; written is the authors' form. Nothing here
 executes a pickle.
 
-`python -m tsm_jax.convert SOURCE OUT` makes a file a checkpoint of ours.
+`python -m tsm_jax.convert SOURCE OUT` makes a file a checkpoint of ours, and a
+checkpoint of ours a file.
 """
 
 import argparse
@@ -13,11 +14,11 @@ import sys
 
 from absl import logging
 import ml_collections
-import numpy as np
 
 from tsm_jax import (
   checkpoints,
   cli,
+  convert_back,
   convert_files,
   convert_fit,
   convert_infer,
@@ -28,6 +29,8 @@ from tsm_jax import (
   runs,
 )
 from tsm_jax.data import folder, preprocess
+
+to_torch = convert_back.to_torch  # the other way
 
 
 def from_torch(source, *, log=logging.warning, **overrides):
@@ -59,11 +62,9 @@ def from_torch(source, *, log=logging.warning, **overrides):
       f'The fields {unknown} are not of a model; choose from '
       f'{sorted(models.DEFAULTS)}.'
     )
-  where = 'The source'
-  file_name = ''
+  where, name = 'The source', None  # of a mapping
   if isinstance(source, str | os.PathLike):
-    where = str(source)
-    file_name = os.path.basename(source)
+    where, name = str(source), convert_files.name_of(source)
     source = convert_files.read(source)
   arrays = convert_files.float32_arrays(source)
   names = convert_names.official(arrays)
@@ -74,8 +75,13 @@ def from_torch(source, *, log=logging.warning, **overrides):
     }
   weights = convert_fit.by_plain_name(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  in_file = {**models.DEFAULTS, **convert_infer.from_shapes(shapes, kind)}
-  in_file.update(convert_infer.from_file_name(file_name, in_file['name']))
+  meant = {'depth', 'stage_sizes'} & set(overrides)
+  told = convert_infer.from_shapes(shapes, kind, bool(meant))
+  if meant == {'depth'}:
+    told['stage_sizes'] = ()
+  by_name = convert_infer.from_file_name(name or '', told['name'])
+  told.update(by_name)
+  in_file = {**models.DEFAULTS, **told}
   config = {**in_file, **overrides}
   logging.info('Model of the weights: %s', config)
   if config['shift'] is None:
@@ -83,73 +89,26 @@ def from_torch(source, *, log=logging.warning, **overrides):
       "The names of BNInception's weights do not tell where it is shifted; "
       "give shift, 'block', 'none' or a mask."
     )
-  check_name(where, in_file['name'], config['name'])
+  convert_fit.check_name(where, in_file['name'], config['name'])
+  if name is not None:
+    _log_untold(config, {**by_name, **overrides}, log)
+  if kind != 'imagenet':  # whose weights are of no shifted network
+    convert_fit.log_differences(told, config, log)
   origin = {convert_names.plain(v): k for k, v in names.items()}
   classes = in_file['num_classes'] or None
   return config, convert_fit.fit(config, weights, classes, origin, log)
 
 
-def from_ours(
-  old_config, variables, config, *, keep_head=True, log=logging.warning
-):
-  """Variables of one model of ours for another one, by the same rules.
-
-  Args:
-    old_config: of the model that `variables` are of.
-    variables: 'params' and 'batch_stats'.
-    config: of the model that they are wanted for.
-    keep_head: whether a classifier of as many classes is taken over.
-    log: called with a sentence on what is dropped, remade or new.
-
-  Returns:
-    'params' and 'batch_stats' as NumPy arrays.
-
-  Raises:
-    InputError: as `from_torch`.
-  """
-  check_name('The checkpoint', old_config['name'], config['name'])
-  weights = {}
-  for path, leaf in convert_fit.flat(variables).items():
-    plain = convert_names.of_leaf(path[1:], old_config['name'])
-    if keep_head or not convert_infer.is_head(plain):
-      weights[plain] = convert_fit.to_torch_layout(np.asarray(leaf), plain)
-  classes = old_config['num_classes'] if keep_head else None
-  origin = {name: name for name in weights}
-  return convert_fit.fit(config, weights, classes, origin, log)
-
-
-def check_name(where, found, wanted):
-  """Raises InputError if weights are of another network than is wanted."""
-  if found != wanted:
-    raise errors.InputError(
-      f'{where} holds the weights of a {found}, but model.name is {wanted!r}.'
+def _log_untold(config, told, log):
+  """Says which of the facts that only a name can tell were told by nobody."""
+  fields = ('fold_div', 'num_frames')
+  untold = [f for f in fields[config['shift'] == 'none' :] if f not in told]
+  if untold:
+    verb = 'is' if len(untold) == 1 else 'are'
+    log(
+      f'{" and ".join(untold)} {verb} not in the weights; '
+      f'{" and ".join(str(config[f]) for f in untold)} {verb} taken.'
     )
-
-
-def to_torch(model_config, variables):
-  """Writes variables in the authors' form.
-
-  Names begin with `module.base_model.` as the authors' trainer saves them. With
-  `direction='past'`, MobileNetV2 is written as that of the online demo, without
-  a prefix and with the head `classifier`. PyTorch's count of batches, which
-  enters no computation, is 0.
-
-  Args:
-    model_config: as of `from_torch`.
-    variables: 'params' and 'batch_stats'.
-
-  Returns:
-    A dict from name to array, float32 but for `num_batches_tracked` (int64).
-  """
-  state = {}
-  for path, leaf in convert_fit.flat(variables).items():
-    plain = convert_names.of_leaf(path[1:], model_config['name'])
-    name = convert_infer.official_name(plain, model_config)
-    state[name] = convert_fit.to_torch_layout(np.asarray(leaf), plain)
-    if name.endswith('.running_var'):
-      count = name.replace('running_var', 'num_batches_tracked')
-      state[count] = np.zeros((), np.int64)
-  return state
 
 
 def to_checkpoint(
@@ -183,7 +142,7 @@ def to_checkpoint(
       f'--labels is {labels_file!r} with {len(labels)} classes, but the '
       f'weights have {config["num_classes"]}.'
     )
-  name = os.path.basename(source)
+  name = convert_files.name_of(source)
   how = preprocessing_of(config, name, image_size, short_side)
   data = vars(how).copy()
   for field in ('num_frames', 'modality'):  # of the model
@@ -191,7 +150,7 @@ def to_checkpoint(
   run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
   meta = runs.describe(run, labels, '')
   meta['converted_from'] = {
-    'file': name,
+    'file': os.path.basename(source),
     'sha256': convert_files.sha256(source),
   }
   checkpoints.save_model(out, variables, meta)
@@ -211,35 +170,44 @@ def preprocessing_of(config, file_name, image_size, short_side):
     **usual._asdict(),
     short_side=short_side,
     quality=90,
-    # Only the official file name tells.
-    sampling='dense' if '_dense' in file_name else 'uniform',
+    sampling=convert_infer.sampling_of(file_name),
   )
 
 
 def main(argv=None):
   parser = argparse.ArgumentParser(
     prog='python -m tsm_jax.convert',
-    description='Makes a PyTorch file of weights a checkpoint of ours.',
+    description='Makes a PyTorch file of weights a checkpoint of ours, or a '
+    "checkpoint of ours a file in the authors' form.",
     epilog='Any field of the model may be given, for example --num_frames=16.',
     allow_abbrev=False,
+    argument_default=argparse.SUPPRESS,
   )
-  parser.add_argument('source', help='.pth, .pth.tar, .pt or .safetensors')
-  parser.add_argument('out', help='the new workdir')
-  parser.add_argument('--labels', default='', help='file, a class per line')
-  parser.add_argument('--image_size', type=int, default=224, help='pixels')
-  parser.add_argument('--short_side', type=int, default=256, help='pixels')
+  kinds = ', '.join(convert_files.SUFFIXES)
+  parser.add_argument('source', help=f'{kinds}, or a workdir')
+  parser.add_argument('out', help=f'the new workdir, or file ({kinds})')
+  parser.add_argument('--labels', dest='labels_file', help='a class per line')
+  parser.add_argument('--image_size', type=int, help='pixels (224)')
+  parser.add_argument('--short_side', type=int, help='pixels (256)')
   args, rest = parser.parse_known_args(argv)
+  options = vars(args)
+  source, out = options.pop('source'), options.pop('out')
   try:
-    lines = to_checkpoint(
-      args.source,
-      args.out,
-      args.labels,
-      args.image_size,
-      args.short_side,
-      **cli.parse_fields(rest, models.DEFAULTS),
-    )
+    options.update(cli.parse_fields(rest, models.DEFAULTS))
+    if not convert_back.is_ours(source):
+      lines = to_checkpoint(source, out, **options)
+    elif options:
+      name = min(options).removesuffix('_file')
+      raise errors.InputError(
+        f'{source} is a checkpoint of ours, which is written as it is: '
+        f'--{name} is only for a file of PyTorch.'
+      )
+    else:
+      lines = convert_back.to_file(source, out)
   except (errors.InputError, ImportError) as error:
     sys.exit(f'error: {error}')
+  except OSError as error:  # for example a full disk
+    sys.exit(f'error: {error} ({out})')
   print('\n'.join(lines))
 
 

@@ -2,11 +2,12 @@
 
 import functools
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax import convert_names, errors, models
+from tsm_jax import convert_infer, convert_names, errors, models
 from tsm_jax.models import layers, non_local
 
 
@@ -32,6 +33,63 @@ def fit(config, weights, num_classes, origin, log):
   _fit_head(weights, num_classes, config['num_classes'], log)
   _fit_stem(weights, config, log)
   return _fill(config, weights, origin, log)
+
+
+def from_ours(
+  old_config, variables, config, *, keep_head=True, log=logging.warning
+):
+  """Variables of one model of ours for another one, by the same rules.
+
+  Args:
+    old_config: of the model that `variables` are of.
+    variables: 'params' and 'batch_stats'.
+    config: of the model that they are wanted for.
+    keep_head: whether a classifier of as many classes is taken over.
+    log: called with a sentence on what is dropped, remade or new.
+
+  Returns:
+    'params' and 'batch_stats' as NumPy arrays.
+
+  Raises:
+    InputError: as `fit`; if they are of another network.
+  """
+  check_name('The checkpoint', old_config['name'], config['name'])
+  weights = {}
+  for path, leaf in flat(variables).items():
+    plain = convert_names.of_leaf(path[1:], old_config['name'])
+    if keep_head or not convert_infer.is_head(plain):
+      weights[plain] = to_torch_layout(np.asarray(leaf), plain)
+  log_differences(old_config, config, log)
+  classes = old_config['num_classes'] if keep_head else None
+  origin = {name: name for name in weights}
+  return fit(config, weights, classes, origin, log)
+
+
+def check_name(where, found, wanted):
+  """Raises InputError if weights are of another network than is wanted."""
+  if found != wanted:
+    raise errors.InputError(
+      f'{where} holds the weights of a {found}, but model.name is {wanted!r}.'
+    )
+
+
+def log_differences(told, config, log):
+  """Says where a model is not shifted as the one that its weights are of.
+
+  Args:
+    told: what is known of that model, a part of its configuration.
+    config: of the model that the weights are taken for.
+    log: called with a sentence for each difference.
+  """
+  fields = ('shift', 'direction', 'fold_div')
+  if 'none' in (told.get('shift'), config['shift']):
+    fields = ('shift',)  # without it, the others mean nothing
+  for field in fields:
+    if told.get(field) not in (None, config[field]):
+      log(
+        f'The weights look like those of a model with {field}={told[field]!r}, '
+        f'but {field}={config[field]!r} is taken.'
+      )
 
 
 def by_plain_name(arrays, names):

@@ -1,4 +1,4 @@
-"""What the authors' names and shapes tell about a model, and the way back."""
+"""What the authors' names and shapes tell about a model."""
 
 import re
 
@@ -23,49 +23,86 @@ def is_head(name):
   return name.startswith(('new_fc.', 'fc.', 'classifier.', 'head.'))
 
 
-def from_shapes(shapes, kind):
-  """The fields that official names and shapes tell."""
+# Of each network: its first convolution, and what its other names begin with.
+_STEMS = {
+  'ResNet': ('conv1.weight', ('bn1.', 'layer')),
+  'MobileNetV2': ('features.0.0.weight', ('features.',)),
+  'BNInception': ('conv1_7x7_s2.weight', ('inception_',)),
+}
+
+
+def from_shapes(shapes, kind, stages_are_given=False):
+  """The fields that official names and shapes tell.
+
+  Args:
+    shapes: by official name.
+    kind: as from `kind_of`.
+    stages_are_given: whether someone says how many blocks there should be, so
+      that a ResNet of no published depth is none by accident.
+
+  Returns:
+    A dict.
+
+  Raises:
+    InputError: if they are of no network that is known here.
+  """
+  network = _network(shapes)
   head = [k for k in shapes if is_head(k) and k.endswith('.weight')]
   config = {}
   if head:
     config['num_classes'] = shapes[head[0]][0]
     config['dropout'] = 0.5 if head[0].startswith('new_fc.') else 0.0
-  if len(shapes.get('features.0.0.weight', ())) == 4:
-    config.update(_infer_mobilenet(shapes))
-  elif len(shapes.get('conv1.weight', ())) == 4 and any(
-    k.startswith('layer1.') for k in shapes
-  ):
-    config.update(_infer_resnet(shapes))
-  elif len(shapes.get('conv1_7x7_s2.weight', ())) == 4:
+  if network == 'BNInception':
     config['name'] = 'bn_inception'
     config['modality'] = _modality(shapes['conv1_7x7_s2.weight'][1])
     config['shift'] = None  # its names are the same with and without
     return config
+  if network == 'MobileNetV2':
+    config.update(_infer_mobilenet(shapes))
   else:
-    raise errors.InputError(
-      f'The weights are of no known network (ResNet, MobileNetV2, '
-      f'BNInception); their names begin with {sorted(shapes)[:3]}.'
-    )
+    config.update(_infer_resnet(shapes, stages_are_given))
   if kind == 'imagenet':
     config['shift'] = 'blockres'
     config.pop('shift_every', None)
+  elif config['shift'] != 'none':
+    config['direction'] = 'both'  # the authors' only one
   if kind == 'online':
     config.update(shift='blockres', direction='past')
   return config
 
 
-def _infer_resnet(shapes):
+def _network(shapes):
+  """The network of these names, known by its first convolution."""
+  for network, (stem, others) in _STEMS.items():
+    if not any(k.startswith(others) for k in shapes):
+      continue
+    if stem not in shapes:
+      raise errors.InputError(
+        f'The weights are of a {network}, but its first convolution, {stem}, '
+        f'is missing.'
+      )
+    if len(shapes[stem]) == 4:
+      return network
+  raise errors.InputError(
+    f'The weights are of no known network ({", ".join(_STEMS)}); their names '
+    f'begin with {sorted(shapes)[:3]}.'
+  )
+
+
+def _infer_resnet(shapes, stages_are_given):
   blocks = [
     (int(match[1]), int(match[2]))
     for k in shapes
     if (match := re.match(r'layer(\d)\.(?:net\.)?(\d+)\.', k))
   ]
   sizes = tuple(
-    1 + max(index for stage, index in blocks if stage == s)
-    for s in sorted({stage for stage, _ in blocks})
+    1 + max((index for stage, index in blocks if stage == s), default=-1)
+    for s in range(1, 1 + max((stage for stage, _ in blocks), default=0))
   )
   bottleneck = any('.conv3.' in k for k in shapes)
   same = [d for d, form in resnet.DEPTHS.items() if form == (bottleneck, sizes)]
+  if not same and not stages_are_given:
+    _refuse_depth(bottleneck, sizes)
   plain = {convert_names.plain(k): v for k, v in shapes.items()}
   width, channels = plain['conv1.weight'][:2]
   config = {
@@ -83,6 +120,19 @@ def _infer_resnet(shapes):
     config['groups'] = inner // per_group
     config['width_per_group'] = per_group * 64 // width
   return config
+
+
+def _refuse_depth(bottleneck, sizes):
+  published = ', '.join(
+    f'{depth} has {form[1]}'
+    for depth, form in resnet.DEPTHS.items()
+    if form[0] == bottleneck
+  )
+  raise errors.InputError(
+    f'The weights have {sizes} {"bottleneck" if bottleneck else "basic"} '
+    f'blocks per stage, as no published ResNet ({published}): weights are '
+    f'missing, or give stage_sizes={sizes} if that is meant.'
+  )
 
 
 def _infer_shift(shapes, sizes):
@@ -175,55 +225,21 @@ def from_file_name(file_name, model_name):
   config = {}
   if match := re.search(r'_shift(\d+)_', file_name):
     config['fold_div'] = int(match[1])
-  place = re.search(r'_BNInception_(?:shift\d+_(block|[01]{12})_)?', file_name)
+  place = re.search(r'_BNInception_(shift\d+_([a-z]+|[01]+)_)?', file_name)
   if model_name == 'bn_inception' and place:
-    config['shift'] = place[1] or 'none'
-  if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)-', file_name):
+    if not place[1]:
+      config['shift'] = 'none'
+    elif place[2] == 'block' or re.fullmatch('[01]{12}', place[2]):
+      config['shift'] = place[2]
+    # With any other place the authors' network does not run.
+  if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)[-_]', file_name):
     config['num_frames'] = int(match[1] or match[2])
   if '_tpool' in file_name:
     config['temporal_pool'] = True
   return config
 
 
-def official_name(name, config):
-  """The authors' name, with prefix and wrappers, of a plain one."""
-  # The authors have one network of one direction, the bare one of the demo.
-  online = config['name'] == 'mobilenet_v2' and config['direction'] == 'past'
-  if name.startswith('head.'):
-    return _head_name(name.removeprefix('head.'), config, online)
-  prefix = '' if online else 'module.base_model.'
-  if match := re.match(r'features\.(\d+)\.conv\.0\.(.*)', name):
-    shifted = (
-      config['shift'] != 'none'
-      and not online
-      and mobilenet_v2.is_shifted(int(match[1]))
-    )
-    net = 'net.' if shifted and match[2] == 'weight' else ''
-    return f'{prefix}features.{match[1]}.conv.0.{net}{match[2]}'
-  match = re.match(r'layer(\d)\.(\d+)\.(.*)', name)
-  if not match:
-    return prefix + name
-  stage, index, rest = int(match[1]) - 1, int(match[2]), match[3]
-  if not rest.startswith('nl.'):
-    if config['shift'] == 'block':
-      rest = f'net.{rest}'
-    elif rest == 'conv1.weight' and _is_shifted(config, index):
-      rest = 'conv1.net.weight'
-    if config['non_local'] and resnet.has_non_local(stage, index):
-      rest = f'block.{rest}'
-  pool = '.net' if config['temporal_pool'] and stage == 1 else ''
-  return f'{prefix}layer{stage + 1}{pool}.{index}.{rest}'
-
-
-def _head_name(leaf, config, online):
-  if online:
-    return f'classifier.{leaf}'
-  if config['dropout']:
-    return f'module.new_fc.{leaf}'
-  name = 'classifier' if config['name'] == 'mobilenet_v2' else 'fc'
-  return f'module.base_model.{name}.{leaf}'
-
-
-def _is_shifted(config, index):
-  sizes = tuple(config['stage_sizes']) or resnet.DEPTHS[config['depth']][1]
-  return resnet.is_shifted(config['shift'], config['shift_every'], sizes, index)
+def sampling_of(file_name):
+  """'dense' or 'uniform': how frames were chosen, as only a name tells."""
+  dense = re.search(r'[-_.]dense([-_.]|$)', file_name)
+  return 'dense' if dense else 'uniform'

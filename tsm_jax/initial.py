@@ -4,6 +4,7 @@ from tsm_jax import (
   checkpoints,
   convert,
   convert_files,
+  convert_fit,
   errors,
   files,
   models,
@@ -77,7 +78,7 @@ def _from_ours(source, config, labels, log):
       f'The classifier of {len(labels)} classes is dropped for a new one: it '
       f'has {theirs!r} where the dataset has {ours!r}.'
     )
-  variables = convert.from_ours(
+  variables = convert_fit.from_ours(
     {**models.DEFAULTS, **trained.config},
     trained.variables,
     config,

@@ -57,9 +57,6 @@ CACHE_DIR = flags.DEFINE_string(
 JSON = flags.DEFINE_bool('json', False, 'Print numbers for machines.')
 flags.mark_flag_as_required('config')
 
-# Configurations whose name is not that of their dataset.
-DATASETS = {'kinetics': 'kinetics400'}
-
 
 def main(argv):
   del argv
@@ -108,16 +105,13 @@ def dataset_size(config):
     InputError: if neither says it.
   """
   from tsm_jax import errors
-  from tsm_jax.data import datasets, motion
+  from tsm_jax.data import datasets
 
-  stem = config.name.partition('-')[0]
-  name = DATASET.value or DATASETS.get(stem, stem)
-  classes, clips = datasets.NUM_LABELS.get(name), datasets.num_train(name)
-  if config.data.source == 'motion' and not DATASET.value:
-    classes, clips = motion.num_train()
+  classes, clips = datasets.published(config, DATASET.value)
   classes = NUM_CLASSES.value or config.model.num_classes or classes
   clips = NUM_CLIPS.value or clips
   if not classes or not clips:
+    name = DATASET.value or datasets.name_of(config)
     raise errors.InputError(
       f'The size of the dataset {name!r} is not published: give --num_clips '
       'and --num_classes, or --dataset, one of '

@@ -14,7 +14,7 @@ from matplotlib import figure
 import numpy as np
 
 from tsm_jax import files, metrics, models
-from tsm_jax.data import preprocess
+from tsm_jax.data import datasets, preprocess
 from tsm_jax.models import cost
 
 
@@ -42,9 +42,11 @@ def describe_model(model, preprocessing):
 def describe(config):
   """`--mode=describe`: the model of a configuration, as lines; no data needed.
 
-  Without a dataset the number of classes is that of the field, or 1000.
+  The number of classes is that of the field, else as published for the dataset
+  of the configuration, else 1000.
   """
-  config.model.num_classes = config.model.num_classes or 1000
+  classes, _ = datasets.published(config)
+  config.model.num_classes = config.model.num_classes or classes or 1000
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)
   yield from describe_model(model, preprocess.preprocessing_of(config))

@@ -3,7 +3,14 @@
 import pathlib
 
 from tsm_jax import errors
-from tsm_jax.data import folder, frame_lists, kinetics, small_sets, twentybn
+from tsm_jax.data import (
+  folder,
+  frame_lists,
+  kinetics,
+  motion,
+  small_sets,
+  twentybn,
+)
 
 READERS = {
   'ssv1': twentybn.ssv1,
@@ -55,6 +62,28 @@ def num_train(name):
   """Published training videos of a dataset (of split 1); None if unknown."""
   several = NUM_VIDEOS_OF_SPLIT.get(name, ({},))[0]
   return {**several, **NUM_VIDEOS.get(name, {})}.get('train')
+
+
+def published(config, name=''):
+  """`(classes, training clips)` of a configuration's dataset, as published.
+
+  Args:
+    config: a whole configuration; its name begins with that of its dataset.
+    name: of another dataset, or ''.
+
+  Returns:
+    Two numbers, each None if it is not published.
+  """
+  if config.data.source == 'motion' and not name:
+    return motion.num_train()
+  name = name or name_of(config)
+  return NUM_LABELS.get(name), num_train(name)
+
+
+def name_of(config):
+  """The dataset that a configuration is meant for."""
+  stem = config.name.partition('-')[0]
+  return {'kinetics': 'kinetics400'}.get(stem, stem)
 
 
 def read(name, manual_dir, split=1, modality='rgb'):
