@@ -19,6 +19,10 @@ with 10 clips of 3 crops: :dense=True 74.1, :dense=True,non_local=True 75.6,
 :model=mobilenet_v2,dense=True 69.5. OpenMMLab's retraining of the authors' code
 reached 70.4, 70.7 (16 frames), 72.2 (dense) and 71.8 (dense, non-local).
 
+:recipe=modern adds a warm-up cosine schedule, label smoothing, mixup and, but
+for flow, RandAugment; the published gain of a part of such recipes, on another
+dataset, and its source are in ssv1.py.
+
 Optical flow (`:modality=flow`) is used to start from it elsewhere; the authors
 publish 55.7 top-1, 79.5 top-5, but no names of files: extract it as for UCF101,
 write `{train,val}_videofolder_flow.txt`, and build frame_lists with

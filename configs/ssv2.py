@@ -14,6 +14,10 @@ Published top-1 (accurate), the authors' README: default 61.2, :frames=16 63.1,
 accurate): 58.0 / 60.7, 58.9 / 61.0, 58.9 / 61.4. :shift=none (TSN): 30.4
 (paper, table 1).
 
+:recipe=modern swaps the labels of mirrored clips, with a warm-up cosine
+schedule, label smoothing, mixup and, but for flow, RandAugment; the published
+gain of the swaps, on Something-Something V1, and its source are in ssv1.py.
+
 `:modality=flow` and the two streams together: as in ssv1.py. Of one flow, this
 dataset has one image with x in red and y in green.
 """
