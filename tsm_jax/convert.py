@@ -36,16 +36,19 @@ to_torch = convert_back.to_torch  # the other way
 def from_torch(source, *, log=logging.warning, **overrides):
   """Reads a checkpoint of PyTorch.
 
-  What weights cannot tell comes from the official file name where that says it
-  (`fold_div`, `num_frames`), else it is the released models' value (8, 8), and
-  `overrides` have the last word. They may also change the model: another
+  What weights cannot tell comes from the official name where that says it
+  (`fold_div`, `num_frames`): of the file, or of the folder of the authors'
+  `ckpt.pth.tar`. Else it is the released models' value (8, 8), which is logged
+  for a path, and `overrides` have the last word. A ResNet of no published depth
+  is refused unless they say `stage_sizes`. They may also change the model: another
   `shift` (TSN to TSM), a new head of `num_classes`, non-local blocks to be
   trained, or `modality='flow'` over the weights of an RGB model.
 
   Args:
     source: path of a `.pth`, `.pth.tar`, `.pt` or `.safetensors` file, or a
       mapping from name to float32 array.
-    log: called with a sentence on what is dropped, remade or new.
+    log: called with a sentence on what is dropped, remade, new, told by nobody
+      or told otherwise by the weights.
     **overrides: fields of the model configuration.
 
   Returns:
