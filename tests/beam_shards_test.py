@@ -181,7 +181,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(root):
   done = subprocess.run(
     **arguments, capture_output=True, text=True, timeout=120
   )
-  assert done.returncode == 1
+  assert done.returncode == 2
   assert 'took no more: File too large; make room and start' in done.stderr
   assert not list(root.parent.glob('data/**/*.array_record*'))
   assert not list(root.parent.glob(f'data/**/{builders.REPORT}'))
@@ -208,5 +208,5 @@ def test_mistakes_are_explained(root, tmp_path):
       text=True,
       cwd=helpers.ROOT,
     )
-    assert done.returncode == 1 and message in done.stderr
+    assert done.returncode == 2 and message in done.stderr
     assert 'Traceback' not in done.stderr

@@ -160,7 +160,7 @@ def test_health(tmp_path, capsys):
 def test_wrong_usage(tmp_path, capsys):
   done = run(tmp_path / 'none', '--cache', tmp_path)
   assert done.returncode == 2 and done.stdout == ''
-  assert done.stderr.startswith('error: data.source is ')
+  assert done.stderr.startswith('error: PATH is ')
   assert done.stderr.count('\n') == 1
   source = helpers.write_folder(tmp_path / 'clips', clips=1)
   for args, message in (

@@ -54,6 +54,16 @@ def partners(swapped, count):
     (('turn_left', 'TurnUp', 'turn right'), [(0, 2)]),
     (('TurnLeft', 'TurnRight', 'left and right', 'leftover'), [(0, 1)]),
     (('moving left then right', 'moving right then left'), [(0, 1)]),
+    (
+      ('left2right', 'right2left', 'Turn Left1', 'Turn Right1'),
+      [(0, 1), (2, 3)],
+    ),
+    (
+      ('SwipeLeft1', 'SwipeLeft2', 'SwipeRight2', 'SwipeRight1'),
+      [(0, 3), (1, 2)],
+    ),
+    (('TURNLEFT', 'stop', 'TURNRIGHT'), [(0, 2)]),
+    (('lefthand', 'righthand', 'leftovers', 'brightly'), [(0, 1)]),
   ],
 )
 def test_pairs_follow_from_the_texts(labels, swapped):

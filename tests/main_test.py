@@ -159,7 +159,7 @@ def predictions(workdir, folder):
   assert "none.mp4': file does not exist." in bad.stderr
   assert '0.mp4' in bad.stdout  # the others are still predicted
   nowhere = run(command('predict', folder, clips[0]))
-  assert nowhere.returncode == 1
+  assert nowhere.returncode == 2
   assert 'holds no checkpoint' in nowhere.stderr
 
 

@@ -275,7 +275,7 @@ def test_the_commands(flow, tmp_path):
       '--modality=flow',
     )
   )
-  assert done.returncode == 1
+  assert done.returncode == 2
   assert 'ssv1 is distributed as RGB' in done.stderr
   done = main_test.run(
     main_test.command(

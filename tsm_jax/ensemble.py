@@ -12,13 +12,12 @@ import argparse
 import functools
 import json
 import pathlib
-import sys
 
 import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import errors, evaluate, metrics, models, sharding
+from tsm_jax import cli, errors, evaluate, metrics, models, sharding
 from tsm_jax import members as members_lib
 from tsm_jax.data import pipeline, records, transforms
 
@@ -189,8 +188,9 @@ def main(argv=None):
   for name, given in (('weights', args.weights), ('sources', args.sources)):
     if given and len(given) != count:
       parser.error(f'--{name} has {len(given)} values for {count} checkpoints.')
-  if args.clips < 1:
-    parser.error(f'--clips is {args.clips}; it must be at least 1.')
+  for name in ('clips', 'threads'):
+    if getattr(args, name) < 1:
+      parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
   members = map(
     members_lib.Member,
     args.checkpoints,
@@ -207,9 +207,9 @@ def main(argv=None):
       args.batch_size,
       args.threads,
     )
-  except errors.InputError as error:
-    sys.exit(f'error: {error}')
-  pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
+    pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
+  except (errors.InputError, OSError) as error:
+    cli.fail(error)
   print(f'All numbers are in {args.out}.')
 
 

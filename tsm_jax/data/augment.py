@@ -19,6 +19,7 @@ def check(config):
   data = config.data
   flips.check_mode(data.flip)
   transforms.check_resize(data.resize)
+  transforms.check_scales(data.scales)
   for field, value, most in (
     ('mixup_alpha', config.mixup_alpha, float('inf')),
     ('cutmix_alpha', config.cutmix_alpha, float('inf')),

@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-from tsm_jax import errors, modalities
+from tsm_jax import cli, errors, modalities
 from tsm_jax.data import beam_shards, builders, datasets, folder, storage
 
 EXAMPLE = """
@@ -23,17 +23,23 @@ def main(argv=None):
   try:
     _check(args)
     path = build(args)
-  except errors.InputError as error:
-    sys.exit(f'error: {error}')
+  except (errors.InputError, OSError) as error:
+    cli.fail(error)
   except KeyboardInterrupt:
-    sys.exit('Interrupted.')
+    print('Interrupted; the same command continues.', file=sys.stderr)
+    sys.exit(130)
   print(f'Train on it with --config.data.source={path}')
 
 
 def build(args):
   """Builds what the arguments name; returns the path of the dataset."""
   if args.name == 'folder':
-    listing = folder.scan(args.manual_dir, args.labels, modality=args.modality)
+    listing = folder.scan(
+      args.manual_dir,
+      args.labels,
+      modality=args.modality,
+      called=lambda name: f'--{"manual_dir" if name == "source" else name}',
+    )
     stem = ''
   else:
     listing = datasets.read(

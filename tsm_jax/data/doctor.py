@@ -69,7 +69,13 @@ def examine_all(args):
   elif (path / builders.REPORT).exists():
     source = diagnosis.of_built(path)
   else:
-    listing = folder.scan(path, args.labels, args.holdout, args.holdout_seed)
+    listing = folder.scan(
+      path,
+      args.labels,
+      args.holdout,
+      args.holdout_seed,
+      called=lambda name: 'PATH' if name == 'source' else f'--{name}',
+    )
     source = diagnosis.of_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
   with workers.Workers(examine.facts) as pool:

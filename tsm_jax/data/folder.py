@@ -35,7 +35,14 @@ class Listing(NamedTuple):
   modality: str = 'rgb'
 
 
-def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
+def scan(
+  source,
+  labels_file='',
+  holdout=0.2,
+  seed=0,
+  modality='rgb',
+  called='data.{}'.format,
+):
   """Finds the videos of a folder or list, their labels and splits.
 
   A folder has one sub-folder per class, or sub-folders or lists called train,
@@ -52,6 +59,7 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
     seed: of the hold-out.
     modality: 'rgb', or 'flow', of which every clip is a folder of images, see
       `frame_folders.to_record`.
+    called: how the user calls 'source', 'labels' and 'holdout'.
 
   Returns:
     A `Listing`.
@@ -62,17 +70,18 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
   """
   if not source:
     raise errors.InputError(
-      'data.source is empty; give a folder of videos, a CSV or JSON list, or a '
-      'built dataset.'
+      f'{called("source")} is empty; give a folder of videos, a CSV or JSON '
+      'list, or a built dataset.'
     )
   source = pathlib.Path(source).expanduser()
   if not source.exists():
     raise errors.InputError(
-      f'data.source is {str(source)!r}, but no such folder or list exists.'
+      f'{called("source")} is {str(source)!r}, but no such folder or list '
+      'exists.'
     )
   if not 0 <= holdout < 1:
     raise errors.InputError(
-      f'data.holdout is {holdout!r}; it must be in [0, 1).'
+      f'{called("holdout")} is {holdout!r}; it must be in [0, 1).'
     )
   notes = []
   if source.is_dir():
@@ -84,7 +93,7 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
   items.sort(key=lambda item: item.video_id)
   if not any(item.split for item in items):
     items = _hold_out(items, holdout, seed)
-  labels = _labels(items, labels_file, source)
+  labels = _labels(items, labels_file, source, called('labels'))
   items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded, modality)
@@ -171,14 +180,14 @@ def read_labels(path, field):
   return labels
 
 
-def _labels(items, labels_file, source):
+def _labels(items, labels_file, source, field):
   if labels_file:
-    return read_labels(labels_file, 'data.labels')
+    return read_labels(labels_file, field)
   labels = sorted({i.label for i in items if i.split == 'train' and i.label})
   if not labels:
     raise errors.InputError(
       f'{str(source)!r} holds no labelled training video, so that its classes '
-      'are unknown; add some, or give data.labels.'
+      f'are unknown; add some, or give {field}.'
     )
   return labels
 
@@ -216,8 +225,8 @@ class _Unusable:
       return 'has a name that is not UTF-8'
     except FileNotFoundError:
       return 'file does not exist'
-    except OSError as error:
-      return f'file cannot be read: {error.strerror}'
+    except (OSError, ValueError) as error:  # such as a null byte
+      return f'file cannot be read: {getattr(error, "strerror", error)}'
     # A folder can be a clip, of images; one called as a video is a mistake.
     is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):

@@ -83,7 +83,7 @@ def _rows(source):
   """The rows of a list as dicts."""
   if source.suffix.lower() not in SUFFIXES:
     raise errors.InputError(
-      f'data.source is the file {str(source)!r}; a list must end in '
+      f'{str(source)!r} is a file, but a list must end in '
       f'{" or ".join(SUFFIXES)}.'
     )
   try:

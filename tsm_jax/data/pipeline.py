@@ -16,6 +16,14 @@ from tsm_jax import errors, modalities
 from tsm_jax.data import records
 
 
+def check_threads(config):
+  """Raises InputError unless `data.num_threads` can read."""
+  if config.data.num_threads < 1:
+    raise errors.InputError(
+      f'data.num_threads is {config.data.num_threads}; it must be at least 1.'
+    )
+
+
 def check_modality(dataset, modality):
   """Raises InputError unless a dataset holds what the model's modality reads.
 
