@@ -116,7 +116,8 @@ def test_what_the_name_of_a_bn_inception_does_not_tell_is_asked_for():
   assert told(f'{start}_shift8_011111111111_avg_segment3_e1.pth') == '0' + (
     '1' * 11
   )
-  # The authors' network does not run with it: which was meant is not known.
+  # The authors' network does not run with these: what was meant is not known.
+  assert told(f'{start}_shift8_01110_avg_segment3_e120.pth') is None
   assert told(f'{start}_shift8_blockres_avg_segment3_e120.pth') is None
 
 

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import shlex
 
-import golden
 import helpers
 import jax
 import numpy as np
@@ -14,7 +12,6 @@ from tsm_jax import checkpoints, errors, evaluate, predict, train
 from tsm_jax.data import frame_folders, records, storage
 
 torch = pytest.importorskip('torch')
-safetensors_torch = pytest.importorskip('safetensors.torch')
 import bn_inception_test  # noqa: E402  (imports torch)
 from convert_test import small, without_module  # noqa: E402  (imports torch)
 import main_test  # noqa: E402
@@ -210,89 +207,6 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith('error: ')
   assert not (tmp_path / 'out').exists()
-
-
-@pytest.mark.parametrize('suffix', ['.pth', '.pth.tar', '.safetensors'])
-def test_a_checkpoint_of_ours_becomes_an_official_file(
-  source, tmp_path, suffix
-):
-  assert convert(source, tmp_path / 'ours', SMALL).returncode == 0
-  out = tmp_path / 'back' / f'{source.stem}{suffix}'
-  done = convert(tmp_path / 'ours', out)
-  assert (done.returncode, done.stderr) == (0, '')
-  assert "give '--stage_sizes=(1,)'." in done.stdout
-  if suffix == '.safetensors':
-    written = safetensors_torch.load_file(out)
-  else:
-    written = torch.load(out, weights_only=True)
-    assert list(written) == ['state_dict']
-    written = written['state_dict']
-  official = torch.load(source, weights_only=True)['state_dict']
-  assert {k for k in written if 'num_batches' not in k} == official.keys()
-  for key, value in official.items():
-    assert torch.equal(written[key], value), key
-  # And back again.
-  assert convert(out, tmp_path / 'again', SMALL).returncode == 0
-  assert_same_model(tmp_path / 'ours', tmp_path / 'again')
-
-
-def assert_same_model(one, other):
-  one, other = map(checkpoints.restore_model, (one, other))
-  assert one.config == other.config
-  jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
-
-
-def test_who_trains_here_can_hand_the_weights_back(tmp_path):
-  folder = helpers.write_splits(tmp_path / 'videos')
-  run = tmp_path / 'run'
-  train.train(
-    helpers.tiny_config(
-      folder, tmp_path / 'data', epochs=1.0, model__fold_div=2
-    ),
-    run,
-    lambda line: None,
-  )
-  out = tmp_path / 'weights.pth'
-  done = convert(run, out)
-  assert (done.returncode, done.stderr) == (0, '')
-  told = "--fold_div=2 --num_frames=4 '--stage_sizes=(1, 1)'"
-  assert f'is read by tsm_jax.convert, give {told}.' in done.stdout
-  before = out.read_bytes()
-  done = convert(out, tmp_path / 'again', *shlex.split(told))
-  assert done.returncode == 0, done.stderr
-  one = checkpoints.restore_model(run)
-  other = checkpoints.restore_model(tmp_path / 'again')
-  jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
-  # A single step is a checkpoint, too.
-  (step,) = (p for p in (run / 'checkpoints').iterdir() if p.name.isdigit())
-  assert convert(step, tmp_path / 'step.pth').returncode == 0
-  for arguments, message in (
-    ([run, out], 'exists already; choose another place'),
-    ([run, tmp_path / 'x.onnx'], 'one of .pth, .pth.tar, .pt, .safetensors'),
-    ([run, tmp_path / 'x.pth', '--depth=18'], '--depth is only for a file of'),
-    ([run, tmp_path / 'x.pth', '--labels=x'], '--labels is only for a file'),
-  ):
-    done = convert(*arguments)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-  assert out.read_bytes() == before
-  assert not list(tmp_path.glob('x.*')) + list(tmp_path.glob('*.unfinished'))
-
-
-def test_the_online_demo_gets_its_bare_form(tmp_path):
-  shapes = golden.shapes('online_mbv2_jester')
-  weights = golden.weights(shapes)
-  source = tmp_path / 'mobilenetv2_jester_online.pth.tar'
-  torch.save({k: torch.tensor(v) for k, v in weights.items()}, source)
-  assert convert(source, tmp_path / 'ours').returncode == 0
-  out = tmp_path / 'out.pth.tar'
-  done = convert(tmp_path / 'ours', out)
-  assert done.returncode == 0, done.stderr
-  written = torch.load(out, weights_only=True)
-  assert written.keys() == shapes.keys()
-  for key, value in weights.items():
-    np.testing.assert_array_equal(written[key].numpy(), value)
 
 
 def test_the_folder_of_the_authors_trainer_gives_the_name(tmp_path):

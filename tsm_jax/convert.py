@@ -40,9 +40,9 @@ def from_torch(source, *, log=logging.warning, **overrides):
   (`fold_div`, `num_frames`): of the file, or of the folder of the authors'
   `ckpt.pth.tar`. Else it is the released models' value (8, 8), which is logged
   for a path, and `overrides` have the last word. A ResNet of no published depth
-  is refused unless they say `stage_sizes`. They may also change the model: another
-  `shift` (TSN to TSM), a new head of `num_classes`, non-local blocks to be
-  trained, or `modality='flow'` over the weights of an RGB model.
+  is refused unless they say `stage_sizes`. They may also change the model:
+  another `shift` (TSN to TSM), a new head of `num_classes`, non-local blocks to
+  be trained, or `modality='flow'` over the weights of an RGB model.
 
   Args:
     source: path of a `.pth`, `.pth.tar`, `.pt` or `.safetensors` file, or a
@@ -78,10 +78,7 @@ def from_torch(source, *, log=logging.warning, **overrides):
     }
   weights = convert_fit.by_plain_name(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  meant = {'depth', 'stage_sizes'} & set(overrides)
-  told = convert_infer.from_shapes(shapes, kind, bool(meant))
-  if meant == {'depth'}:
-    told['stage_sizes'] = ()
+  told = _told_by(shapes, kind, overrides)
   by_name = convert_infer.from_file_name(name or '', told['name'])
   told.update(by_name)
   in_file = {**models.DEFAULTS, **told}
@@ -100,6 +97,15 @@ def from_torch(source, *, log=logging.warning, **overrides):
   origin = {convert_names.plain(v): k for k, v in names.items()}
   classes = in_file['num_classes'] or None
   return config, convert_fit.fit(config, weights, classes, origin, log)
+
+
+def _told_by(shapes, kind, overrides):
+  """The fields that weights tell; a ResNet of an odd size must be meant."""
+  given = {'depth', 'stage_sizes'} & set(overrides)
+  told = convert_infer.from_shapes(shapes, kind, bool(given))
+  if given == {'depth'}:
+    told['stage_sizes'] = ()  # those of the depth; what is missing is listed
+  return told
 
 
 def _log_untold(config, told, log):

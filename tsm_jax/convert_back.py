@@ -103,14 +103,9 @@ def _untold(config, out):
   """Arguments that `convert` needs to read `out` as the model it is of."""
   name = convert_files.name_of(out)
   by_name = convert_infer.from_file_name(name, config['name'])
-  fields = (
-    ['num_frames']
-    if config['shift'] == 'none'
-    else [
-      'fold_div',
-      'num_frames',
-    ]
-  )
+  fields = ['fold_div', 'num_frames']
+  if config['shift'] == 'none':  # without it, there is no fold
+    fields.remove('fold_div')
   if config['name'] == 'bn_inception':
     fields.append('shift')
     by_name.setdefault('shift', None)

@@ -54,10 +54,11 @@ def read(path):
 
 def _is_program(path):
   """Whether a file was written by `torch.jit.save`."""
-  if not zipfile.is_zipfile(path):
+  try:
+    with zipfile.ZipFile(path) as archive:
+      return any(n.endswith('/constants.pkl') for n in archive.namelist())
+  except zipfile.BadZipFile:  # which is found out where it is read
     return False
-  with zipfile.ZipFile(path) as archive:
-    return any(n.endswith('/constants.pkl') for n in archive.namelist())
 
 
 def name_of(path):

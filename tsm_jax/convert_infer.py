@@ -225,7 +225,7 @@ def from_file_name(file_name, model_name):
   config = {}
   if match := re.search(r'_shift(\d+)_', file_name):
     config['fold_div'] = int(match[1])
-  place = re.search(r'_BNInception_(shift\d+_([a-z]+|[01]+)_)?', file_name)
+  place = re.search(r'_BNInception_(shift\d+_([^_]+))?', file_name)
   if model_name == 'bn_inception' and place:
     if not place[1]:
       config['shift'] = 'none'
