@@ -175,7 +175,7 @@ def test_without_labels_a_class_is_its_index(source, tmp_path):
   before = jax.device_get(trained.variables)
   done = convert(source, tmp_path / 'out', SMALL)
   assert (done.returncode, 'holds a checkpoint already' in done.stderr) == (
-    1,
+    2,
     True,
   )
   after = checkpoints.restore_model(tmp_path / 'out').variables
@@ -202,7 +202,7 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
   ):
     path, *rest = arguments
     done = convert(path, tmp_path / 'out', *rest)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith('error: ')

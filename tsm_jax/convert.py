@@ -10,7 +10,6 @@ checkpoint of ours a file.
 
 import argparse
 import os
-import sys
 
 from absl import logging
 import ml_collections
@@ -214,9 +213,9 @@ def main(argv=None):
     else:
       lines = convert_back.to_file(source, out)
   except (errors.InputError, ImportError) as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   except OSError as error:  # for example a full disk
-    sys.exit(f'error: {error} ({out})')
+    cli.fail(f'{error} ({out})')
   print('\n'.join(lines))
 
 
