@@ -106,6 +106,7 @@ def get_config(name, arg=None):
   # frames that are sampled.
   data.storage = 'frames'
   data.fps = 0.0  # that videos are resampled to as stored; 0: their own frames
+  data.max_frames = 20_000  # of a clip; a longer one is not used
   data.image_size = 224  # pixels, of the network's input
   # mean and std (of all channels, or of each), divisor (of pixels),
   # channel_order ('rgb' or 'bgr') and scales (of training crops) of the input.

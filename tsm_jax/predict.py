@@ -9,7 +9,7 @@ import numpy as np
 from rich import console, table
 
 from tsm_jax import checkpoints, cli, errors, evaluate, models
-from tsm_jax.data import frame_folders, records, transforms, videos
+from tsm_jax.data import frame_folders, limits, records, transforms, videos
 
 
 def make_predict(trained):
@@ -34,7 +34,9 @@ def make_predict(trained):
   return predict
 
 
-def predict_video(predict, trained, path, views=None):
+def predict_video(
+  predict, trained, path, views=None, max_frames=limits.MAX_FRAMES
+):
   """Probabilities `[K]` float32 of a video file or folder of its images.
 
   The file takes the way of a training video: the same storage, frames and
@@ -45,6 +47,7 @@ def predict_video(predict, trained, path, views=None):
     trained: a `checkpoints.Model`.
     path: as of `frame_folders.to_record`; for flow a folder.
     views: a `records.Views`; by default the centre of one clip.
+    max_frames: of the file; a longer one would take much memory.
 
   Raises:
     InputError: if the file cannot be decoded; it names file and reason.
@@ -52,7 +55,10 @@ def predict_video(predict, trained, path, views=None):
   how = trained.preprocessing
   try:
     record, video = frame_folders.to_record(
-      path, **how.stored(), modality=how.kind().stored
+      path,
+      **how.stored(),
+      modality=how.kind().stored,
+      max_frames=max_frames,
     )
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
@@ -79,9 +85,15 @@ def main(argv=None):
   parser.add_argument(
     '--full-resolution', action='store_true', help='crops of the short side'
   )
+  parser.add_argument(
+    '--max-frames',
+    type=int,
+    default=limits.MAX_FRAMES,
+    help='of a video; longer ones are refused (default %(default)s)',
+  )
   parser.add_argument('--json', action='store_true', help='for machines')
   args = parser.parse_args(argv)
-  for name in ('top', 'clips'):
+  for name in ('top', 'clips', 'max_frames'):
     if getattr(args, name) < 1:
       parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
   try:
@@ -93,7 +105,9 @@ def main(argv=None):
   results, failures = [], 0
   for path in args.videos:
     try:
-      probabilities = predict_video(predict, trained, path, views)
+      probabilities = predict_video(
+        predict, trained, path, views, args.max_frames
+      )
     except errors.InputError as error:
       print(f'error: {error}', file=sys.stderr)
       failures += 1

@@ -6,7 +6,14 @@ import pathlib
 import sys
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data import beam_shards, builders, datasets, folder, storage
+from tsm_jax.data import (
+  beam_shards,
+  builders,
+  datasets,
+  folder,
+  limits,
+  storage,
+)
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -73,7 +80,8 @@ def _engine(args):
 
 
 def _options(args):
-  return {name: getattr(args, name) for name in storage.DEFAULTS}
+  options = {name: getattr(args, name) for name in storage.DEFAULTS}
+  return storage.limited(options, args.max_frames, '--')
 
 
 def _check(args):
@@ -146,6 +154,12 @@ def _parser():
     default=0.0,
     help='resample videos to so many frames per second, by their timestamps; '
     '0: keep their frames (default %(default)s)',
+  )
+  add(
+    '--max_frames',
+    type=int,
+    default=limits.MAX_FRAMES,
+    help='of a clip; longer ones are not used (default %(default)s)',
   )
   add(
     '--max_excluded',

@@ -23,6 +23,7 @@ from tsm_jax.data import (
   disk,
   folder,
   frame_folders,
+  limits,
   motion,
   shards,
   storage,
@@ -53,7 +54,11 @@ def prepare(config, log=print, modality='rgb'):
       (the message lists them), or as `folder.scan`.
   """
   source = config['source']
-  options = storage.options_of(config)
+  options = storage.limited(
+    storage.options_of(config),
+    config.get('max_frames', limits.MAX_FRAMES),  # runs of before lack it
+    'data.',
+  )
   data_dir = pathlib.Path(
     config['data_dir']
     or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')

@@ -9,11 +9,12 @@ import io
 import os
 import pathlib
 import re
+import warnings
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tsm_jax.data import h264, videos
+from tsm_jax.data import h264, limits, videos
 from tsm_jax.data import storage as storage_lib
 
 SUFFIXES = ('.jpeg', '.jpg', '.png')
@@ -24,7 +25,13 @@ MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
 
 
 def to_record(
-  path, short_side, quality, storage='frames', fps=0, modality='rgb'
+  path,
+  short_side,
+  quality,
+  storage='frames',
+  fps=0,
+  modality='rgb',
+  max_frames=limits.MAX_FRAMES,
 ):
   """As `storage.to_record`; `path` may also be a folder of numbered images.
 
@@ -43,7 +50,9 @@ def to_record(
   if not os.path.isdir(path):
     if is_flow and os.path.exists(path):
       raise videos.VideoError('is no folder of images, of which flow is read')
-    return storage_lib.to_record(path, short_side, quality, storage, fps)
+    return storage_lib.to_record(
+      path, short_side, quality, storage, fps, max_frames
+    )
   if fps:
     raise videos.VideoError(
       f'is a folder of images without timestamps, which fps={fps:g} needs'
@@ -51,6 +60,8 @@ def to_record(
   # Where they become a video, nothing is lost to JPEG before.
   quality = 100 if storage == 'video' else quality
   images = _flow(path) if is_flow else _frames(path)
+  if reason := limits.too_long(len(images), max_frames):
+    raise videos.VideoError(reason)
   store = functools.partial(
     _store_flow if is_flow else _store, short_side=short_side, quality=quality
   )
@@ -192,7 +203,7 @@ def _read(path, size, short_side):
     b''; the upright image; the size that it is stored with.
   """
   data = path.read_bytes()
-  with Image.open(io.BytesIO(data)) as opened:
+  with _open(data) as opened:
     opened.load()  # all of it: a header alone can be whole in a cut file
     turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
     image = ImageOps.exif_transpose(opened) if turned else opened
@@ -203,6 +214,16 @@ def _read(path, size, short_side):
     as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
     kept = as_is and not turned and image.size == size
   return data if kept else b'', image, size
+
+
+def _open(data):
+  """An image that is not decoded yet; ValueError if it is too large."""
+  with warnings.catch_warnings():  # Pillow warns below its own limit
+    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+    image = Image.open(io.BytesIO(data))
+  if reason := limits.too_large(*image.size):
+    raise ValueError(reason)
+  return image
 
 
 def _encode(image, size, quality):

@@ -5,7 +5,7 @@ that are wanted are decoded.
 """
 
 from tsm_jax import errors
-from tsm_jax.data import h264, videos
+from tsm_jax.data import h264, limits, videos
 
 KINDS = ('frames', 'video')
 # What decides the stored form of a clip, as in a configuration's `data`, and
@@ -48,7 +48,37 @@ def check(options, prefix):
       )
 
 
-def to_record(path, short_side, quality, storage='frames', fps=0):
+def limited(options, max_frames, prefix):
+  """The options of a build, with `max_frames` if that is not the usual.
+
+  A model does not know it, as it changes no clip that is used. Left out, the
+  names of datasets are those of before there was a limit.
+
+  Args:
+    options: as `DEFAULTS`.
+    max_frames: of a clip; a longer one is excluded.
+    prefix: of its name in messages.
+
+  Raises:
+    InputError: if it is less than 1.
+  """
+  if max_frames < 1:
+    raise errors.InputError(
+      f'{prefix}max_frames is {max_frames}; it must be at least 1.'
+    )
+  if max_frames == limits.MAX_FRAMES:
+    return options
+  return {**options, 'max_frames': max_frames}
+
+
+def to_record(
+  path,
+  short_side,
+  quality,
+  storage='frames',
+  fps=0,
+  max_frames=limits.MAX_FRAMES,
+):
   """The stored form of a video file, shrunk, never enlarged.
 
   Args:
@@ -57,6 +87,7 @@ def to_record(path, short_side, quality, storage='frames', fps=0):
     quality: of the JPEG, 1 to 100.
     storage: 'frames' (JPEG) or 'video' (H.264, see `h264`).
     fps: see `videos.read`.
+    max_frames: likewise.
 
   Returns:
     `(record, video)`: a dict with frames (list of the bytes of each),
@@ -66,7 +97,7 @@ def to_record(path, short_side, quality, storage='frames', fps=0):
     VideoError: as `videos.read`.
   """
   store = Store(short_side, quality, storage)
-  video = videos.read(path, store.add, fps)
+  video = videos.read(path, store.add, fps, max_frames)
   frames = store.end()
   height, width = store.size
   record = {

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from tsm_jax import errors
-from tsm_jax.data import claims, rates
+from tsm_jax.data import claims, limits, rates
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
@@ -56,7 +56,12 @@ class Video(NamedTuple):
   claimed: claims.Claims = claims.Claims()
 
 
-def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
+def read(
+  path,
+  keep: Callable[[np.ndarray], Any] = lambda frame: frame,
+  fps=0,
+  max_frames=limits.MAX_FRAMES,
+):
   """Decodes all frames of a video file, past its damaged packets.
 
   Of several video streams it is the first, cover pictures aside. The rotation
@@ -69,12 +74,14 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
       a frame that is repeated, with the same array.
     fps: frames per second to which the video is resampled by its timestamps,
       see `rates.resample`; 0 keeps every frame once.
+    max_frames: that may be kept.
 
   Returns:
     A `Video`.
 
   Raises:
-    VideoError: if the file cannot be read or not a single frame decodes.
+    VideoError: if the file cannot be read, not a single frame decodes, or it
+      is too long or its pictures too large, see `limits`.
   """
   try:
     num_bytes = os.stat(path).st_size
@@ -89,11 +96,7 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
   except (av.error.FFmpegError, OSError, ValueError) as error:
     raise VideoError(f'not a readable video: {_reason(error)}') from error
   with container:
-    streams = container.streams.video
-    stream = next((s for s in streams if not s.disposition & COVER_ART), None)
-    if stream is None:
-      raise VideoError('has no video stream')
-    stream.thread_count = 1
+    stream = _stream(container)
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
     kept, times, failures, discarded, size = [], [], [], [], None
@@ -105,6 +108,8 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
       size = size or (frame.width, frame.height)
       times.append(math.nan if frame.time is None else frame.time)
       concealed += frame.is_corrupt
+      if reason := limits.too_long(len(kept) + count, max_frames):
+        raise VideoError(reason)
       if count:
         image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
         image = np.ascontiguousarray(np.rot90(image, turns))
@@ -119,6 +124,20 @@ def read(path, keep: Callable[[np.ndarray], Any] = lambda frame: frame, fps=0):
     # Their packets decode to something, of which FFmpeg has made up a part.
     damage = f'{concealed} of {len(times)} frames are damaged'
   return Video(kept, float(fps or native), damage, share, times, claimed)
+
+
+def _stream(container):
+  """The video to read, prepared to be decoded."""
+  streams = container.streams.video
+  stream = next((s for s in streams if not s.disposition & COVER_ART), None)
+  if stream is None:
+    raise VideoError('has no video stream')
+  if reason := limits.too_large(stream.width, stream.height):
+    raise VideoError(reason)
+  stream.thread_count = 1
+  # Of pictures that are larger than the container says.
+  stream.codec_context.options = {'max_pixels': str(limits.MAX_PIXELS)}
+  return stream
 
 
 def _resample(frames, stream, fps):
