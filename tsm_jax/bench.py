@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from tsm_jax import errors
+from tsm_jax import cli, errors
 
 # Imported when asked for: each needs other packages.
 BENCHMARKS = {
@@ -25,7 +25,7 @@ def main(argv=None):
   try:
     benchmark.main(args.options)
   except errors.InputError as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   except KeyboardInterrupt:
     sys.exit('Interrupted.')
 

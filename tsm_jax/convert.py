@@ -239,7 +239,7 @@ def main(argv=None):
       **cli.parse_fields(rest, models.DEFAULTS),
     )
   except (errors.InputError, ImportError) as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   print('\n'.join(lines))
 
 

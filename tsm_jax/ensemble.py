@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import errors, evaluate, metrics, models, sharding
+from tsm_jax import cli, errors, evaluate, metrics, models, sharding
 from tsm_jax import members as members_lib
 from tsm_jax.data import pipeline, records, transforms
 
@@ -208,7 +208,7 @@ def main(argv=None):
       args.threads,
     )
   except errors.InputError as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
   print(f'All numbers are in {args.out}.')
 

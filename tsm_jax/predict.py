@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from rich import console, table
 
-from tsm_jax import checkpoints, errors, evaluate, models
+from tsm_jax import checkpoints, cli, errors, evaluate, models
 from tsm_jax.data import frame_folders, records, transforms, videos
 
 
@@ -87,7 +87,7 @@ def main(argv=None):
   try:
     trained = checkpoints.restore_model(args.checkpoint)
   except errors.InputError as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   predict = make_predict(trained)
   views = records.Views(args.clips, args.crops, args.full_resolution)
   results, failures = [], 0

@@ -5,7 +5,7 @@ import os
 import pathlib
 import sys
 
-from tsm_jax import errors, modalities
+from tsm_jax import cli, errors, modalities
 from tsm_jax.data import beam_shards, builders, datasets, folder, storage
 
 EXAMPLE = """
@@ -24,7 +24,7 @@ def main(argv=None):
     _check(args)
     path = build(args)
   except errors.InputError as error:
-    sys.exit(f'error: {error}')
+    cli.fail(error)
   except KeyboardInterrupt:
     sys.exit('Interrupted.')
   print(f'Train on it with --config.data.source={path}')

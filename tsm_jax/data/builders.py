@@ -23,6 +23,7 @@ from tsm_jax.data import (
   disk,
   folder,
   frame_folders,
+  locks,
   motion,
   shards,
   storage,
@@ -62,7 +63,10 @@ def prepare(config, log=print, modality='rgb'):
     return built.parent
   if source == 'motion':
     log(f'Drawing the motion videos in {data_dir} ...')
-    source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
+    folder_of_it = data_dir / f'motion_videos_{motion.VERSION}'
+    lock = data_dir / 'video_folder' / f'.{folder_of_it.name}.lock'
+    with locks.held(lock, folder_of_it, log):
+      source = motion.make(folder_of_it)
   listing = folder.scan(
     source,
     config['labels'],
@@ -111,27 +115,36 @@ def build(
   if not (path / REPORT).exists():
     # At once, and not after hours of decoding.
     _check(len(listing.items), listing.excluded, max_excluded)
-    kept = _start(path, listing, options, log)
-    try:
-      with disk.full_is_explained(data_dir):
-        report = _build(listing, options, name, data_dir, engine=engine)
-        _check(_used(report), report['excluded'], max_excluded)
-        _write_report(path, {**report, 'source': str(source)})
-    except BaseException:
-      shutil.rmtree(path, ignore_errors=True)
-      if shards.Shards(kept).count():
-        log(
-          f'What is built is kept in {kept}: the next start continues there; '
-          'remove it to start over.'
-        )
-      raise
-    shutil.rmtree(kept)
+    # Beside the dataset's folder, which is cleared.
+    with locks.held(path.parents[1] / f'.{name}.lock', path, log):
+      if not (path / REPORT).exists():  # made while this process waited
+        _make(path, listing, source, options, max_excluded, log, engine)
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
   _check(_used(report), report['excluded'], max_excluded)
   for line in describe(report):
     log(line)
   return path
+
+
+def _make(path, listing, source, options, max_excluded, log, engine):
+  """Builds what is not there yet; no other process does so meanwhile."""
+  name, data_dir = path.parent.name, path.parents[2]
+  kept = _start(path, listing, options, log)
+  try:
+    with disk.full_is_explained(data_dir):
+      report = _build(listing, options, name, data_dir, engine=engine)
+      _check(_used(report), report['excluded'], max_excluded)
+      _write_report(path, {**report, 'source': str(source)})
+  except BaseException:
+    shutil.rmtree(path, ignore_errors=True)
+    if shards.Shards(kept).count():
+      log(
+        f'What is built is kept in {kept}: the next start continues there; '
+        'remove it to start over.'
+      )
+    raise
+  shutil.rmtree(kept)
 
 
 def _start(path, listing, options, log):

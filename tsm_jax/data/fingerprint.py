@@ -139,13 +139,22 @@ def compare(one, other):
 def _read(path):
   try:
     found = json.loads(pathlib.Path(path).read_text())
-    if {'settings', 'clips'} <= found.keys():
+    if _is_whole(found):
       return found
-    reason = 'it has no settings or no clips'
+    reason = 'its settings or clips are missing, or not as written'
   except (OSError, ValueError, AttributeError) as error:
     reason = str(error)
   raise errors.InputError(
     f'{str(path)!r} is no fingerprint that this program wrote: {reason}.'
+  )
+
+
+def _is_whole(found):
+  clips = found.get('clips')
+  return (
+    isinstance(found.get('settings'), dict)
+    and isinstance(clips, list)
+    and all(isinstance(c, dict) and STAGES.keys() <= c.keys() for c in clips)
   )
 
 

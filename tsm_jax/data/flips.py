@@ -54,7 +54,7 @@ def mirrored_classes(flip, labels):
   if flip == 'off':
     return None
   texts = [_plain(label) for label in labels]
-  mirrored = [_mirror(text) for text in texts]
+  mirrored = _mirrors(texts)
   sided = [a for a, b, c in zip(labels, texts, mirrored) if b != c]
   if flip == 'on':
     if sided:
@@ -93,9 +93,21 @@ def describe(classes, labels):
 def _plain(label):
   """Lower-case words: of 'TurnLeft', 'turn_left' and 'Turn left' the same."""
   text = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', label)
+  text = re.sub(r'(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])', ' ', text)
   text = re.sub(r'[\W_]+', ' ', text).lower().strip()
   text = re.sub(r'\b(?:counter|anti) ?clockwise\b', 'counterclockwise', text)
   return _NO_SIDE.sub('-', text)
+
+
+def _mirrors(texts):
+  """The mirrored text of each; inside words only where that is a label."""
+  mirrored = [_mirror(text) for text in texts]
+  for i, text in enumerate(texts):
+    # 'turnleft' and 'turnright'; no label is the mirror of 'leftover'.
+    inside = re.sub('left|right', lambda m: _OPPOSITES[m[0]], text)
+    if mirrored[i] == text and inside in texts:
+      mirrored[i] = inside
+  return mirrored
 
 
 def _mirror(text):

@@ -55,6 +55,11 @@ def read(source):
   """
   items = []
   for number, row in enumerate(_rows(source), 1):
+    if '\0' in str(row.get('path')):
+      raise errors.InputError(
+        f'Row {number} of {str(source)!r} has the path {row["path"]!r}, which '
+        'holds a NUL character.'
+      )
     if not row.get('path'):
       columns = ', '.join(str(key) for key in row)
       raise errors.InputError(
