@@ -44,7 +44,10 @@ def test_the_table_is_whole(tmp_path, capsys):
 def test_mistakes_are_sentences(tmp_path, capsys):
   with pytest.raises(SystemExit) as caught:
     bench.main(['input', '--repeats', '0'])
-  assert caught.value.code == 'error: --repeats is 0; it must be at least 1.'
+  assert caught.value.code == 2
+  assert capsys.readouterr().err == (
+    'error: --repeats is 0; it must be at least 1.\n'
+  )
   with pytest.raises(SystemExit):
     bench.main(['output'])
   assert 'choose from' in capsys.readouterr().err

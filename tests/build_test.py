@@ -27,8 +27,8 @@ def run(*args, shell_before='true'):
 def fails(capsys, *args):
   with pytest.raises(SystemExit) as caught:
     build.main([str(arg) for arg in args])
-  assert caught.value.code != 0
-  return str(caught.value) + capsys.readouterr().err
+  assert caught.value.code == 2
+  return capsys.readouterr().err
 
 
 def test_the_command_builds_what_training_reads(tmp_path):
@@ -90,8 +90,30 @@ def test_mistakes_are_explained(tmp_path, capsys):
     ('labels', 'l.txt', "is 'l.txt'; it is for a 'folder' alone"),
   ):
     found = fails(capsys, 'ucf101', *where, f'--{name}', value)
-    assert found == f'error: --{name} {message}.'
+    assert found == f'error: --{name} {message}.\n'
   assert not (tmp_path / 'data').exists()
+
+
+def test_a_source_is_called_what_it_was_called(tmp_path, capsys):
+  where = ('--data_dir', tmp_path / 'data')
+  found = fails(capsys, 'folder', '--manual_dir', tmp_path / 'none', *where)
+  assert found.startswith('error: --manual_dir is ')
+
+
+def test_a_place_that_cannot_be_written_is_explained(tmp_path, capsys):
+  root = helpers.write_folder(tmp_path / 'clips', clips=2)
+  (tmp_path / 'file').write_text('')
+  for place in (tmp_path / 'file', '/proc/nope'):
+    found = fails(capsys, 'folder', '--manual_dir', root, '--data_dir', place)
+    assert f'error: data_dir is {str(place)!r}, in which nothing' in found
+    assert 'Traceback' not in found
+  (tmp_path / 'a.json').write_text('[{"path": "a\\u0000.mp4", "label": "x"}]')
+  found = fails(
+    capsys,
+    *('folder', '--manual_dir', tmp_path / 'a.json'),
+    *('--data_dir', tmp_path / 'data'),
+  )
+  assert "has the path 'a\\x00.mp4', which holds a NUL" in found
 
 
 def test_too_many_missing_videos_stop_it_before_any_is_decoded(
@@ -135,7 +157,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
   args = ('hmdb51', '--manual_dir', root, '--data_dir', tmp_path / 'data')
   # No file beyond 100 blocks: as on a full disk, the system refuses more.
   done = run(*args, shell_before='ulimit -f 100')
-  assert done.returncode == 1
+  assert done.returncode == 2
   assert done.stderr.splitlines()[-1].startswith('error: ')
   assert "data' took no more: File too large;" in done.stderr
   left = [p for p in (tmp_path / 'data').rglob('*') if p.is_file()]

@@ -189,7 +189,7 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
   ):
     path, *rest = arguments
     done = convert(path, tmp_path / 'out', *rest)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith('error: ')

@@ -82,7 +82,7 @@ def test_what_is_found(sick):
     ('val/red/cut.mkv',): ('truncated', 'problem'),
     ('val/unlabelled.mp4',): ('label', 'problem'),
     (f'val/{EVIL}/short.mp4',): ('too_short', 'problem'),
-    (f'val/{EVIL}/still.mp4',): ('static', 'problem'),
+    (f'val/{EVIL}/still.mp4',): ('static', 'note'),
   }
   assert found['num_problems'] == 6 and found['num_clips'] == 15
   assert found['classes'] == {
@@ -160,7 +160,7 @@ def test_health(tmp_path, capsys):
 def test_wrong_usage(tmp_path, capsys):
   done = run(tmp_path / 'none', '--cache', tmp_path)
   assert done.returncode == 2 and done.stdout == ''
-  assert done.stderr.startswith('error: data.source is ')
+  assert done.stderr.startswith('error: PATH is ')
   assert done.stderr.count('\n') == 1
   source = helpers.write_folder(tmp_path / 'clips', clips=1)
   for args, message in (
@@ -317,3 +317,21 @@ def test_a_name_that_is_no_text_can_be_written(tmp_path):
   doctor._write(path, 'a\udcffü')
   assert path.read_text() == 'a\\udcffü'
   assert [p.name for p in tmp_path.iterdir()] == ['page.html']
+
+
+def test_lists_that_state_another_count(tmp_path):
+  (tmp_path / 'category.txt').write_text('a\nb\n')
+  (tmp_path / 'train_videofolder.txt').write_text('x 5 0\ny 9 1\nz 9 0\n')
+  for seed, (name, count) in enumerate((('x', 9), ('y', 9), ('z', 8))):
+    helpers.write_frames(tmp_path / name, count, 'img_{:05d}.jpg', seed=seed)
+  out, cache = tmp_path / 'a.json', tmp_path / 'cache'
+  with pytest.raises(SystemExit) as caught:
+    doctor.main(
+      [str(tmp_path), '--name=frame_lists', f'--json={out}', f'--cache={cache}']
+    )
+  assert caught.value.code == 1
+  found = json.loads(out.read_text())['findings']
+  assert [(f['kind'], f['clips'], f['detail']) for f in found] == [
+    ('frame_count', ['z'], 'has 8 frames, its list 9'),
+    ('cut', ['x'], 'has 9 frames, its list 5'),
+  ]

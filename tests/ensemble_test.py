@@ -222,6 +222,6 @@ def test_the_command(members, tmp_path):
   assert done.returncode == 2
   assert '--weights has 1 values for 2 checkpoints' in done.stderr
   done = command('--split=test')
-  assert done.returncode == 1
+  assert done.returncode == 2
   assert "no clip in the split 'test'" in done.stderr
   assert done.stderr.startswith('error: ')

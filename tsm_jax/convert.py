@@ -9,7 +9,6 @@ executes a pickle.
 
 import argparse
 import os
-import sys
 
 from absl import logging
 import ml_collections

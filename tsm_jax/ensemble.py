@@ -12,7 +12,6 @@ import argparse
 import functools
 import json
 import pathlib
-import sys
 
 import jax
 import numpy as np

@@ -33,7 +33,12 @@ def main(argv=None):
 def build(args):
   """Builds what the arguments name; returns the path of the dataset."""
   if args.name == 'folder':
-    listing = folder.scan(args.manual_dir, args.labels, modality=args.modality)
+    listing = folder.scan(
+      args.manual_dir,
+      args.labels,
+      modality=args.modality,
+      field='--manual_dir',
+    )
     stem = ''
   else:
     listing = datasets.read(

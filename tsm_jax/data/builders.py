@@ -185,6 +185,7 @@ def _build(
     'notes': listing.notes,
     'excluded': [list(pair) for pair in listing.excluded],
     'damaged': [],
+    'cut': [],
     'num_frames': {item.split: [] for item in listing.items},
   }
   progress = tqdm.tqdm(
@@ -249,7 +250,9 @@ def _name(stem, listing, options):
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
   more = [listing.labels, options, listing.excluded, listing.modality]
-  text = json.dumps([content, *more])
+  # The frames that lists state decide it, too, where they do.
+  stated = [i.num_frames for i in listing.items if i.num_frames]
+  text = json.dumps([content, *more, *([stated] if stated else [])])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 
@@ -264,7 +267,8 @@ def _size(path):
 def read_report(path):
   """What happened when the dataset in the folder `path` was built."""
   report = json.loads((pathlib.Path(path) / REPORT).read_text())
-  return {**report, 'options': {**storage.DEFAULTS, **report['options']}}
+  options = {**storage.DEFAULTS, **report['options']}
+  return {'cut': [], **report, 'options': options}
 
 
 def describe(report):
@@ -274,6 +278,7 @@ def describe(report):
   notes = (
     [f'not used: {name}: {why}' for name, why in report['excluded']],
     [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],
+    [f'cut: {name}: {why}' for name, why in report.get('cut', ())],
     [f'note: {note}' for note in report['notes']],
   )
   for lines in notes:

@@ -69,7 +69,9 @@ def examine_all(args):
   elif (path / builders.REPORT).exists():
     source = diagnosis.of_built(path)
   else:
-    listing = folder.scan(path, args.labels, args.holdout, args.holdout_seed)
+    listing = folder.scan(
+      path, args.labels, args.holdout, args.holdout_seed, field='PATH'
+    )
     source = diagnosis.of_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
   with workers.Workers(examine.facts) as pool:

@@ -35,7 +35,14 @@ class Listing(NamedTuple):
   modality: str = 'rgb'
 
 
-def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
+def scan(
+  source,
+  labels_file='',
+  holdout=0.2,
+  seed=0,
+  modality='rgb',
+  field='data.source',
+):
   """Finds the videos of a folder or list, their labels and splits.
 
   A folder has one sub-folder per class, or sub-folders or lists called train,
@@ -52,6 +59,7 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
     seed: of the hold-out.
     modality: 'rgb', or 'flow', of which every clip is a folder of images, see
       `frame_folders.to_record`.
+    field: what the user calls `source`.
 
   Returns:
     A `Listing`.
@@ -62,13 +70,13 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
   """
   if not source:
     raise errors.InputError(
-      'data.source is empty; give a folder of videos, a CSV or JSON list, or a '
+      f'{field} is empty; give a folder of videos, a CSV or JSON list, or a '
       'built dataset.'
     )
   source = pathlib.Path(source).expanduser()
   if not source.exists():
     raise errors.InputError(
-      f'data.source is {str(source)!r}, but no such folder or list exists.'
+      f'{field} is {str(source)!r}, but no such folder or list exists.'
     )
   if not 0 <= holdout < 1:
     raise errors.InputError(
@@ -78,7 +86,7 @@ def scan(source, labels_file='', holdout=0.2, seed=0, modality='rgb'):
   if source.is_dir():
     items = class_folders.read(source, modality, notes)
   else:
-    items = lists.read(source)
+    items = lists.read(source, field)
   items, excluded = _part(items, _Unusable())
   _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)

@@ -84,7 +84,7 @@ def _to_video(jpegs):
 
 
 def _read_all(images, store):
-  """What `store` makes of each image in order, their size, the first problem."""
+  """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems = [], None, []
   expected = min(*images, 1)
   for number in sorted(images):

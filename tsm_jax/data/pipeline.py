@@ -63,6 +63,14 @@ def label_names(path):
   return list(builder.info.features['label'].names)
 
 
+def check_threads(data):
+  """Raises InputError unless data.num_threads is a number of threads."""
+  if data.num_threads < 1:
+    raise errors.InputError(
+      f'data.num_threads is {data.num_threads}; it must be at least 1.'
+    )
+
+
 def train_batches(source, config, preprocessing, start_step, process):
   """Training batches from `start_step` on, without end.
 

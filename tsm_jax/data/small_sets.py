@@ -12,8 +12,7 @@ from tsm_jax.data import annotations, lists
 
 def ucf101(root, split):
   """AVI files and the lists of `ucfTrainTestlist`; classes as in classInd."""
-  lists_folder = annotations.find(root, 'ucfTrainTestlist')
-  path = annotations.find(lists_folder, 'classInd.txt')
+  path = annotations.find(root, 'ucfTrainTestlist/classInd.txt')
   numbered = [line.split(maxsplit=1) for line in annotations.read_lines(path)]
   for words in numbered:
     if len(words) != 2:
@@ -29,7 +28,7 @@ def ucf101(root, split):
   spelling = {label.lower(): label for label in labels}
   items, notes = [], []
   for kind, name in (('train', 'train'), ('test', 'val')):
-    path = annotations.find(lists_folder, f'{kind}list{split:02d}.txt')
+    path = annotations.find(root, f'ucfTrainTestlist/{kind}list{split:02d}.txt')
     for line in annotations.read_lines(path):
       video, _, number = line.partition(' ')
       stated = video.split('/')[0]

@@ -72,7 +72,7 @@ def multi_scale_crop(rng, width, height, image_size, scales):
   Returns:
     `(x, y, width, height)` of the box.
   """
-  sides = [int(min(width, height) * scale) for scale in scales]
+  sides = [max(int(min(width, height) * scale), 1) for scale in scales]
   sides = [image_size if abs(s - image_size) < 3 else s for s in sides]
   # A side that snapped to image_size may stick out of a frame a little smaller.
   pairs = [
