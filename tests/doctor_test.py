@@ -84,14 +84,14 @@ def test_what_is_found(sick):
     (f'val/{EVIL}/short.mp4',): ('too_short', 'problem'),
     (f'val/{EVIL}/still.mp4',): ('static', 'note'),
   }
-  assert found['num_problems'] == 6 and found['num_clips'] == 15
+  assert found['num_problems'] == 5 and found['num_clips'] == 15
   assert found['classes'] == {
     'red': {'train': 5, 'val': 2},
     EVIL: {'train': 4, 'val': 3},
   }
   assert found['splits']['train'] == {'clips': 9, 'frames': [12, 12, 12]}
   lines = [line.rstrip() for line in done.stdout.splitlines()]
-  assert lines[-1] == '6 problems and 0 notes in 15 clips of 2 classes.'
+  assert lines[-1] == '5 problems and 1 note in 15 clips of 2 classes.'
   assert any(re.match(' *1 x Static ', line) for line in lines)
 
 
@@ -102,7 +102,7 @@ def test_the_page_in_a_browser(sick, tmp_path):
   uri = (out / 'found.html').as_uri()
   dom = browser.show(uri, tmp_path, '--dump-dom')
   assert f'<title>Dataset {root}</title>' in dom
-  assert '6 problems and 0 notes in 15 clips of 2 classes.' in dom
+  assert '5 problems and 1 note in 15 clips of 2 classes.' in dom
   # Two duplicates, of other findings one each but the unreadable and the
   # unlabelled, two classes.
   images = re.findall(r'<img alt="[^"]*" src="data:image/jpeg;base64,', dom)
