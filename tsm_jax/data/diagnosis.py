@@ -117,6 +117,8 @@ def of_built(path):
   found = list(findings.of_excluded(report['excluded']))
   for name, damage in report['damaged']:
     found.append(findings.Finding('damaged', [name], damage))
+  for name, cut in report['cut']:
+    found.append(findings.Finding('cut', [name], cut))
   for split, count in counts.items():
     stored = len(pipeline.open_split(path, split))
     if stored != count:
