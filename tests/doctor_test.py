@@ -317,3 +317,41 @@ def test_a_name_that_is_no_text_can_be_written(tmp_path):
   doctor._write(path, 'a\udcffü')
   assert path.read_text() == 'a\\udcffü'
   assert [p.name for p in tmp_path.iterdir()] == ['page.html']
+
+
+def test_flow(tmp_path, capsys):
+  source = tmp_path / 'flow'
+  for number, name in enumerate(('a', 'b', 'c', 'd')):
+    clip = source / 'run' / name
+    helpers.write_flow(clip, 5 - number, mean=(100 + 9 * number, 160))
+    helpers.write_frames(clip, 9, 'img_{:05d}.jpg', seed=number)
+  (source / 'run' / 'b' / 'flow_y_00002.jpg').write_bytes(b'')
+  out, cache = tmp_path / 'a.json', tmp_path / 'cache'
+  args = ('--num_frames', 4, '--cache', cache, '--json', out)
+
+  def found(*more):
+    status = main(*more, *args)
+    content = json.loads(out.read_text())
+    assert content['num_clips'] == 4
+    return status, {(f['kind'], *f['clips']) for f in content['findings']}
+
+  flow = ('--modality', 'flow', '--html', tmp_path / 'page.html')
+  expected = {
+    ('damaged', 'run/b'),
+    ('short', 'run/b'),
+    ('short', 'run/c'),
+    ('too_short', 'run/d'),
+  }
+  assert found(source, *flow) == (1, expected)
+  assert (tmp_path / 'page.html').read_text().count('<img') == 4 + 1
+  # What is known of the frames beside it is not taken for what is of flow.
+  rows = [f'run/{name},run' for name in 'abcd']
+  (source / 'list.csv').write_text('\n'.join(['path,label', *rows]))
+  assert found(source / 'list.csv') == (0, set())
+  assert found(source / 'list.csv', *flow) == (1, expected)
+
+  clips = helpers.write_folder(tmp_path / 'clips', ('run',), 2)
+  built, _ = helpers.build(clips, tmp_path / 'data')
+  capsys.readouterr()
+  assert main(built, '--modality', 'flow') == 2
+  assert "--modality is 'flow', but the dataset" in capsys.readouterr().err
