@@ -335,3 +335,41 @@ def test_lists_that_state_another_count(tmp_path):
     ('frame_count', ['z'], 'has 8 frames, its list 9'),
     ('cut', ['x'], 'has 9 frames, its list 5'),
   ]
+
+
+def test_flow(tmp_path, capsys):
+  source = tmp_path / 'flow'
+  for number, name in enumerate(('a', 'b', 'c', 'd')):
+    clip = source / 'run' / name
+    helpers.write_flow(clip, 5 - number, mean=(100 + 9 * number, 160))
+    helpers.write_frames(clip, 9, 'img_{:05d}.jpg', seed=number)
+  (source / 'run' / 'b' / 'flow_y_00002.jpg').write_bytes(b'')
+  out, cache = tmp_path / 'a.json', tmp_path / 'cache'
+  args = ('--num_frames', 4, '--cache', cache, '--json', out)
+
+  def found(*more):
+    status = main(*more, *args)
+    content = json.loads(out.read_text())
+    assert content['num_clips'] == 4
+    return status, {(f['kind'], *f['clips']) for f in content['findings']}
+
+  flow = ('--modality', 'flow', '--html', tmp_path / 'page.html')
+  expected = {
+    ('damaged', 'run/b'),
+    ('short', 'run/b'),
+    ('short', 'run/c'),
+    ('too_short', 'run/d'),
+  }
+  assert found(source, *flow) == (1, expected)
+  assert (tmp_path / 'page.html').read_text().count('<img') == 4 + 1
+  # What is known of the frames beside it is not taken for what is of flow.
+  rows = [f'run/{name},run' for name in 'abcd']
+  (source / 'list.csv').write_text('\n'.join(['path,label', *rows]))
+  assert found(source / 'list.csv') == (0, set())
+  assert found(source / 'list.csv', *flow) == (1, expected)
+
+  clips = helpers.write_folder(tmp_path / 'clips', ('run',), 2)
+  built, _ = helpers.build(clips, tmp_path / 'data')
+  capsys.readouterr()
+  assert main(built, '--modality', 'flow') == 2
+  assert "--modality is 'flow', but the dataset" in capsys.readouterr().err
