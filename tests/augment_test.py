@@ -1,6 +1,6 @@
 import types
 
-import helpers  # noqa: F401 (finds configs)
+import helpers
 import jax
 import numpy as np
 import pytest
@@ -237,3 +237,11 @@ def test_eight_devices_augment_as_one():
     assert eight[0].sharding.num_devices == 8
     for a, b in zip(one, eight):
       np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize('scales', [(), (0.001,), (1, 1.5), (1, 0), (-0.5,)])
+def test_scales_that_are_none(scales):
+  config = helpers.tiny_config('', '')
+  config.data.scales = scales
+  with pytest.raises(errors.InputError, match=r'data\.scales is .* at most 1'):
+    augment.check(config)

@@ -45,8 +45,9 @@ def test_mistakes_are_sentences(tmp_path, capsys):
   with pytest.raises(SystemExit) as caught:
     bench.main(['input', '--repeats', '0'])
   assert caught.value.code == 2
-  message = capsys.readouterr().err
-  assert message == 'error: --repeats is 0; it must be at least 1.\n'
+  assert capsys.readouterr().err == (
+    'error: --repeats is 0; it must be at least 1.\n'
+  )
   with pytest.raises(SystemExit):
     bench.main(['output'])
   assert 'choose from' in capsys.readouterr().err

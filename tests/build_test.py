@@ -103,6 +103,28 @@ def test_mistakes_are_explained(tmp_path, capsys):
     assert found.count('\n') == 1
 
 
+def test_a_source_is_called_what_it_was_called(tmp_path, capsys):
+  where = ('--data_dir', tmp_path / 'data')
+  found = fails(capsys, 'folder', '--manual_dir', tmp_path / 'none', *where)
+  assert found.startswith('error: --manual_dir is ')
+
+
+def test_a_place_that_cannot_be_written_is_explained(tmp_path, capsys):
+  root = helpers.write_folder(tmp_path / 'clips', clips=2)
+  (tmp_path / 'file').write_text('')
+  for place in (tmp_path / 'file', '/proc/nope'):
+    found = fails(capsys, 'folder', '--manual_dir', root, '--data_dir', place)
+    assert f'error: data_dir is {str(place)!r}, in which nothing' in found
+    assert 'Traceback' not in found
+  (tmp_path / 'a.json').write_text('[{"path": "a\\u0000.mp4", "label": "x"}]')
+  found = fails(
+    capsys,
+    *('folder', '--manual_dir', tmp_path / 'a.json'),
+    *('--data_dir', tmp_path / 'data'),
+  )
+  assert "has the path 'a\\x00.mp4', which holds a NUL" in found
+
+
 def test_too_many_missing_videos_stop_it_before_any_is_decoded(
   tmp_path, capsys, monkeypatch
 ):
@@ -148,7 +170,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
   assert done.stderr.splitlines()[-1].startswith('error: ')
   assert "data' took no more: File too large;" in done.stderr
   left = [p for p in (tmp_path / 'data').rglob('*') if p.is_file()]
-  assert left == []  # of the first shard
+  assert [p.suffix for p in left] == ['.lock']  # nothing of the first shard
   done = run(*args)
   assert done.returncode == 0, done.stderr
   path = done.stdout.splitlines()[-1].partition('source=')[2]

@@ -85,6 +85,7 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
     train.train(config, out, lambda line: None)
 
 
+@pytest.mark.slow
 def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
   weights = bn_inception_test.weights_of(len(NAMES))
   source = tmp_path / 'TSM_x_RGB_BNInception_shift8_block_avg_segment4_e1.pth'

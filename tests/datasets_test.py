@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import helpers
 import pytest
@@ -461,7 +462,16 @@ def test_frame_lists(tmp_path, frames):
   report = builders.read_report(path)
   assert report['damaged'] == [['d', 'has 29 frames, its list 30']]
   assert report['excluded'] == [['f', 'has 3 frames, its list 6']]
-  assert found['e']['num_frames'] == 6  # more than the list knows of
+  # The official code sees no more than the list knows of.
+  record = found['e']
+  assert record['num_frames'] == 4
+  assert list(record['frames']) == [
+    (tmp_path / frames / 'e' / template.format(i)).read_bytes()
+    for i in range(1, 5)
+  ]
+  reason = 'has 6 frames, its list 4: the first 4 are used'
+  assert report['cut'] == [['e', reason]]
+  assert f'  cut: e: {reason}' in list(builders.describe(report))
 
 
 @pytest.mark.parametrize(
@@ -521,9 +531,9 @@ def test_what_is_not_there_is_named(tmp_path):
     'ucf101': 'ucfTrainTestlist',
     'hmdb51': 'testTrainMulti_7030_splits or',
     'diving48': 'Diving48_V2_train.json',
-    'frame_lists': 'category.txt or classInd.txt',
   }.items():
     fails(f'holds no {file}', name, tmp_path)
+  fails('must hold one train list such as', 'frame_lists', tmp_path)
   write_20bn_frames(tmp_path, 'jester-v1', True, JESTER_LABELS)
   (tmp_path / '20bn-jester-v1').rename(tmp_path / 'elsewhere')
   fails('no labelled video of jester is found: 1 file', 'jester', tmp_path)
@@ -531,3 +541,58 @@ def test_what_is_not_there_is_named(tmp_path):
   fails('does not number its labels from 0', 'ssv2', tmp_path)
   write_lines(tmp_path / 'something-something-v2-labels.json', '["a"]')
   fails('holds a list, where a dict is expected', 'ssv2', tmp_path)
+
+
+def test_lists_of_another_shape_are_sentences(tmp_path):
+  write_ucf101(tmp_path)
+  path = tmp_path / 'ucfTrainTestlist' / 'classInd.txt'
+  text = path.read_text()
+  path.write_text(text + '4\n')
+  fails(
+    "has the line '4'; it must be a number and the name", 'ucf101', tmp_path
+  )
+  path.write_text(text)
+  (path.parent / 'testlist01.txt').unlink()
+  fails(
+    f"--manual_dir is '{tmp_path}', which holds no ucfTrainTestlist/testlist01",
+    'ucf101',
+    tmp_path,
+  )
+  for kind in ('train', 'test'):
+    write_json(
+      tmp_path / f'Diving48_V2_{kind}.json', [{'vid_name': 'a', 'label': 0}]
+    )
+  for vocabulary in ([1, 2], [None], [['Back', 1]]):
+    write_json(tmp_path / 'Diving48_vocab.json', vocabulary)
+    fails('it must be text or an array of texts', 'diving48', tmp_path)
+
+
+@pytest.mark.parametrize('place', ['img', '.', 'frames/v1/img'])
+def test_frame_lists_whose_paths_start_elsewhere(tmp_path, place):
+  rows = ['something/v1/img/7 4 1', 'something/v1/img/8 4 0']
+  write_lines(tmp_path / 'category.txt', 'Zooming', 'Bending')
+  write_lines(tmp_path / 'train_videofolder.txt', *rows)
+  for name in ('7', '8'):
+    helpers.write_frames(tmp_path / place / name, 4, seed=int(name))
+  listing = datasets.read('frame_lists', tmp_path)
+  assert {i.video_id: i.label for i in listing.items} == {
+    'something/v1/img/7': 'Bending',
+    'something/v1/img/8': 'Zooming',
+  }
+  assert [i.path for i in listing.items] == [
+    tmp_path / place / name for name in ('7', '8')
+  ]
+  assert 'found without their start' in listing.notes[0]
+  # Not by guessing where some are missing.
+  shutil.rmtree(tmp_path / place / '8')
+  fails('no labelled video of frame_lists', 'frame_lists', tmp_path)
+
+
+def test_frame_lists_without_names_of_classes(tmp_path):
+  write_lines(tmp_path / 'train_videofolder.txt', 'a 4 2', 'b 4 0', 'c 4 1')
+  for seed, name in enumerate('abc'):
+    helpers.write_frames(tmp_path / name, 4, 'img_{:05d}.jpg', seed=seed)
+  listing = datasets.read('frame_lists', tmp_path)
+  assert listing.labels == ['0', '1', '2']
+  assert [i.label for i in listing.items] == ['2', '0', '1']
+  assert 'there is no category.txt: its classes are numbers' in listing.notes

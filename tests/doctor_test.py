@@ -82,16 +82,16 @@ def test_what_is_found(sick):
     ('val/red/cut.mkv',): ('truncated', 'problem'),
     ('val/unlabelled.mp4',): ('label', 'problem'),
     (f'val/{EVIL}/short.mp4',): ('too_short', 'problem'),
-    (f'val/{EVIL}/still.mp4',): ('static', 'problem'),
+    (f'val/{EVIL}/still.mp4',): ('static', 'note'),
   }
-  assert found['num_problems'] == 6 and found['num_clips'] == 15
+  assert found['num_problems'] == 5 and found['num_clips'] == 15
   assert found['classes'] == {
     'red': {'train': 5, 'val': 2},
     EVIL: {'train': 4, 'val': 3},
   }
   assert found['splits']['train'] == {'clips': 9, 'frames': [12, 12, 12]}
   lines = [line.rstrip() for line in done.stdout.splitlines()]
-  assert lines[-1] == '6 problems and 0 notes in 15 clips of 2 classes.'
+  assert lines[-1] == '5 problems and 1 note in 15 clips of 2 classes.'
   assert any(re.match(' *1 x Static ', line) for line in lines)
 
 
@@ -102,7 +102,7 @@ def test_the_page_in_a_browser(sick, tmp_path):
   uri = (out / 'found.html').as_uri()
   dom = browser.show(uri, tmp_path, '--dump-dom')
   assert f'<title>Dataset {root}</title>' in dom
-  assert '6 problems and 0 notes in 15 clips of 2 classes.' in dom
+  assert '5 problems and 1 note in 15 clips of 2 classes.' in dom
   # Two duplicates, of other findings one each but the unreadable and the
   # unlabelled, two classes.
   images = re.findall(r'<img alt="[^"]*" src="data:image/jpeg;base64,', dom)
@@ -317,3 +317,59 @@ def test_a_name_that_is_no_text_can_be_written(tmp_path):
   doctor._write(path, 'a\udcffü')
   assert path.read_text() == 'a\\udcffü'
   assert [p.name for p in tmp_path.iterdir()] == ['page.html']
+
+
+def test_lists_that_state_another_count(tmp_path):
+  (tmp_path / 'category.txt').write_text('a\nb\n')
+  (tmp_path / 'train_videofolder.txt').write_text('x 5 0\ny 9 1\nz 9 0\n')
+  for seed, (name, count) in enumerate((('x', 9), ('y', 9), ('z', 8))):
+    helpers.write_frames(tmp_path / name, count, 'img_{:05d}.jpg', seed=seed)
+  out, cache = tmp_path / 'a.json', tmp_path / 'cache'
+  with pytest.raises(SystemExit) as caught:
+    doctor.main(
+      [str(tmp_path), '--name=frame_lists', f'--json={out}', f'--cache={cache}']
+    )
+  assert caught.value.code == 1
+  found = json.loads(out.read_text())['findings']
+  assert [(f['kind'], f['clips'], f['detail']) for f in found] == [
+    ('frame_count', ['z'], 'has 8 frames, its list 9'),
+    ('cut', ['x'], 'has 9 frames, its list 5'),
+  ]
+
+
+def test_flow(tmp_path, capsys):
+  source = tmp_path / 'flow'
+  for number, name in enumerate(('a', 'b', 'c', 'd')):
+    clip = source / 'run' / name
+    helpers.write_flow(clip, 5 - number, mean=(100 + 9 * number, 160))
+    helpers.write_frames(clip, 9, 'img_{:05d}.jpg', seed=number)
+  (source / 'run' / 'b' / 'flow_y_00002.jpg').write_bytes(b'')
+  out, cache = tmp_path / 'a.json', tmp_path / 'cache'
+  args = ('--num_frames', 4, '--cache', cache, '--json', out)
+
+  def found(*more):
+    status = main(*more, *args)
+    content = json.loads(out.read_text())
+    assert content['num_clips'] == 4
+    return status, {(f['kind'], *f['clips']) for f in content['findings']}
+
+  flow = ('--modality', 'flow', '--html', tmp_path / 'page.html')
+  expected = {
+    ('damaged', 'run/b'),
+    ('short', 'run/b'),
+    ('short', 'run/c'),
+    ('too_short', 'run/d'),
+  }
+  assert found(source, *flow) == (1, expected)
+  assert (tmp_path / 'page.html').read_text().count('<img') == 4 + 1
+  # What is known of the frames beside it is not taken for what is of flow.
+  rows = [f'run/{name},run' for name in 'abcd']
+  (source / 'list.csv').write_text('\n'.join(['path,label', *rows]))
+  assert found(source / 'list.csv') == (0, set())
+  assert found(source / 'list.csv', *flow) == (1, expected)
+
+  clips = helpers.write_folder(tmp_path / 'clips', ('run',), 2)
+  built, _ = helpers.build(clips, tmp_path / 'data')
+  capsys.readouterr()
+  assert main(built, '--modality', 'flow') == 2
+  assert "--modality is 'flow', but the dataset" in capsys.readouterr().err

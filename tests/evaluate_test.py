@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from tsm_jax import evaluate, models, sharding
+from tsm_jax import errors, evaluate, models, sharding, train
 from tsm_jax.data import pipeline, preprocess, records, storage
 
 HOW = preprocess.Preprocessing(
@@ -93,3 +93,12 @@ def test_every_clip_once_whatever_the_devices(
     assert result.num_clips == 13
     np.testing.assert_array_equal(result.confusion, confusion)
     np.testing.assert_allclose(result.loss, losses.mean(), rtol=1e-4)
+
+
+@pytest.mark.parametrize('threads', [0, -1])
+def test_threads_that_are_none(tmp_path, threads):
+  config = helpers.tiny_config('', tmp_path / 'data')
+  config.data.num_threads = threads
+  message = f'data.num_threads is {threads}; it must be at least 1'
+  with pytest.raises(errors.InputError, match=message):
+    train.train(config, str(tmp_path / 'run'))

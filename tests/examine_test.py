@@ -283,3 +283,45 @@ def test_a_contact_sheet_goes_from_first_to_last(tmp_path):
   np.testing.assert_allclose(greys, expected, atol=3)
   few = helpers.write_video(tmp_path / 'b.mp4', 3)
   assert pictures(examine.sheet(str(few))) == 3
+
+
+@pytest.mark.parametrize('form', ['pairs', 'one'])
+def test_flow_is_pairs_of_a_file_and_of_a_record(tmp_path, form):
+  source = tmp_path / 'flow'
+  for number, name in enumerate(('a', 'b')):
+    clip = source / 'run' / name
+    helpers.write_flow(clip, 5, mean=(100 + 20 * number, 160))
+    for i in range(1, 6) if form == 'one' else ():
+      x, y = (clip / f'flow_{axis}_{i:05d}.jpg' for axis in 'xy')
+      pair = [np.asarray(Image.open(path)) for path in (x, y)]
+      blank = np.zeros_like(pair[0])
+      Image.fromarray(np.dstack([*pair, blank])).save(clip / f'{i:05d}.png')
+      x.unlink()
+      y.unlink()
+  if form == 'pairs':  # RGB frames beside them are not examined
+    helpers.write_frames(source / 'run' / 'a', 9, 'img_{:05d}.jpg')
+  facts = examine.facts((str(source / 'run' / 'a'), 'flow'))
+  assert (facts['num_frames'], facts['width'], facts['height']) == (5, 48, 32)
+  path, _ = helpers.build(source, tmp_path / 'data', modality='flow')
+  of_records = [
+    examine.facts((str(path), split, 0)) for split in ('train', 'val')
+  ]
+  # Of PNG images both are encoded anew, in another quality.
+  same = ('num_frames', 'content')[: 2 if form == 'pairs' else 1]
+  names = {f['video_id']: f for f in of_records}
+  assert set(names) == {'run/a', 'run/b'}
+  for key in same:
+    assert names['run/a'][key] == facts[key]
+  assert names['run/a']['stated_frames'] == 5
+  assert pictures(examine.sheet((str(source / 'run' / 'b'), 'flow'))) == 5
+
+
+def test_the_colours_of_flow(tmp_path):
+  for axis, value in (('x', 40), ('y', 200)):
+    image = Image.fromarray(np.full((90, 120), value, np.uint8))
+    image.save(tmp_path / f'flow_{axis}_1.jpg', quality=100)
+  sheet = examine.sheet((str(tmp_path), 'flow'))
+  pixel = np.asarray(Image.open(io.BytesIO(sheet)))[45, 60].astype(int)
+  assert abs(pixel - (40, 200, 128)).max() <= 3
+  facts = examine.facts((str(tmp_path / 'none.mp4'), 'flow'))
+  assert facts['error']

@@ -64,6 +64,17 @@ def test_the_first_stage_that_differs_is_named(stage, changes, setting):
   assert ('Settings that differ' in '\n'.join(lines)) == bool(setting)
 
 
+def test_quirks_of_validation_are_found():
+  # Four frames of a clip of four: the official validation takes the first.
+  short = stored(1, num_frames=4)
+  one, other = take(short), take(short, official_quirks=True)
+  assert one['clips'][0]['validation'] == [[0, 1, 2, 3]]
+  assert other['clips'][0]['validation'] == [[0, 0, 0, 0]]
+  stage, lines = fingerprint.compare(one, other)
+  assert stage == 'validation'
+  assert 'official_quirks (False and True)' in lines[-1]
+
+
 def test_another_decoder_is_found(monkeypatch):
   expected = take()
   decode = videos.decode_jpeg
@@ -152,7 +163,9 @@ def test_a_file_compared_with_itself_and_with_none(config, tmp_path, capsys):
     fingerprint.compare_files([path, path])
   assert same.value.code == 0
   assert 'All 2 clips are the same' in capsys.readouterr().out
-  for text in (None, '{}', '[]', 'no JSON'):
+  odd = ('{"clips": [{}]}', '{"clips": 5}', '{"settings": [], "clips": []}')
+  odd = [text.replace('{"clips', '{"settings": {}, "clips') for text in odd]
+  for text in (None, '{}', '[]', 'no JSON', *odd):
     if text:
       (tmp_path / 'bad.json').write_text(text)
     with pytest.raises(SystemExit) as bad:

@@ -53,6 +53,12 @@ def partners(swapped, count):
     (('anti-clockwise', 'Clockwise', 'anticipate'), [(0, 1)]),
     (('turn_left', 'TurnUp', 'turn right'), [(0, 2)]),
     (('TurnLeft', 'TurnRight', 'left and right', 'leftover'), [(0, 1)]),
+    (('left2right', 'right2left'), [(0, 1)]),
+    (('Turn Left1', 'Turn Right1', 'Turn Up1'), [(0, 1)]),
+    (('SwipeLeft1', 'SwipeRight1'), [(0, 1)]),
+    (('TURNLEFT', 'TURNRIGHT', 'BRIGHT'), [(0, 1)]),
+    (('lefthand', 'righthand', 'upright'), [(0, 1)]),
+    (('leftclick', 'rightclick', 'leftover'), [(0, 1)]),
     (('moving left then right', 'moving right then left'), [(0, 1)]),
     (
       ('left2right', 'right2left', 'Turn Left1', 'Turn Right1'),

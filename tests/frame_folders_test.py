@@ -201,3 +201,31 @@ def test_what_is_no_flow(tmp_path):
   assert 'flow_x_00002.jpg or flow_y_00002.jpg is unreadable' in video.damage
   helpers.write_flow(folder, name='other_{}_{:05d}.jpg')
   fails(folder, 'flow of several names: flow_, other_')
+
+
+def test_numbers_may_be_timestamps(tmp_path):
+  folder = tmp_path / 'a'
+  write(folder, 3)
+  for number in range(3):
+    name = f'{1603456789123 + 40 * number}.jpg'
+    (folder / f'{number + 1:05d}.jpg').rename(folder / name)
+  record, video = frame_folders.to_record(folder, 256, 90)
+  assert record['num_frames'] == 3 and video.share < 1e-9
+  assert 'start at 1603456789123 instead of 0 or 1' in video.damage
+  folder = write(tmp_path / 'b', 20, first=100)
+  video = frame_folders.to_record(folder, 256, 90)[1]
+  assert video.damage == (
+    '20 of 119 images are good: its numbers start at 100 instead of 0 or 1'
+  )
+
+
+@pytest.mark.parametrize('modality', ['rgb', 'flow'])
+def test_grey_of_16_bits_is_scaled(tmp_path, modality):
+  values = np.array([0, 255, 256, 25700, 32768, 65535], np.uint16)
+  pixels = np.repeat(np.repeat(values, 16)[None], 64, axis=0)
+  for axis in ('x', 'y') if modality == 'flow' else ('img',):
+    Image.fromarray(pixels).save(tmp_path / f'{axis}_1.png')
+  record, _ = frame_folders.to_record(tmp_path, 64, 100, modality=modality)
+  found = videos.decode_jpeg(record['frames'][0], gray=modality == 'flow')
+  middle = found[32, 8::16].reshape(6, -1).astype(int)
+  assert abs(middle - [[0], [0], [1], [100], [128], [255]]).max() <= 1

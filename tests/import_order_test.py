@@ -8,7 +8,7 @@ import sys
 PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors modalities',
-  'data.claims data.h264 data.limits data.rates files',
+  'data.claims data.h264 data.limits data.locks data.rates files',
   'cli convert_files convert_names data.flips data.kept data.randaugment '
   'data.sampling data.videos data.workers hlo metrics models.cost '
   'models.layers models.shift optim processes progress runs sharding topology',

@@ -168,6 +168,23 @@ def slurm(index, port):
 
 
 @pytest.mark.slow
+def test_four_processes_train_as_one_does(folder, tmp_path):
+  data_dir = tmp_path / 'data'
+  train(folder, data_dir, tmp_path / 'one', 1)
+  train(folder, data_dir, tmp_path / 'four', 4)
+  # Each loss is that of its batch: the same clips, in the same order.
+  np.testing.assert_allclose(
+    losses(tmp_path / 'four'), losses(tmp_path / 'one'), rtol=1e-5
+  )
+  expected = checkpoints.restore_model(tmp_path / 'one')
+  found = checkpoints.restore_model(tmp_path / 'four')
+  assert found.step == expected.step == 10
+  chex.assert_trees_all_close(
+    found.variables, expected.variables, rtol=1e-4, atol=1e-6
+  )
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_fewer_processes_and_back(folder, tmp_path):
   data_dir = tmp_path / 'data'
   few = ('--config.checkpoint.every_steps=5', '--config.base_learning_rate=0.1')

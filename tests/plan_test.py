@@ -142,6 +142,7 @@ def test_variants_keep_what_follows_from_the_batch():
   assert config.batch_size == 64
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_the_true_step_is_compiled_for_a_tpu(on_four):
   numbers, _ = on_four
@@ -181,6 +182,7 @@ def size_of(tree):
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_a_second_run_is_the_same_and_compiles_nothing(on_four, cache):
   numbers, seconds = on_four

@@ -110,7 +110,13 @@ def assert_near(ours, theirs):
   np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=atol)
 
 
-@pytest.mark.parametrize('name', RESNETS)
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=pytest.mark.slow) if name == 'r152' else name
+    for name in RESNETS
+  ],
+)
 def test_resnets_equal_pytorch(name):
   fields, network = RESNETS[name]
   network = {'bottleneck': fields['depth'] > 34, **network}

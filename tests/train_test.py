@@ -189,8 +189,7 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
     ({'eval__split': 'test'}, "no clip in the split 'test'.*train"),
     ({'data__source': '/no/such'}, "data.source is '/no/such'"),
     ({'data__num_threads': 0}, 'data.num_threads is 0; it must be at least 1'),
-    ({'data__scales': ()}, r'data.scales is \(\); it must hold at least one'),
-    ({'data__scales': (1.5,)}, r'data.scales is \(1.5,\)'),
+    ({'data__scales': ()}, r'data.scales is \(\); it must hold shares'),
     ({'data__image_size': 0}, 'data.image_size is 0'),
     ({'data__sampling': 'dnese'}, "data.sampling is 'dnese'.*'dense'"),
     (

@@ -164,8 +164,8 @@ def evaluate_checkpoint(config, workdir, log=print):
   trained = checkpoints.restore_model(workdir)
   mesh = sharding.create_mesh()
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
-  views = records.views_of(config)  # told before the data is built
-  pipeline.check_threads(config)
+  pipeline.check_threads(config.data)  # told before the data is built
+  views = records.views_of(config)
   dataset = prepare_dataset(config.data, trained.config.modality, log)
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)

@@ -19,7 +19,13 @@ def check(config):
   data = config.data
   flips.check_mode(data.flip)
   transforms.check_resize(data.resize)
-  transforms.check_scales(data.scales)
+  scales = tuple(data.scales)
+  # A crop is a pixel at least.
+  if not scales or not all(1 / data.short_side <= s <= 1 for s in scales):
+    raise errors.InputError(
+      f'data.scales is {scales}; it must hold shares of the short side '
+      f'({data.short_side} pixels), each of a pixel at least and at most 1.'
+    )
   for field, value, most in (
     ('mixup_alpha', config.mixup_alpha, float('inf')),
     ('cutmix_alpha', config.cutmix_alpha, float('inf')),

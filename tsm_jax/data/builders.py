@@ -24,6 +24,7 @@ from tsm_jax.data import (
   folder,
   frame_folders,
   limits,
+  locks,
   motion,
   shards,
   storage,
@@ -67,7 +68,10 @@ def prepare(config, log=print, modality='rgb'):
     return built.parent
   if source == 'motion':
     log(f'Drawing the motion videos in {data_dir} ...')
-    source = motion.make(data_dir / f'motion_videos_{motion.VERSION}')
+    folder_of_it = data_dir / f'motion_videos_{motion.VERSION}'
+    lock = data_dir / 'video_folder' / f'.{folder_of_it.name}.lock'
+    with locks.held(lock, folder_of_it, log):
+      source = motion.make(folder_of_it)
   listing = folder.scan(
     source,
     config['labels'],
@@ -116,27 +120,36 @@ def build(
   if not (path / REPORT).exists():
     # At once, and not after hours of decoding.
     _check(len(listing.items), listing.excluded, max_excluded)
-    kept = _start(path, listing, options, log)
-    try:
-      with disk.full_is_explained(data_dir):
-        report = _build(listing, options, name, data_dir, engine=engine)
-        _check(_used(report), report['excluded'], max_excluded)
-        _write_report(path, {**report, 'source': str(source)})
-    except BaseException:
-      shutil.rmtree(path, ignore_errors=True)
-      if shards.Shards(kept).count():
-        log(
-          f'What is built is kept in {kept}: the next start continues there; '
-          'remove it to start over.'
-        )
-      raise
-    shutil.rmtree(kept)
+    # Beside the dataset's folder, which is cleared.
+    with locks.held(path.parents[1] / f'.{name}.lock', path, log):
+      if not (path / REPORT).exists():  # made while this process waited
+        _make(path, listing, source, options, max_excluded, log, engine)
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**read_report(path), 'notes': listing.notes}
   _check(_used(report), report['excluded'], max_excluded)
   for line in describe(report):
     log(line)
   return path
+
+
+def _make(path, listing, source, options, max_excluded, log, engine):
+  """Builds what is not there yet; no other process does so meanwhile."""
+  name, data_dir = path.parent.name, path.parents[2]
+  kept = _start(path, listing, options, log)
+  try:
+    with disk.full_is_explained(data_dir):
+      report = _build(listing, options, name, data_dir, engine=engine)
+      _check(_used(report), report['excluded'], max_excluded)
+      _write_report(path, {**report, 'source': str(source)})
+  except BaseException:
+    shutil.rmtree(path, ignore_errors=True)
+    if shards.Shards(kept).count():
+      log(
+        f'What is built is kept in {kept}: the next start continues there; '
+        'remove it to start over.'
+      )
+    raise
+  shutil.rmtree(kept)
 
 
 def _start(path, listing, options, log):
@@ -177,6 +190,7 @@ def _build(
     'notes': listing.notes,
     'excluded': [list(pair) for pair in listing.excluded],
     'damaged': [],
+    'cut': [],
     'num_frames': {item.split: [] for item in listing.items},
   }
   progress = tqdm.tqdm(
@@ -241,7 +255,9 @@ def _name(stem, listing, options):
     [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
   ]
   more = [listing.labels, options, listing.excluded, listing.modality]
-  text = json.dumps([content, *more])
+  # The frames that lists state decide it, too, where they do.
+  stated = [i.num_frames for i in listing.items if i.num_frames]
+  text = json.dumps([content, *more, *([stated] if stated else [])])
   return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
 
 
@@ -256,7 +272,8 @@ def _size(path):
 def read_report(path):
   """What happened when the dataset in the folder `path` was built."""
   report = json.loads((pathlib.Path(path) / REPORT).read_text())
-  return {**report, 'options': {**storage.DEFAULTS, **report['options']}}
+  options = {**storage.DEFAULTS, **report['options']}
+  return {'cut': [], **report, 'options': options}
 
 
 def describe(report):
@@ -266,6 +283,7 @@ def describe(report):
   notes = (
     [f'not used: {name}: {why}' for name, why in report['excluded']],
     [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],
+    [f'cut: {name}: {why}' for name, why in report.get('cut', ())],
     [f'note: {note}' for note in report['notes']],
   )
   for lines in notes:

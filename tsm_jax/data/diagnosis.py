@@ -86,11 +86,16 @@ def _count(number, noun, ending='s'):
 
 def of_listing(listing, name):
   """The `Source` of a `folder.Listing`."""
+  clips = [os.fspath(item.path) for item in listing.items]
+  keys = [_key(item.path) for item in listing.items]
+  if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
+    clips = [(clip, listing.modality) for clip in clips]
+    keys = [f'{listing.modality} {key}' for key in keys]
   return Source(
     name=name,
     items=listing.items,
-    clips=[os.fspath(item.path) for item in listing.items],
-    keys=[_key(item.path) for item in listing.items],
+    clips=clips,
+    keys=keys,
     labels=listing.labels,
     findings=list(findings.of_excluded(listing.excluded)),
     notes=listing.notes,
@@ -117,6 +122,8 @@ def of_built(path):
   found = list(findings.of_excluded(report['excluded']))
   for name, damage in report['damaged']:
     found.append(findings.Finding('damaged', [name], damage))
+  for name, cut in report['cut']:
+    found.append(findings.Finding('cut', [name], cut))
   for split, count in counts.items():
     stored = len(pipeline.open_split(path, split))
     if stored != count:

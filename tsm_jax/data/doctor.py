@@ -12,7 +12,7 @@ import sys
 
 from rich import box, console, table, text
 
-from tsm_jax import cli, errors
+from tsm_jax import cli, errors, modalities
 from tsm_jax.data import (
   builders,
   datasets,
@@ -64,9 +64,10 @@ def examine_all(args):
     )
   path = pathlib.Path(args.path).expanduser()
   if args.name:
-    listing = datasets.read(args.name, path, args.split)
+    listing = datasets.read(args.name, path, args.split, args.modality)
     source = diagnosis.of_listing(listing, str(path))
   elif (path / builders.REPORT).exists():
+    _check_built(path, args.modality)
     source = diagnosis.of_built(path)
   else:
     listing = folder.scan(
@@ -74,12 +75,23 @@ def examine_all(args):
       args.labels,
       args.holdout,
       args.holdout_seed,
+      args.modality,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
     )
     source = diagnosis.of_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
   with workers.Workers(examine.facts) as pool:
     return diagnosis.diagnose(source, args.num_frames, cache, pool)
+
+
+def _check_built(path, modality):
+  """Raises InputError if flow is asked for of a dataset of RGB."""
+  holds = builders.read_report(path)['modality']
+  if modality == 'flow' != holds:
+    raise errors.InputError(
+      f'--modality is {modality!r}, but the dataset {str(path)!r} holds '
+      f'{holds}.'
+    )
 
 
 def show(found, out):
@@ -151,6 +163,12 @@ def _parser():
   add('--html', metavar='FILE', help='write a page with contact sheets')
   add('--name', default='', help=f'one of {", ".join(datasets.READERS)}')
   add('--split', type=int, default=1, help='as of tsm_jax.data.build')
+  add(
+    '--modality',
+    choices=modalities.STORED,
+    default='rgb',
+    help="'flow' examines extracted flow of 'frame_lists' or a folder",
+  )
   add('--labels', default='', help='classes of a folder, one per line')
   add(
     '--num_frames',

@@ -14,7 +14,7 @@ import numpy as np
 from tsm_jax.data import claims, frame_folders, videos
 
 # Facts of another version, or decoder, are not used again.
-VERSION = f'1_av_{av.__version__}'
+VERSION = f'2_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
@@ -26,25 +26,26 @@ def facts(clip):
   """Decodes a clip and describes it.
 
   Args:
-    clip: path of a video file or of a folder of images, as text; or
-      `(dataset, split, index)` of a record of a built dataset.
+    clip: path of a video file or of a folder of images, as text;
+      `(path, 'flow')` of a folder of flow; or `(dataset, split, index)` of a
+      record of a built dataset.
 
   Returns:
     A dict for JSON. Where the clip cannot be used: error (the reason) and
-    empty (whether it opens, but no frame decodes). Else: num_frames, width,
-    height; fps, damage and share as of `videos.Video`; stated_frames,
-    stated_duration and rotation as it `claimed`; end, seconds at which the
-    last frame ends; odd_intervals and rates as `_intervals`; motion, the
-    largest change of any cell of a `GRID` from the first frame, in levels of
-    grey; content, a hash of all pixels. Of a record also video_id and label.
+    empty (whether it opens, but no frame decodes). Else: num_frames (of flow,
+    pairs of x and y), width, height; fps, damage and share as of
+    `videos.Video`; stated_frames, stated_duration and rotation as it
+    `claimed`; end, seconds at which the last frame ends; odd_intervals and
+    rates as `_intervals`; motion, the largest change of any cell of a `GRID`
+    from the first frame, in levels of grey; content, a hash of all pixels. Of
+    a record also video_id and label.
   """
   seen = _Seen()
-  if isinstance(clip, str):
-    return _describe(functools.partial(_read, clip), seen)
-  dataset, split, index = clip
-  record = _open(dataset, split)[index]
-  found = _describe(functools.partial(_read_record, record), seen)
-  found.update(video_id=record['video_id'].decode(), label=int(record['label']))
+  read, record = _open(clip)
+  found = _describe(read, seen)
+  if record:
+    found['video_id'] = record['video_id'].decode()
+    found['label'] = int(record['label'])
   return found
 
 
@@ -88,11 +89,8 @@ def sheet(clip, count=8):
     VideoError: if there is none.
   """
   some = _Some(4 * count)
-  if isinstance(clip, str):
-    _read(clip, some.add)
-  else:
-    dataset, split, index = clip
-    _read_record(_open(dataset, split)[index], some.add)
+  read, _ = _open(clip)
+  read(some.add)
   last = len(some.kept) - 1
   chosen = np.unique(np.linspace(0, last, count).astype(int))
   gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
@@ -140,32 +138,69 @@ class _Some:
     self._count += 1
 
 
-def _read(path, keep):
+def _open(clip):
+  """`(read, record)`: what `_read`s it for its argument `keep`, maybe a record.
+
+  Args:
+    clip: as in `facts`.
+  """
+  if isinstance(clip, str):
+    return functools.partial(_read, clip), None
+  if len(clip) == 2:
+    path, modality = clip
+    return functools.partial(_read, path, modality=modality), None
+  dataset, split, index = clip
+  record = _split(dataset, split)[index]
+  return functools.partial(_read_record, record), record
+
+
+@functools.lru_cache
+def _split(dataset, split):
+  from tsm_jax.data import pipeline
+
+  return pipeline.open_split(dataset, split)
+
+
+def _read(path, keep, modality='rgb'):
   """The `videos.Video` of a clip, of which `keep` sees the frames."""
-  if not os.path.isdir(path):
+  is_flow = modality == 'flow'
+  if not os.path.isdir(path) and not is_flow:
     return videos.read(path, keep)
   # JPEG images come as they are; others are encoded, which changes them little.
-  _, video = frame_folders.to_record(path, ALL, 95)
-  for data in video.frames:
-    keep(videos.decode_jpeg(data))
-  return video
+  record, video = frame_folders.to_record(path, ALL, 95, modality=modality)
+  for index in range(record['num_frames']):
+    if is_flow:
+      keep(_picture(record, index))
+    else:
+      keep(videos.decode_jpeg(video.frames[index]))
+  return video._replace(frames=[None] * record['num_frames'])
+
+
+def _picture(record, index):
+  """One flow as a picture: x is its red, y its green, and grey is no motion."""
+  from tsm_jax.data import records  # heavy, and not needed for RGB files
+
+  (flow,) = records.decode(record, [index], 'flow')
+  return np.pad(flow, [(0, 0), (0, 0), (0, 1)], constant_values=128)
 
 
 def _read_record(record, keep):
   """As `_read`, of a record of a built dataset."""
-  from tsm_jax.data import records  # heavy, and not needed for files
+  from tsm_jax.data import records
 
-  # Of flow, an image may hold y, too, and then nothing follows it.
-  images = [data for data in record['frames'] if data]
-  record = {**record, 'frames': images}
-  per_frame = 2 if len(images) == 2 * record['num_frames'] else 1
-  count = len(images)
+  stated = int(record['num_frames'])
+  # Of flow, each has an image of x and one of y, which may be empty.
+  is_flow = stated and len(record['frames']) == 2 * stated
+  count = stated if is_flow else len(record['frames'])
   size = record['height'], record['width']
-  for start in range(0, count, CHUNK):
+  step = 1 if is_flow else CHUNK
+  for start in range(0, count, step):
     where = f'of its record, after {start} frames,'
     try:
-      some = np.arange(start, min(start + CHUNK, count))
-      frames = records.decode(record, some)
+      some = np.arange(start, min(start + step, count))
+      frames = (
+        [_picture(record, start)] if is_flow else records.decode(record, some)
+      )
     except ValueError as error:
       raise videos.VideoError(f'{where} are {error}') from error
     for frame in frames:
@@ -176,15 +211,8 @@ def _read_record(record, keep):
       keep(frame)
   if not count:
     raise videos.NoFrameError('its record holds no frame')
-  claimed = claims.Claims(num_frames=per_frame * int(record['num_frames']))
+  claimed = claims.Claims(num_frames=stated)
   return videos.Video([None] * count, 0.0, '', 1.0, claimed=claimed)
-
-
-@functools.lru_cache
-def _open(dataset, split):
-  from tsm_jax.data import pipeline
-
-  return pipeline.open_split(dataset, split)
 
 
 def _intervals(times):

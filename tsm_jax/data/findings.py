@@ -51,7 +51,10 @@ KINDS = {
     PROBLEM, 'Odd rotation', 'Rotated by no multiple of 90 degrees.'
   ),
   'static': Kind(
-    PROBLEM, 'Static', 'No part of the picture changes from first to last.'
+    # Something small may move in it, which is below the noise of a camera.
+    NOTE,
+    'Static',
+    'The picture hardly changes from first to last.',
   ),
   'label': Kind(PROBLEM, 'Label', 'Has no label, or one not in the map.'),
   'unusable': Kind(
@@ -79,6 +82,7 @@ KINDS = {
   'short': Kind(
     NOTE, 'Short', 'Fewer frames than a clip needs; some are repeated.'
   ),
+  'cut': Kind(NOTE, 'Cut', 'The list states fewer frames; no others are used.'),
   'duplicate': Kind(
     NOTE, 'Duplicate', 'The same frames, in one split and with one label.'
   ),
@@ -196,6 +200,15 @@ class Tally:
       self.findings.append(Finding(kind, [item.video_id], detail))
     if facts.get('error'):
       return
+    count = facts['num_frames']
+    if item.num_frames and item.num_frames != count:
+      self.findings.append(
+        Finding(
+          'cut' if item.num_frames < count else 'frame_count',
+          [item.video_id],
+          f'has {count} frames, its list {item.num_frames}',
+        )
+      )
     key = (item.split, item.label)
     self.counts[key] = self.counts.get(key, 0) + 1
     self.lengths.setdefault(item.split, []).append(facts['num_frames'])

@@ -31,6 +31,7 @@ STAGES = {
   'label': 'the classes',
   'num_frames': 'the number of stored frames',
   'indices': 'the chosen frames',
+  'validation': 'the frames that validation in training chooses',
   'record': 'the stored bytes',
   'decoded': 'the decoded frames',
   'cropped': 'the resized and cropped frames',
@@ -70,6 +71,9 @@ def _stages(record, number, labels, preprocessing, views):
     preprocessing.kind().images,
   )
   indices = records.eval_indices(count, preprocessing, views, number)
+  validation = records.eval_indices(
+    count, preprocessing, dataclasses.replace(views, validation=True), number
+  )
   following = sampling.following(indices, images, count)
   decoded = records.decode(
     record, np.unique(following), preprocessing.kind().stored
@@ -83,6 +87,7 @@ def _stages(record, number, labels, preprocessing, views):
     'label': f'{label} {labels[label]}',
     'num_frames': count,
     'indices': indices.tolist(),
+    'validation': validation.tolist(),
     'record': _hash(jpegs),
     'decoded': _hash(decoded),
     'cropped': _hash([cropped]),
@@ -139,13 +144,22 @@ def compare(one, other):
 def _read(path):
   try:
     found = json.loads(pathlib.Path(path).read_text())
-    if {'settings', 'clips'} <= found.keys():
+    if _is_whole(found):
       return found
-    reason = 'it has no settings or no clips'
+    reason = 'its settings or clips are missing, or not as written'
   except (OSError, ValueError, AttributeError) as error:
     reason = str(error)
   raise errors.InputError(
     f'{str(path)!r} is no fingerprint that this program wrote: {reason}.'
+  )
+
+
+def _is_whole(found):
+  clips = found.get('clips')
+  return (
+    isinstance(found.get('settings'), dict)
+    and isinstance(clips, list)
+    and all(isinstance(c, dict) and STAGES.keys() <= c.keys() for c in clips)
   )
 
 

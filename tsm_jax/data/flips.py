@@ -25,7 +25,6 @@ _NO_SIDE = re.compile(
   r'\b(all right|right (out|away|now)|(left|right) (and|or) (left|right))\b'
 )
 _WORDS = re.compile(rf'\b({"|".join(_OPPOSITES)})\b')
-_INSIDE = re.compile('left|right')  # of a word: 'lefthand'
 
 
 def check_mode(flip):
@@ -55,7 +54,7 @@ def mirrored_classes(flip, labels):
   if flip == 'off':
     return None
   texts = [_plain(label) for label in labels]
-  mirrored = [_mirror(text, set(texts)) for text in texts]
+  mirrored = _mirrors(texts)
   sided = [a for a, b, c in zip(labels, texts, mirrored) if b != c]
   if flip == 'on':
     if sided:
@@ -94,18 +93,22 @@ def describe(classes, labels):
 def _plain(label):
   """Lower-case words: of 'TurnLeft', 'turn_left' and 'Turn left' the same."""
   text = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', label)
-  text = re.sub(r'(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])', ' ', text)
+  text = re.sub(r'(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])', ' ', text)
   text = re.sub(r'[\W_]+', ' ', text).lower().strip()
   text = re.sub(r'\b(?:counter|anti) ?clockwise\b', 'counterclockwise', text)
   return _NO_SIDE.sub('-', text)
 
 
-def _mirror(text, texts):
-  """The text of a mirrored clip; parts of words count if that is a text."""
+def _mirrors(texts):
+  """The mirrored text of each; inside words only where that is a label."""
+  mirrored = [_mirror(text) for text in texts]
+  for i, text in enumerate(texts):
+    # 'turnleft' and 'turnright'; no label is the mirror of 'leftover'.
+    inside = re.sub('left|right', lambda m: _OPPOSITES[m[0]], text)
+    if mirrored[i] == text and inside in texts:
+      mirrored[i] = inside
+  return mirrored
 
-  def opposite(match):
-    return _OPPOSITES[match[0]]
 
-  mirrored = _WORDS.sub(opposite, text)
-  inside = _INSIDE.sub(opposite, text)
-  return inside if mirrored == text and inside in texts else mirrored
+def _mirror(text):
+  return _WORDS.sub(lambda match: _OPPOSITES[match[0]], text)

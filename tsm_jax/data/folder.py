@@ -87,7 +87,7 @@ def scan(
   if source.is_dir():
     items = class_folders.read(source, modality, notes)
   else:
-    items = lists.read(source)
+    items = lists.read(source, called('source'))
   items, excluded = _part(items, _Unusable())
   _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)
@@ -225,8 +225,8 @@ class _Unusable:
       return 'has a name that is not UTF-8'
     except FileNotFoundError:
       return 'file does not exist'
-    except (OSError, ValueError) as error:  # such as a null byte
-      return f'file cannot be read: {getattr(error, "strerror", error)}'
+    except OSError as error:
+      return f'file cannot be read: {error.strerror}'
     # A folder can be a clip, of images; one called as a video is a mistake.
     is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):

@@ -65,15 +65,15 @@ def to_record(
   store = functools.partial(
     _store_flow if is_flow else _store, short_side=short_side, quality=quality
   )
-  stored, size, problems = _read_all(images, store)
+  stored, size, problem = _read_all(images, store)
   if not stored:
-    raise videos.NoFrameError(f'no image can be read: {problems[0]}')
+    raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = count + len(problems)
+  expected = max(images) - min(*images, 1) + 1
   damage = ''
-  if problems:
-    damage = f'{count} of {expected} images are good: {problems[0]}'
+  if problem:
+    damage = f'{count} of {expected} images are good: {problem}'
   if storage == 'video':
     frames = _to_video(frames)
   width, height = size
@@ -95,12 +95,18 @@ def _to_video(jpegs):
 
 
 def _read_all(images, store):
-  """What `store` makes of each image in order, their size, and what is bad."""
+  """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems = [], None, []
-  for number in range(min(*images, 1), max(images) + 1):
-    if number not in images:
-      problems.append(f'image {number} is missing')
-      continue
+  expected = min(*images, 1)
+  for number in sorted(images):
+    # Numbers may be timestamps: a gap is no loop over what is missing.
+    if number != expected and not problems:
+      problems.append(
+        f'its numbers start at {number} instead of 0 or 1'
+        if number == min(images)
+        else f'image {expected} is missing'
+      )
+    expected = number + 1
     try:
       parts, size = store(images[number], size)
     except _BROKEN as error:
@@ -108,7 +114,7 @@ def _read_all(images, store):
       problems.append(f'{names} is unreadable: {error}')
     else:
       stored.append(parts)
-  return stored, size, problems
+  return stored, size, problems[0] if problems else ''
 
 
 def _frames(folder):
@@ -205,6 +211,7 @@ def _read(path, size, short_side):
   data = path.read_bytes()
   with _open(data) as opened:
     opened.load()  # all of it: a header alone can be whole in a cut file
+    opened = _eight_bits(opened)
     turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
     image = ImageOps.exif_transpose(opened) if turned else opened
     if size is None:
@@ -223,6 +230,14 @@ def _open(data):
     image = Image.open(io.BytesIO(data))
   if reason := limits.too_large(*image.size):
     raise ValueError(reason)
+  return image
+
+
+def _eight_bits(image):
+  """A grey image of 16 bits with the upper 8; Pillow's convert would clip."""
+  # 'I' is what older releases of Pillow make of a PNG of 16 bits.
+  if image.mode.startswith('I'):
+    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
   return image
 
 

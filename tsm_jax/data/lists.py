@@ -39,11 +39,12 @@ class Item(NamedTuple):
   num_frames: int = 0
 
 
-def read(source):
+def read(source, field='data.source'):
   """The rows of a CSV or JSON list, as items.
 
   Args:
     source: path of the list.
+    field: what the user calls it.
 
   Returns:
     A list of `Item`, in the order of the rows; a label or split that is not
@@ -54,7 +55,12 @@ def read(source):
       of another name.
   """
   items = []
-  for number, row in enumerate(_rows(source), 1):
+  for number, row in enumerate(_rows(source, field), 1):
+    if '\0' in str(row.get('path')):
+      raise errors.InputError(
+        f'Row {number} of {str(source)!r} has the path {row["path"]!r}, which '
+        'holds a NUL character.'
+      )
     if not row.get('path'):
       columns = ', '.join(str(key) for key in row)
       raise errors.InputError(
@@ -79,11 +85,11 @@ def read(source):
   return items
 
 
-def _rows(source):
+def _rows(source, field):
   """The rows of a list as dicts."""
   if source.suffix.lower() not in SUFFIXES:
     raise errors.InputError(
-      f'{str(source)!r} is a file, but a list must end in '
+      f'{field} is the file {str(source)!r}; a list must end in '
       f'{" or ".join(SUFFIXES)}.'
     )
   try:

@@ -16,14 +16,6 @@ from tsm_jax import errors, modalities
 from tsm_jax.data import records
 
 
-def check_threads(config):
-  """Raises InputError unless `data.num_threads` can read."""
-  if config.data.num_threads < 1:
-    raise errors.InputError(
-      f'data.num_threads is {config.data.num_threads}; it must be at least 1.'
-    )
-
-
 def check_modality(dataset, modality):
   """Raises InputError unless a dataset holds what the model's modality reads.
 
@@ -69,6 +61,14 @@ def label_names(path):
   """The class names of a built dataset, in the order of their indices."""
   builder = tfds.builder_from_directory(str(path))
   return list(builder.info.features['label'].names)
+
+
+def check_threads(data):
+  """Raises InputError unless data.num_threads is a number of threads."""
+  if data.num_threads < 1:
+    raise errors.InputError(
+      f'data.num_threads is {data.num_threads}; it must be at least 1.'
+    )
 
 
 def train_batches(source, config, preprocessing, start_step, process):

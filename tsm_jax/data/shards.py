@@ -106,8 +106,8 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     else:
       self.shards.report = done = new_report()
       yield from examples(items, self._stream, self.listing.fps, done)
-    for name in ('excluded', 'damaged'):
-      self.report[name] += done[name]
+    for name in ('excluded', 'damaged', 'cut'):
+      self.report[name] += done.get(name, [])  # shards of before have no 'cut'
     self.report['num_frames'][items[0].split] += done['num_frames']
 
 
@@ -131,7 +131,7 @@ def features_of(labels):
 
 def new_report():
   """What is to be said of a shard, before it has clips."""
-  return {'excluded': [], 'damaged': [], 'num_frames': []}
+  return {'excluded': [], 'damaged': [], 'cut': [], 'num_frames': []}
 
 
 def examples(items, stream, fps, report):
@@ -161,12 +161,29 @@ def examples(items, stream, fps, report):
       continue
     if damage:
       report['damaged'].append([item.video_id, damage])
+    if cut := _cut(record, item.num_frames):
+      report['cut'].append([item.video_id, cut])
     report['num_frames'].append(record['num_frames'])
     record.update(label=item.label, video_id=item.video_id)
     record['fps'] = record['fps'] or fps
     yield item.video_id, record
     # TFDS keeps what a shard yields to its end, to count it: leave shells.
     record.clear()
+
+
+def _cut(record, stated):
+  """Cuts a record to the frames that its list states; says so, or ''.
+
+  The official code never sees the others. Packets of a video may be cut, too:
+  none refers to a later one.
+  """
+  count = record['num_frames']
+  if not 0 < stated < count:
+    return ''
+  per_frame = len(record['frames']) // count  # two of flow
+  record['frames'] = record['frames'][: stated * per_frame]
+  record['num_frames'] = stated
+  return f'has {count} frames, its list {stated}: the first {stated} are used'
 
 
 class _Plain(writer.ExampleWriter):

@@ -12,9 +12,14 @@ from tsm_jax.data import annotations, lists
 
 def ucf101(root, split):
   """AVI files and the lists of `ucfTrainTestlist`; classes as in classInd."""
-  lists_folder = annotations.find(root, 'ucfTrainTestlist')
-  path = annotations.find(lists_folder, 'classInd.txt')
+  path = annotations.find(root, 'ucfTrainTestlist/classInd.txt')
   numbered = [line.split(maxsplit=1) for line in annotations.read_lines(path)]
+  for words in numbered:
+    if len(words) != 2:
+      raise errors.InputError(
+        f'The list {str(path)!r} has the line {" ".join(words)!r}; it must be '
+        'a number and the name of a class.'
+      )
   if [n for n, *_ in numbered] != [str(i + 1) for i in range(len(numbered))]:
     raise errors.InputError(
       f'The list {str(path)!r} does not number its classes from 1 on.'
@@ -23,7 +28,7 @@ def ucf101(root, split):
   spelling = {label.lower(): label for label in labels}
   items, notes = [], []
   for kind, name in (('train', 'train'), ('test', 'val')):
-    path = annotations.find(lists_folder, f'{kind}list{split:02d}.txt')
+    path = annotations.find(root, f'ucfTrainTestlist/{kind}list{split:02d}.txt')
     for line in annotations.read_lines(path):
       video, _, number = line.partition(' ')
       stated = video.split('/')[0]
@@ -69,6 +74,17 @@ def hmdb51(root, split):
   return annotations.Annotations(items, labels, notes if unused else [])
 
 
+def _dive(dive, path):
+  """The name of a class of Diving48: text, or an array of its parts."""
+  parts = [dive] if isinstance(dive, str) else dive
+  if isinstance(parts, list) and all(isinstance(p, str) for p in parts):
+    return ' '.join(parts)
+  raise errors.InputError(
+    f'The list {str(path)!r} has the class {dive!r}; it must be text or an '
+    'array of texts.'
+  )
+
+
 def diving48(root, split):
   """MP4 files and the JSON lists of V2; classes as in the vocabulary."""
   del split
@@ -85,7 +101,7 @@ def diving48(root, split):
   vocabulary = annotations.find(root, 'Diving48_vocab.json', required=False)
   if vocabulary:
     dives = annotations.read_json(vocabulary, list)
-    labels = [d if isinstance(d, str) else ' '.join(d) for d in dives]
+    labels = [_dive(dive, vocabulary) for dive in dives]
   else:
     all_rows = [*rows['train'], *rows['val']]
     largest = max((int(row['label']) for row in all_rows), default=-1)

@@ -31,15 +31,6 @@ def check_resize(name):
     )
 
 
-def check_scales(scales):
-  """Raises InputError unless `data.scales` are shares of the short side."""
-  if not scales or not all(0 < scale <= 1 for scale in scales):
-    raise errors.InputError(
-      f'data.scales is {tuple(scales)}; it must hold at least one share of the '
-      'short side, each above 0 and at most 1.'
-    )
-
-
 def train_frames(frames, rng, image_size, scales, resize='exact'):
   """A multi-scale crop, the same for all frames of a clip.
 
@@ -81,7 +72,7 @@ def multi_scale_crop(rng, width, height, image_size, scales):
   Returns:
     `(x, y, width, height)` of the box.
   """
-  sides = [max(1, int(min(width, height) * scale)) for scale in scales]
+  sides = [max(int(min(width, height) * scale), 1) for scale in scales]
   sides = [image_size if abs(s - image_size) < 3 else s for s in sides]
   # A side that snapped to image_size may stick out of a frame a little smaller.
   pairs = [
