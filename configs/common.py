@@ -133,7 +133,7 @@ def get_config(name, arg=None):
   schedule = config.schedule = config_dict.ConfigDict()
   schedule.kind = 'step'  # 'step', 'cosine'
   schedule.milestones = (20.0, 40.0)  # epochs, for 'step'
-  schedule.warmup_epochs = 0.0
+  schedule.warmup_epochs = -1.0  # as the batch needs, see optim.warmup_epochs
 
   optimizer = config.optimizer = config_dict.ConfigDict()
   optimizer.momentum = 0.9

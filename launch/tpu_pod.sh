@@ -69,7 +69,11 @@ delete() {
 acquire() {
   local now last=none
   while true; do
-    now=$(state)
+    # Google cannot always be reached.
+    if ! now=$(state); then
+      sleep "$poll"
+      continue
+    fi
     if [[ $now != "$last" ]]; then
       echo "$TPU_NAME is ${now:-not requested yet}."
       last=$now
@@ -124,12 +128,13 @@ while true; do
   train "$@" || status=$?
   if [[ $status == 0 ]]; then
     break
-  elif [[ $(state) != ACTIVE ]]; then
+  elif now=$(state) && [[ $now != ACTIVE ]]; then
     again=0
     echo 'The slice was taken back; asking for another.'
-  elif [[ $status == 75 || $status == 255 ]] && ((again < 10)); then
-    # 75 asks for another start; 255 is a broken connection. Perhaps the slice
-    # is being taken back, and its state tells so only later.
+  elif [[ $status == @(75|134|137|143|255) ]] && ((again < 10)); then
+    # 75 asks for another start; the next three are of a process that was killed
+    # or lost another one; 255 is a broken connection. Perhaps the slice is being
+    # taken back, and its state tells so only later.
     again=$((again + 1))
     echo "The workers ended with status $status; starting again ($again of 10)."
     sleep "$poll"

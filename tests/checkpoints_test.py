@@ -95,6 +95,22 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
   )
 
 
+def test_a_lost_peer_is_no_failed_save(tmp_path, monkeypatch):
+  manager = checkpoints.open_manager(tmp_path)
+  lost = RuntimeError('Gloo AllGather failed: Connection reset by peer')
+  with (
+    pytest.raises(errors.InputError, match='could not be written'),
+    checkpoints._failed_save_explained(manager),
+  ):
+    raise lost
+  monkeypatch.setattr(checkpoints.processes.jax, 'process_count', lambda: 2)
+  with (
+    pytest.raises(RuntimeError, match='Gloo'),
+    checkpoints._failed_save_explained(manager),
+  ):
+    raise lost
+
+
 def test_training_keeps_the_best_through_an_interruption(
   folder, data_dir, tmp_path, monkeypatch
 ):

@@ -1,10 +1,12 @@
 import chex
+import helpers  # noqa: F401 (finds configs)
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+from configs import common
 from tsm_jax import errors, models, optim
 
 MODEL = {**models.DEFAULTS, 'num_classes': 174}
@@ -174,3 +176,21 @@ def test_impossible_schedules_are_named():
     schedule(kind='linear')
   with pytest.raises(errors.InputError, match='warmup_epochs is 60'):
     schedule(warmup_epochs=60)
+
+
+@pytest.mark.parametrize(
+  ('batch', 'epochs', 'field', 'expected'),
+  [
+    (64, 100.0, -1.0, 0.0),
+    (1024, 100.0, -1.0, 0.0),  # eight times the batch of the rate
+    (1152, 100.0, -1.0, 5.0),
+    (12288, 20.0, -1.0, 2.0),  # a tenth of a short run
+    (12288, 100.0, 0.0, 0.0),
+    (64, 100.0, 3.0, 3.0),
+  ],
+)
+def test_warm_up_follows_the_batch(batch, epochs, field, expected):
+  config = common.get_config('a')
+  config.update(batch_size=batch, epochs=epochs)
+  config.schedule.warmup_epochs = field
+  assert optim.warmup_epochs(config) == expected

@@ -44,6 +44,36 @@ def test_only_a_cluster_is_joined(environ, cluster):
   assert processes.detect(environ) == cluster
 
 
+# What a pod of a TPU node gets from GKE, in a JobSet.
+GKE = {
+  'TPU_SKIP_MDS_QUERY': 'true',
+  'KUBERNETES_SERVICE_HOST': '10.0.0.1',
+  'JOB_COMPLETION_INDEX': '0',
+}
+
+
+@pytest.mark.parametrize(
+  ('environ', 'cluster'),
+  [
+    ({}, 'TPU'),  # a TPU VM, which asks its metadata server
+    (TPU, 'TPU'),
+    ({'TPU_WORKER_HOSTNAMES': 'localhost'}, None),
+    ({**TPU, **GKE}, 'TPU'),
+    ({**GKE, 'TPU_WORKER_HOSTNAMES': 'a'}, None),
+    ({**TPU, **GKE, 'JAX_PLATFORMS': 'cpu'}, 'Kubernetes'),
+  ],
+)
+def test_a_machine_with_tpus(environ, cluster, monkeypatch):
+  found = processes.importlib.util.find_spec
+  monkeypatch.setattr(processes, '_has_tpu_devices', lambda: True)
+  monkeypatch.setattr(
+    processes.importlib.util,
+    'find_spec',
+    lambda name: object() if name in ('libtpu', 'kubernetes') else found(name),
+  )
+  assert processes.detect(environ) == cluster
+
+
 def test_the_pods_of_a_job_need_a_package_to_be_found(monkeypatch):
   environ = {'KUBERNETES_SERVICE_HOST': '::1', 'JOB_COMPLETION_INDEX': '0'}
   find = processes.importlib.util.find_spec

@@ -89,6 +89,7 @@ case "$*" in
   *' create '*) echo WAITING_FOR_RESOURCES > state; touch fresh ;;
   *' delete '*) rm state ;;
   *' list '*)
+    if [[ -s deaf ]]; then sed -i 1d deaf; exit 1; fi
     cat state 2> /dev/null || true
     if [[ -e fresh ]]; then rm fresh; elif [[ $(cat state) == W* ]]; then
       echo ACTIVE > state
@@ -97,6 +98,7 @@ case "$*" in
   *on_worker*)
     status=$(head -n 1 script)
     sed -i 1d script
+    if [[ $status == deaf ]]; then echo yes > deaf; exit 255; fi
     if [[ $status == taken ]]; then echo SUSPENDED > state; exit 255; fi
     exit "$status"
     ;;
@@ -126,9 +128,17 @@ def test_a_slice_that_is_taken_back_is_asked_for_again(tmp_path):
 
 def test_the_next_start_goes_on_with_the_slice_that_is_there(tmp_path):
   (tmp_path / 'state').write_text('ACTIVE\n')
-  done, verbs = train_on_tpu(tmp_path, 75, 255, 0)
+  done, verbs = train_on_tpu(tmp_path, 75, 255, 134, 137, 0)
   assert done.returncode == 0, done.stderr
-  assert verbs == ['scp', 'on_worker'] * 3  # the slice itself was fine
+  assert verbs == ['scp', 'on_worker'] * 5  # the slice itself was fine
+
+
+def test_google_cannot_be_reached_for_a_while(tmp_path):
+  (tmp_path / 'state').write_text('ACTIVE\n')
+  (tmp_path / 'deaf').write_text('yes\n' * 2)
+  done, verbs = train_on_tpu(tmp_path, 'deaf', 0)
+  assert done.returncode == 0, done.stderr
+  assert verbs == ['scp', 'on_worker'] * 2
 
 
 def test_an_error_of_the_program_ends_the_script(tmp_path):

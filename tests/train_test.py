@@ -8,7 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from tsm_jax import checkpoints, errors, evaluate, metrics, sharding, train
+from tsm_jax import (
+  checkpoints,
+  errors,
+  evaluate,
+  metrics,
+  processes,
+  sharding,
+  train,
+)
 from tsm_jax.data import pipeline, records
 
 
@@ -173,6 +181,19 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
   with pytest.raises(errors.InputError, match=r"Class 1 is 'run'.*'walk'"):
     config = helpers.tiny_config(renamed, data_dir)
     evaluate.evaluate_checkpoint(config, tmp_path)
+
+
+def test_every_step_is_a_sign_of_life(folder, data_dir, tmp_path, monkeypatch):
+  beats = []
+  monkeypatch.setattr(
+    processes.Watchdog, 'beat', lambda self: beats.append(self)
+  )
+  config = helpers.tiny_config(
+    folder, data_dir, log_every_steps=1, eval__every_epochs=100.0
+  )
+  state, result, _ = run(config, tmp_path)
+  batches = -(-result.num_clips // config.eval.batch_size)
+  assert len(beats) == 1 + int(state.step) + batches  # the first, at the start
 
 
 @pytest.mark.parametrize(

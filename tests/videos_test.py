@@ -231,6 +231,37 @@ def test_a_clip_cut_without_encoding_again_is_whole(tmp_path):
   np.testing.assert_allclose(video.times, np.arange(27) / 24, atol=0.001)
 
 
+def test_every_broken_packet_counts_where_frames_are_not_counted(tmp_path):
+  frames = scene(12)
+  whole = tmp_path / 'a.mkv'
+  options = {'qp': '0', 'preset': 'ultrafast', 'g': '1'}  # all are key frames
+  videos.write(whole, frames, options=options)
+  with av.open(str(whole)) as container:
+    packets = [bytes(p) for p in container.demux(video=0) if p.size]
+  data = whole.read_bytes()
+  for packet in packets[1:11:2]:
+    assert data.count(packet) == 1
+    data = data.replace(packet, bytes(len(packet)))
+  (tmp_path / 'b.mkv').write_bytes(data)
+  video = videos.read(tmp_path / 'b.mkv')
+  assert len(video.frames) == 7 and video.share == pytest.approx(7 / 12)
+  assert video.damage.startswith('7 of 12 frames decode: Invalid data')
+
+
+def test_the_larger_damage_counts():
+  claimed = claims.Claims(duration=4.0)  # 100 frames at 25 per second
+  times = [i / 25 for i in range(50)]
+  assert claims.damage(claimed, 25, times, ['bad']) == (
+    'ends after 2.00 of 4.00 s',
+    0.5,
+  )
+  times = [i / 25 for i in range(99)]
+  assert claims.damage(claimed, 25, times, ['bad']) == (
+    '99 of 100 frames decode: bad',
+    0.99,
+  )
+
+
 def test_what_the_container_claims(tmp_path):
   video = videos.read(write(tmp_path / 'a.mkv', scene(12), 'mkv'))
   assert video.claimed == (0, 0.5, 0)  # it does not count frames

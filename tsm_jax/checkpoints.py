@@ -14,7 +14,7 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, files, models, runs
+from tsm_jax import errors, files, models, processes, runs
 from tsm_jax.data import preprocess
 
 BEST = 'best'
@@ -188,7 +188,8 @@ class _failed_save_explained:
     return self
 
   def __exit__(self, kind, error, traceback):
-    if isinstance(error, Exception):
+    # Of a peer that is gone, `main` tells.
+    if isinstance(error, Exception) and not processes.is_lost(error):
       self._latest.reload()
       whole = self._latest.all_steps()
       reason = str(error).splitlines()[0]

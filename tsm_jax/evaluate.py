@@ -15,6 +15,8 @@ from tsm_jax import (
   metrics,
   modalities,
   models,
+  processes,
+  progress,
   sharding,
 )
 from tsm_jax.data import builders, pipeline, records
@@ -170,17 +172,22 @@ def evaluate_checkpoint(config, workdir, log=print):
   check_labels(trained.labels, pipeline.label_names(dataset))
   source = pipeline.open_split(dataset, config.eval.split)
   model = models.create_model(trained.config)
-  result = evaluate(
-    make_eval_step(model, trained.preprocessing, mesh),
-    # From the host: no device gives to those of another process.
-    jax.device_put(
-      jax.device_get(trained.variables), sharding.replicated(mesh)
-    ),
-    source,
-    config,
-    trained.preprocessing,
-    mesh,
-  )
+  with progress.Stop() as stop:
+    result = evaluate(
+      make_eval_step(model, trained.preprocessing, mesh),
+      # From the host: no device gives to those of another process.
+      jax.device_put(
+        jax.device_get(trained.variables), sharding.replicated(mesh)
+      ),
+      source,
+      config,
+      trained.preprocessing,
+      mesh,
+      stop=stop.reached,
+    )
+  if result is None:
+    log(f'{stop.signal.name}: nothing is written; run again to evaluate.')
+    raise SystemExit(processes.status_of(stop.signal))
   report = {
     'step': trained.step,
     **describe(result, trained.labels, config.eval.split, views),

@@ -1,7 +1,10 @@
 """`python -m tsm_jax.main --config configs/quickstart.py`: flags, dispatch."""
 
+import contextlib
+import os
 import pathlib
 import re
+import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -33,8 +36,6 @@ def main(argv):
   # Libraries log an error before they raise it; it is told once, below.
   logging.set_verbosity(logging.FATAL)
   # Imported late: processes that only decode start from this file, too.
-  import jax
-
   from tsm_jax import errors, evaluate, processes, report, runs, train
 
   config = CONFIG.value
@@ -59,13 +60,31 @@ def main(argv):
       for line in report.describe(config):
         print(line)
   except errors.InputError as error:
-    cli.fail(error)
-  except jax.errors.JaxRuntimeError as error:
+    _fail(error)
+  except (ConnectionError, TimeoutError) as error:  # of a bucket
+    processes.end(f'a connection failed ({processes.first_line(error)})')
+  except OSError as error:  # for example a full disk
+    _fail(f'{error} (workdir {workdir})')
+  except Exception as error:
     if not processes.is_lost(error):
       raise
     processes.end(f'it lost another process ({processes.first_line(error)})')
-  except OSError as error:  # for example a full disk
-    cli.fail(f'{error} (workdir {workdir})')
+
+
+def _fail(message):
+  """`cli.fail`, but among several processes without waiting for the others."""
+  import jax
+
+  from tsm_jax import sharding
+
+  if not jax.distributed.is_initialized():
+    cli.fail(message)
+  print(f'error: {message}', file=sys.stderr, flush=True)
+  # Where all fail alike, each is to say so before the first is gone, which
+  # ends the others.
+  with contextlib.suppress(Exception):
+    sharding.barrier('failed', seconds=5)
+  os._exit(2)
 
 
 if __name__ == '__main__':

@@ -36,10 +36,10 @@ DATASET = flags.DEFINE_string(
   'dataset', None, 'A published dataset; by default that of the config.'
 )
 NUM_CLIPS = flags.DEFINE_integer(
-  'num_clips', None, 'Clips of the training split; by default as published.'
+  'num_clips', None, 'Of the training split; by default as published.', 1
 )
 NUM_CLASSES = flags.DEFINE_integer(
-  'num_classes', None, 'Of the dataset; by default as published.'
+  'num_classes', None, 'Of the dataset; by default as published.', 1
 )
 FRAMES_PER_CPU = flags.DEFINE_float(
   'frames_per_cpu',
@@ -149,6 +149,8 @@ def plan(columns, target):
     raise errors.InputError(
       f'--frames_per_cpu is {FRAMES_PER_CPU.value}; it must be above 0.'
     )
+  for config in columns.values():  # told before the first is compiled
+    list(plan_table.recipe(config, dataset_size(config)[1], target))
   numbers, rows = {}, {}
   for title, config in columns.items():
     classes, clips = dataset_size(config)

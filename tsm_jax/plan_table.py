@@ -2,7 +2,7 @@
 
 from rich import console, table
 
-from tsm_jax import progress, sharding
+from tsm_jax import optim, progress, sharding
 
 GIB, MIB = 2**30, 2**20
 
@@ -17,11 +17,8 @@ def recipe(config, num_clips, target):
     )
     yield 'batch per chip', f'{config.batch_size // target.size} clips'
   yield 'learning rate', f'{config.learning_rate:g}'
-  schedule = config.schedule
-  yield (
-    'schedule',
-    f'{schedule.kind}, {schedule.warmup_epochs:g} epochs of warm-up',
-  )
+  warmup = optim.warmup_epochs(config)
+  yield 'schedule', f'{config.schedule.kind}, {warmup:g} epochs of warm-up'
   yield 'epochs', f'{config.epochs:g}'
   yield 'steps', f'{total}'
 
@@ -104,8 +101,10 @@ def misfit(config, target, numbers):
     need = f'it needs {memory["total"] / GIB:.2f} GiB per chip'
   largest = numbers['largest_chip_batch']
   help_ = 'take a larger topology, model.dtype=bfloat16 or model.remat=block'
-  if largest:
-    help_ = f'lower batch_size to {largest * target.size}, {help_}'
+  unit = target.size * config.accumulation  # batches are multiples of it
+  lower = min((largest or 0) * target.size, config.batch_size - 1)
+  if lower := lower // unit * unit:
+    help_ = f'lower batch_size to {lower}, {help_}'
   return (
     f'{config.name} with batch_size {config.batch_size} does not fit '
     f'{target.name}, where {memory["limit"] / GIB:.2f} GiB per chip are '

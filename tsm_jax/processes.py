@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -62,8 +63,8 @@ def detect(environ=None):
   ):
     if all(v in env for v in needed) and int(env.get(count, 1)) > 1:
       return name
-  if _on_tpu(env):
-    return 'TPU'
+  if (on_tpu := _on_tpu(env)) is not None:
+    return 'TPU' if on_tpu else None
   if {'KUBERNETES_SERVICE_HOST', 'JOB_COMPLETION_INDEX'} <= env.keys():
     if importlib.util.find_spec('kubernetes') is None:
       raise errors.InputError(
@@ -77,12 +78,21 @@ def detect(environ=None):
 
 
 def _on_tpu(env):
-  if 'TPU_SKIP_MDS_QUERY' in env or 'cpu' in env.get('JAX_PLATFORMS', ''):
-    return False
-  devices = [*pathlib.Path('/dev').glob('accel[0-9]*')]
-  devices += pathlib.Path('/dev/vfio').glob('[0-9]*')
+  """Whether a TPU machine may be beside others; None if it is none."""
   has_driver = importlib.util.find_spec('libtpu') is not None
-  return has_driver and (_names_several_hosts(env) or bool(devices))
+  if not has_driver or 'cpu' in env.get('JAX_PLATFORMS', ''):
+    return None
+  # GKE lets its pods, and the plan itself, ask no metadata server. Only the
+  # former have devices.
+  may_ask, has_devices = 'TPU_SKIP_MDS_QUERY' not in env, _has_tpu_devices()
+  if env.get('TPU_WORKER_HOSTNAMES') and (may_ask or has_devices):
+    return _names_several_hosts(env)
+  return True if may_ask and has_devices else None
+
+
+def _has_tpu_devices():
+  accelerators = pathlib.Path('/dev').glob('accel[0-9]*')
+  return any(accelerators) or any(pathlib.Path('/dev/vfio').glob('[0-9]*'))
 
 
 def _names_several_hosts(env):
@@ -190,6 +200,12 @@ def _gather_bytes(text):
   padded[: len(text)] = np.frombuffer(text, np.uint8)
   rows = multihost_utils.process_allgather(padded)
   return [row[:size].tobytes() for row, size in zip(rows, sizes)]
+
+
+def status_of(number):
+  """The exit status of a run that a signal has ended in order."""
+  # Ctrl-C is of a person, and the run stays ended.
+  return 128 + number if number == signal.SIGINT else EXIT_AGAIN
 
 
 def first_line(error, limit=200):

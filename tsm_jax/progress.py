@@ -64,12 +64,21 @@ class Stop:
 
   def __init__(self):
     self.signal = None
+    self._asked = 0
     self._old = {}
     self._together = jax.process_count() > 1
 
-  def reached(self, step):
-    """Whether to stop after this step, alike on all processes."""
-    if self._together and multihost_utils.reached_preemption_sync_point(step):
+  def reached(self):
+    """Whether to stop now, alike on all processes, which must all ask.
+
+    They agree on one of the next calls, counted from the first.
+    """
+    self._asked += 1
+    if (
+      self._together
+      and not self.signal
+      and multihost_utils.reached_preemption_sync_point(self._asked)
+    ):
       self.signal = signal.SIGTERM
     return self.signal is not None
 

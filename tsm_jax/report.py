@@ -13,7 +13,7 @@ import jax
 from matplotlib import figure
 import numpy as np
 
-from tsm_jax import files, metrics, models
+from tsm_jax import files, metrics, models, optim
 from tsm_jax.data import datasets, preprocess
 from tsm_jax.models import cost
 
@@ -74,7 +74,7 @@ def describe_plan(config, lengths, num_train, num_eval, steps, mesh):
   )
   yield (
     f'Learning rate {config.learning_rate:g} after scaling with the batch, '
-    f'{config.schedule.kind} schedule, {config.schedule.warmup_epochs} epochs '
+    f'{config.schedule.kind} schedule, {optim.warmup_epochs(config):g} epochs '
     'of warm-up.'
   )
   yield (

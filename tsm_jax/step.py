@@ -91,7 +91,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     learning_rate=config.learning_rate,
     steps_per_epoch=steps_per_epoch,
     epochs=config.epochs,
-    **config.schedule,
+    **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
   )
   clip_shape = preprocessing.clip_shape()
   params = jax.eval_shape(

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import signal
 
 import jax
 from tqdm import auto as tqdm
@@ -152,7 +151,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       config,
       preprocessing,
       mesh,
-      stop=lambda: watchdog.beat() or stop.signal is not None,
+      stop=lambda: watchdog.beat() or stop.reached(),
       validation=True,
     )
     if result is None or step in evaluated:
@@ -199,6 +198,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   watchdog = processes.Watchdog(config.stall_seconds)
   writer = metrics.Writer(workdir, start_step, active)
   with writer, progress.Stop() as stop, watchdog, bar:
+    watchdog.beat()  # all are here, and none waits for a compiler any more
     due = 0 < start_step < total_steps and start_step % eval_every == 0
     if due and start_step not in evaluated:
       evaluate(start_step)  # it was killed after the save and before this
@@ -208,7 +208,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       window.append(values)
       if len(window) > 1:
         jax.block_until_ready(window[-2])  # at most two steps in flight
-        watchdog.beat()
+      watchdog.beat()
       if step % config.log_every_steps == 0 or step == total_steps:
         means = progress.means(window)
         progress.check_finite(window)
@@ -231,7 +231,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
         )
       bar.update()
       last = step == total_steps
-      stopping = stop.reached(step)
+      stopping = stop.reached()
       if stopping or last or step % config.checkpoint.every_steps == 0:
         save()
       if not stopping and (last or step % eval_every == 0):
@@ -242,12 +242,11 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     if start_step == total_steps:
       log(f'This run finished at step {total_steps}; evaluating it.')
       result = evaluate(total_steps)
-  checkpoints.wait(manager)
+    checkpoints.wait(manager)
   if stop.signal:
     last = manager.latest_step()
     log(f'{stop.signal.name}: step {last} is saved; run again to continue.')
-    stopped = stop.signal == signal.SIGINT  # by a person, to stay so
-    raise SystemExit(128 + stop.signal if stopped else processes.EXIT_AGAIN)
+    raise SystemExit(processes.status_of(stop.signal))
   if active and result is not None:
     path = report.write(workdir, labels, result)
     log(f'top-1 {result.top1:.2%}; the report is {path}')

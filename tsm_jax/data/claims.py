@@ -52,13 +52,23 @@ def damage(claimed, rate, times, failures):
   """
   count, duration = len(times), claimed.duration
   reason = failures[0] if failures else MISSING
-  expected = max(claimed.num_frames, count + (1 if failures else 0))
-  if count < expected:
-    return f'{count} of {expected} frames decode: {reason}', count / expected
+  # Without a count, each broken packet is taken to be a frame.
+  broken = min(len(failures), 1) if claimed.num_frames else len(failures)
+  expected = max(claimed.num_frames, count + broken)
+  share = count / expected
+  if share < 1:
+    found = f'{count} of {expected} frames decode: {reason}', share
+  else:
+    found = '', 1.0
   if claimed.num_frames or not duration:
-    return '', 1.0
+    return found
   # Matroska and WebM count no frames, but state how long they are.
-  end = end_of(times, rate)
+  short = _shortened(count, rate, end_of(times, rate), duration)
+  return min(found, short, key=lambda damage: damage[1]) if failures else short
+
+
+def _shortened(count, rate, end, duration):
+  """As `damage`, from the stated length in seconds alone."""
   if end < MIN_DURATION * duration:
     return f'ends after {end:.2f} of {duration:.2f} s', end / duration
   expected = round(duration * rate)
