@@ -337,6 +337,25 @@ def test_processes_that_were_started_differently_say_so(folder, tmp_path):
   assert not (tmp_path / 'checkpoints').exists()
 
 
+@pytest.mark.slow
+def test_bad_input_of_one_ends_all(folder, tmp_path):
+  """Each with its own status, and soon."""
+  nowhere = '--config.data.source=/no/such/folder'
+  started = start(
+    folder,
+    tmp_path / 'data',
+    tmp_path,
+    2,
+    each=lambda index: [nowhere] * index,
+  )
+  outputs = [process.communicate(timeout=120) for process in started]
+  assert started[1].returncode == 2, outputs[1]
+  assert "data.source is '/no/such/folder'" in sentence(outputs[1])
+  # JAX aborts it if it is faster.
+  codes = (processes.EXIT_AGAIN, -signal.SIGABRT)
+  assert started[0].returncode in codes, outputs[0]
+
+
 def test_a_coordinator_that_is_not_there(tmp_path):
   begin = time.monotonic()
   done = main_test.run(
