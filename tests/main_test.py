@@ -163,6 +163,7 @@ def predictions(workdir, folder):
   assert 'holds no checkpoint' in nowhere.stderr
 
 
+@pytest.mark.slow
 def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
   arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
   code, output = interrupt(arguments, tmp_path, 8, signal.SIGTERM)

@@ -196,6 +196,7 @@ def test_flow_in_one_image_is_the_same(tmp_path):
       assert abs(found.astype(int) - flow_values).mean() < 3
 
 
+@pytest.mark.slow
 def test_rgb_difference_uses_the_rgb_dataset(folder, data_dir, tmp_path):
   config = config_of(
     'rgb_diff', folder, data_dir, epochs=1.0, data__randaugment_ops=1

@@ -113,7 +113,9 @@ def assert_near(ours, theirs):
 @pytest.mark.parametrize(
   'name',
   [
-    pytest.param(name, marks=pytest.mark.slow) if name == 'r152' else name
+    pytest.param(name, marks=pytest.mark.slow)
+    if name in ('r101', 'r152')
+    else name
     for name in RESNETS
   ],
 )
