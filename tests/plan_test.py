@@ -187,7 +187,8 @@ def size_of(tree):
 def test_a_second_run_is_the_same_and_compiles_nothing(on_four, cache):
   numbers, seconds = on_four
   records = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
-  assert len(records) == 2  # two sizes of the batch
+  # Two sizes of the batch; a third, as the smaller one takes more memory.
+  assert len(records) == 3
   start = time.perf_counter()
   done = run_plan('--json', f'--cache_dir={cache}', '--topology=v5e:2x2')
   assert json.loads(done.stdout)['as configured'] == numbers

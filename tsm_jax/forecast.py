@@ -96,7 +96,14 @@ def _largest_batch(chip_batch, num_chips, memory, measured):
         sizes[size] = other
   if len(sizes) < 2:
     return {'largest_chip_batch': None, 'largest_from': sorted(sizes)}
-  (low, high) = sorted(sizes)
+  low, high = sorted(sizes)
+  if sizes[high]['total'] <= sizes[low]['total']:
+    # The compiler spends memory that is free: small batches may take more.
+    with contextlib.suppress(errors.InputError):
+      other = measured(2 * high * num_chips)[1]
+      if other['total'] is not None:
+        low, high = high, 2 * high
+        sizes[high] = other
   totals = [sizes[size]['total'] for size in (low, high)]
   slope = (totals[1] - totals[0]) / (high - low)
   largest = None
