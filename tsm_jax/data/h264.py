@@ -18,6 +18,9 @@ OPTIONS = {
   'g': str(KEY_EVERY),
   'sc_threshold': '0',  # no other key frames: they are where they are expected
   'bf': '0',
+  # Off: with AVX-512 it reads memory that nothing wrote, so that one encoding
+  # in a hundred of the same small clip differed from the others.
+  'mbtree': '0',
   'crf': '20',
   'tune': 'fastdecode',
 }
