@@ -8,6 +8,7 @@ import chex
 from fsspec.implementations import dirfs, local
 import helpers
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 import pytest
 import train_test
@@ -93,6 +94,20 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
     checkpoints.restore_model(tmp_path / 'best' / str(left[0])).step
     == (left[0])
   )
+
+
+def test_saving_leaves_the_agreement_to_stop_alone(tmp_path, monkeypatch):
+  """Steps among the numbers of `progress.Stop` made SIGTERM do nothing."""
+  asked = []
+  monkeypatch.setattr(
+    multihost_utils, 'reached_preemption_sync_point', asked.append
+  )
+  latest = checkpoints.open_manager(tmp_path)
+  best = checkpoints.open_best(tmp_path)
+  used = {'params': {'x': np.zeros(3)}, 'batch_stats': {}}
+  checkpoints.save_best(best, 1, latest, 7, used, {}, 0.5)
+  assert best.all_steps() == [7]
+  assert asked == []
 
 
 def test_a_lost_peer_is_no_failed_save(tmp_path, monkeypatch):

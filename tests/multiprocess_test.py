@@ -89,7 +89,13 @@ def start(
 
 def finish(started, code=0, timeout=300):
   """The standard output and error of each, which must end with a status."""
-  outputs = [process.communicate(timeout=timeout) for process in started]
+  try:
+    outputs = [process.communicate(timeout=timeout) for process in started]
+  except subprocess.TimeoutExpired:
+    for process in started:
+      process.kill()
+    outputs = [process.communicate() for process in started]
+    raise AssertionError(f'too late after {timeout} s: {outputs}') from None
   for process, output in zip(started, outputs):
     assert process.returncode == code, ''.join(output)
   return outputs

@@ -53,8 +53,21 @@ def open_best(workdir, keep=1):
   )
 
 
+class _Manager(ocp.CheckpointManager):
+  """One that leaves it to `progress.Stop` when all processes stop.
+
+  JAX lets them agree on a number that only grows. Orbax would ask with numbers
+  of its own, the steps. If a SIGTERM came then, the point that was agreed on
+  was behind them already, and they never stopped.
+  """
+
+  def reached_preemption(self, step):
+    del step
+    return False
+
+
 def _open(folder, **options):
-  return ocp.CheckpointManager(
+  return _Manager(
     folder,
     options=ocp.CheckpointManagerOptions(
       cleanup_tmp_directories=True,

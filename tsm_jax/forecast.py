@@ -59,7 +59,7 @@ def forecast(config, target, num_classes, num_clips, cache_dir, watch=None):
       target,
       cache_dir,
       lambda doing: watch(f'{doing} {line}'),
-      lambda: _flops(changed, num_classes, num_clips),
+      lambda: count_flops(changed, num_classes, num_clips),
     )
     return program, _memory(program, record, target.chip.memory), record
 
@@ -260,7 +260,7 @@ def _compile(lowered, num_devices):
   return record
 
 
-def _flops(config, num_classes, num_clips):
+def count_flops(config, num_classes, num_clips):
   """FLOPs of the step on one device, before any optimisation."""
   mesh = sharding.create_mesh(jax.devices('cpu')[:1])
   program = step.build(config, mesh, num_classes, num_clips)

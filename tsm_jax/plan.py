@@ -10,9 +10,7 @@ then remembered. Every number is predicted. No data is needed.
 """
 
 import contextlib
-import copy
 import json
-import re
 import sys
 
 from absl import app, flags, logging
@@ -61,7 +59,7 @@ flags.mark_flag_as_required('config')
 def main(argv):
   del argv
   logging.set_verbosity(logging.FATAL)  # an error is told once, below
-  from tsm_jax import errors
+  from tsm_jax import errors, runs
 
   try:
     target = topology.parse(TOPOLOGY.value) if TOPOLOGY.value else None
@@ -69,7 +67,7 @@ def main(argv):
       raise errors.InputError(
         f'--topology is missing; choose from {topology.known()}.'
       )
-    columns = variants(CONFIG.value, COMPARE.value)
+    columns = runs.variants(CONFIG.value, COMPARE.value)
     if EXPLAIN.value:
       print('\n'.join(list(explain(CONFIG.value, target))))
       return
@@ -78,24 +76,6 @@ def main(argv):
     cli.fail(error)
   except OSError as error:  # for example a full disk
     cli.fail(f'{error} (--cache_dir {CACHE_DIR.value})')
-
-
-def variants(config, changes):
-  """`{title: config}`: the configuration, and one for each of `changes`.
-
-  Raises:
-    InputError: if a field is unknown or a value has another type.
-  """
-  from tsm_jax import runs
-
-  columns = {'as configured': config}
-  defaults = runs.flatten(config.to_dict())
-  for change in changes:
-    fields = [f'--{part}' for part in re.split(r',(?=[\w.]+=)', change)]
-    changed = copy.deepcopy(config)  # keeps that the rate follows the batch
-    changed.update_from_flattened_dict(cli.parse_fields(fields, defaults))
-    columns[change] = changed
-  return columns
 
 
 def dataset_size(config):

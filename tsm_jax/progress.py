@@ -1,5 +1,6 @@
 """How fast a loop is, what it waits for, and when it is asked to stop."""
 
+import contextlib
 import os
 import signal
 import time
@@ -26,29 +27,38 @@ class Clock:
   """Speed since the last look, and the share of it spent waiting for data."""
 
   def __init__(self):
-    self.restart()
+    self._restart()
 
-  def restart(self):
-    """Forgets what was, for example an evaluation."""
+  def _restart(self):
     self._start = time.perf_counter()
     self._waited = 0.0
+    self._steps = 0
 
-  def waiting(self, function, *args):
-    """Calls a function and counts its time as waiting for data."""
+  def batch(self, batches):
+    """The next batch, of the next step; its time counts as waiting for data."""
     start = time.perf_counter()
-    value = function(*args)
+    batch = next(batches)
     self._waited += time.perf_counter() - start
-    return value
+    self._steps += 1
+    return batch
 
-  def rates(self, steps, batch_size):
+  @contextlib.contextmanager
+  def paused(self, state):
+    """What is done inside does not count; what computes `state` does."""
+    jax.block_until_ready(state)
+    start = time.perf_counter()
+    yield
+    self._start += time.perf_counter() - start
+
+  def rates(self, batch_size):
     """steps/s, clips/s and the share of waiting since the last call."""
     seconds = time.perf_counter() - self._start
     rates = {
-      'steps_per_s': steps / seconds,
-      'clips_per_s': steps * batch_size / seconds,
+      'steps_per_s': self._steps / seconds,
+      'clips_per_s': self._steps * batch_size / seconds,
       'data_wait': self._waited / seconds,
     }
-    self.restart()
+    self._restart()
     return rates
 
 

@@ -194,7 +194,6 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     disable=not active,
   )
   result = None
-  clock = progress.Clock()
   watchdog = processes.Watchdog(config.stall_seconds)
   writer = metrics.Writer(workdir, start_step, active)
   with writer, progress.Stop() as stop, watchdog, bar:
@@ -202,8 +201,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     due = 0 < start_step < total_steps and start_step % eval_every == 0
     if due and start_step not in evaluated:
       evaluate(start_step)  # it was killed after the save and before this
+    clock = progress.Clock()
     for step in range(start_step + 1, total_steps + 1):
-      batch = clock.waiting(next, batches)
+      batch = clock.batch(batches)
       state, values = train_step(state, sharding.to_devices(batch, mesh), key)
       window.append(values)
       if len(window) > 1:
@@ -212,7 +212,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       if step % config.log_every_steps == 0 or step == total_steps:
         means = progress.means(window)
         progress.check_finite(window)
-        rates = clock.rates(len(window), config.batch_size)
+        rates = clock.rates(config.batch_size)
         window.clear()
         rate = float(program.schedule(step - 1))
         writer.write(
@@ -235,8 +235,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       if stopping or last or step % config.checkpoint.every_steps == 0:
         save()
       if not stopping and (last or step % eval_every == 0):
-        result = evaluate(step)
-        clock.restart()
+        with clock.paused(state):
+          result = evaluate(step)
       if stopping:
         break
     if start_step == total_steps:
