@@ -161,7 +161,7 @@ def show(seconds, facts, num_devices):
       f'{rates[title]:.1f}',
       f'{rates[title] / first:.3f}',
       f'{fact["flops"] / median / num_devices / 1e12:.3g}',
-      f'{fact["memory"] / 2**30:.2f}',
+      f'{fact["memory"] / 2**30:.3g}',
     )
   terminal = console.Console()
   if not terminal.is_terminal:
