@@ -36,7 +36,9 @@ def test_the_table_agrees_with_itself():
   for line in done.stdout.splitlines():
     title, *cells = [cell.strip() for cell in line.split('│')[1:-1]] or ['']
     if cells:
-      table[title] = [float(n) for n in re.findall(r'[\d.e-]+', ' '.join(cells))]
+      table[title] = [
+        float(n) for n in re.findall(r'[\d.e-]+', ' '.join(cells))
+      ]
   assert list(table) == ['as configured', none, large]
   first = table['as configured']
   for title, (ms, least, most, rate, ratio, _, memory) in table.items():

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import itertools
 import threading
@@ -77,6 +78,15 @@ def assert_same(one, other):
 @pytest.fixture(scope='module')
 def stream(source):
   return train(source, 13)
+
+
+def test_batches_made_ahead_are_the_same_and_end(source, stream):
+  threads = set(threading.enumerate())
+  batches = pipeline.train_batches(source, config(), HOW, 0, (0, 1))
+  with contextlib.closing(pipeline.ahead(batches)) as ahead:
+    assert_same([next(ahead) for _ in range(5)], stream[:5])
+  left = {t.name for t in threading.enumerate() if t not in threads}
+  assert not any('thread-prefetch' in name for name in left)
 
 
 def labels_of(batches):

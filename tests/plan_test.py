@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from configs import ssv2
-from tsm_jax import plan, sharding, step
+from tsm_jax import runs, sharding, step
 from tsm_jax.models import cost
 
 # Few layers, for they are what compiling takes; frames enough that what is
@@ -132,7 +132,7 @@ def test_bad_input_is_a_sentence(arguments, parts):
 
 def test_variants_keep_what_follows_from_the_batch():
   config = ssv2.get_config()
-  columns = plan.variants(
+  columns = runs.variants(
     config, ['batch_size=256,model.remat=block', 'model.stage_sizes=(1,2)']
   )
   changed = columns['batch_size=256,model.remat=block']

@@ -83,8 +83,8 @@ def load(network, state):
 
 
 def by_pytorch(network, frames):
-  with torch.no_grad():  # without DataParallel, which would take a GPU
-    return network.module(torch.tensor(frames)).numpy()
+  with torch.no_grad():  # DataParallel lies on a GPU, where there is one
+    return network.module.cpu()(torch.tensor(frames)).numpy()
 
 
 def check(network, frames, expected, **overrides):

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -65,15 +66,16 @@ def test_eight_devices_give_the_loss_curve_of_one(
 
 def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
   """Sends this process a real signal when it takes its n-th batch."""
-  real = pipeline.train_batches
+  real = pipeline.ahead
 
-  def batches(*args):
-    for i, batch in enumerate(real(*args), 1):
-      if i == number:
-        os.kill(os.getpid(), signum)
-      yield batch
+  def taken(batches):
+    with contextlib.closing(real(batches)) as ahead:
+      for i, batch in enumerate(ahead, 1):
+        if i == number:
+          os.kill(os.getpid(), signum)
+        yield batch
 
-  monkeypatch.setattr(pipeline, 'train_batches', batches)
+  monkeypatch.setattr(pipeline, 'ahead', taken)
 
 
 AUGMENTATION = {

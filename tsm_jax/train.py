@@ -1,5 +1,6 @@
 """Training: one straight loop, from a folder of videos to a report."""
 
+import contextlib
 import functools
 import os
 
@@ -182,8 +183,10 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   # --- The loop. ---
   eval_every = max(1, round(config.eval.every_epochs * program.steps_per_epoch))
   evaluated = {r['step'] for r in metrics.read(workdir) if 'eval/top1' in r}
-  batches = pipeline.train_batches(
-    train_source, config, preprocessing, start_step, sharding.process()
+  ahead = pipeline.ahead(
+    pipeline.train_batches(
+      train_source, config, preprocessing, start_step, sharding.process()
+    )
   )
   bar = tqdm.tqdm(
     total=total_steps,
@@ -196,7 +199,13 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   result = None
   watchdog = processes.Watchdog(config.stall_seconds)
   writer = metrics.Writer(workdir, start_step, active)
-  with writer, progress.Stop() as stop, watchdog, bar:
+  with (
+    contextlib.closing(ahead) as batches,
+    writer,
+    progress.Stop() as stop,
+    watchdog,
+    bar,
+  ):
     watchdog.beat()  # all are here, and none waits for a compiler any more
     due = 0 < start_step < total_steps and start_step % eval_every == 0
     if due and start_step not in evaluated:

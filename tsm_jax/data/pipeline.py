@@ -113,6 +113,21 @@ def train_batches(source, config, preprocessing, start_step, process):
   return iter(dataset.to_iter_dataset(options).batch(local))
 
 
+def ahead(batches):
+  """The same batches, of which the next is put together by a thread.
+
+  To stack the clips of a batch takes as long as many a step of a fast device,
+  which would wait for it.
+
+  Args:
+    batches: as from `train_batches`.
+
+  Returns:
+    An iterator; `close` it to end the thread.
+  """
+  return grain.experimental.ThreadPrefetchDatasetIterator(batches, 1)
+
+
 class _Part:
   """A process's clips: its row of every batch, from a step on.
 
