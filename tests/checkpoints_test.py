@@ -126,6 +126,7 @@ def test_a_lost_peer_is_no_failed_save(tmp_path, monkeypatch):
     raise lost
 
 
+@pytest.mark.slow
 def test_training_keeps_the_best_through_an_interruption(
   folder, data_dir, tmp_path, monkeypatch
 ):

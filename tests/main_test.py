@@ -93,6 +93,7 @@ def without_speed(workdir):
   ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_uninterrupted_one(
   folder, data_dir, tmp_path
 ):

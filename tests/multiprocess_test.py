@@ -240,7 +240,8 @@ def sentence(output):
   return line
 
 
-@pytest.mark.parametrize('victim', [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('victim', [0, 1])
 def test_sigterm_to_one_saves_on_all(victim, folder, tmp_path):
   data_dir = tmp_path / 'data'
   started = start(folder, data_dir, tmp_path, 2, *ENDLESS, epochs=400)

@@ -12,14 +12,14 @@ from tsm_jax import metrics
   [('quickstart.py', 0.95, 1.0), ('quickstart.py:shift=none', 0.0, 0.55)],
 )
 def test_tsm_sees_the_direction_of_time_and_tsn_does_not(
-  config, least, most, tmp_path
+  config, least, most, data_dir, tmp_path
 ):
   done = main_test.run(
     main_test.command(
       'main',
       f'--config=configs/{config}',
       f'--workdir={tmp_path / "run"}',
-      f'--config.data.data_dir={tmp_path / "data"}',
+      f'--config.data.data_dir={data_dir}',
     )
   )
   assert done.returncode == 0, done.stderr

@@ -171,6 +171,7 @@ def test_mobilenets_equal_pytorch(fields, network):
   )
 
 
+@pytest.mark.slow
 def test_attention_of_released_width_equals_pytorch():
   network = torch_tsn.of_resnet(R50, True, num_frames=8, width=64, attend=NL50)
   names = golden.shapes('r50_shift_nl').keys()
