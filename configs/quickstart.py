@@ -34,7 +34,6 @@ def get_config(arg=None):
   data.std = (0.25, 0.25, 0.25)
   data.scales = (1.0, 0.875)
   data.flip = 'off'  # left and right are classes
-  data.num_threads = 2
   data.resize = 'exact'  # the README's numbers were measured with it
 
   config.base_learning_rate = 0.4

@@ -17,9 +17,9 @@ CONFIG = (
 )
 
 
-def run(*options, devices=2):
+def run(*options, devices=2, program=('-m', 'tsm_jax.bench', 'step')):
   return subprocess.run(
-    [sys.executable, '-m', 'tsm_jax.bench', 'step', *CONFIG, *options],
+    [sys.executable, *program, *CONFIG, *options],
     capture_output=True,
     text=True,
     cwd=helpers.ROOT,
@@ -70,3 +70,22 @@ def test_mistakes_are_sentences(options, message):
   assert done.returncode == 2 and 'Traceback' not in done.stderr
   (line,) = (s for s in done.stderr.splitlines() if s.startswith('error: '))
   assert message in line
+
+
+FULL = """
+import sys
+from tsm_jax import bench, bench_step
+def prepare(config, mesh):
+  raise MemoryError('Unable to allocate 9.00 TiB')
+bench_step.prepare = prepare
+bench.main(['step', *sys.argv[1:]])
+"""
+
+
+def test_too_little_memory_is_a_sentence():
+  done = run(program=('-c', FULL))  # without filling it
+  assert done.returncode == 2
+  assert done.stderr.splitlines()[-1] == (
+    'error: batch_size is 4, too large for the memory here: Unable to allocate '
+    '9.00 TiB'
+  )

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 import train_test
 
-from tsm_jax import checkpoints, errors, files, metrics, runs
+from tsm_jax import (
+  checkpoint_folders,
+  checkpoints,
+  errors,
+  files,
+  metrics,
+  runs,
+)
 
 READER = """
 import json, pathlib, sys
@@ -74,10 +81,10 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
   config = helpers.tiny_config('', '')
   config.model.num_classes = 2
   meta = runs.describe(config, ['a', 'b'], 'data')
-  latest = checkpoints.open_manager(tmp_path)
+  latest = checkpoint_folders.open_latest(tmp_path)
   # Each is saved by a process of its own, as after kills.
   for step, top1 in ((10, 0.5), (20, 0.8), (30, 0.6), (40, 0.8), (50, 0.7)):
-    manager = checkpoints.open_best(tmp_path, keep)
+    manager = checkpoint_folders.open_best(tmp_path, keep)
     used = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
     for _ in range(2):  # saved once
       checkpoints.save_best(manager, keep, latest, step, used, meta, top1)
@@ -102,8 +109,8 @@ def test_saving_leaves_the_agreement_to_stop_alone(tmp_path, monkeypatch):
   monkeypatch.setattr(
     multihost_utils, 'reached_preemption_sync_point', asked.append
   )
-  latest = checkpoints.open_manager(tmp_path)
-  best = checkpoints.open_best(tmp_path)
+  latest = checkpoint_folders.open_latest(tmp_path)
+  best = checkpoint_folders.open_best(tmp_path)
   used = {'params': {'x': np.zeros(3)}, 'batch_stats': {}}
   checkpoints.save_best(best, 1, latest, 7, used, {}, 0.5)
   assert best.all_steps() == [7]
@@ -111,17 +118,17 @@ def test_saving_leaves_the_agreement_to_stop_alone(tmp_path, monkeypatch):
 
 
 def test_a_lost_peer_is_no_failed_save(tmp_path, monkeypatch):
-  manager = checkpoints.open_manager(tmp_path)
+  manager = checkpoint_folders.open_latest(tmp_path)
   lost = RuntimeError('Gloo AllGather failed: Connection reset by peer')
   with (
     pytest.raises(errors.InputError, match='could not be written'),
-    checkpoints._failed_save_explained(manager),
+    checkpoint_folders.failed_save_explained(manager),
   ):
     raise lost
-  monkeypatch.setattr(checkpoints.processes.jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
   with (
     pytest.raises(RuntimeError, match='Gloo'),
-    checkpoints._failed_save_explained(manager),
+    checkpoint_folders.failed_save_explained(manager),
   ):
     raise lost
 

@@ -9,7 +9,7 @@ PACKAGE = pathlib.Path(__file__).parents[1] / 'tsm_jax'
 FLOORS = (
   'errors modalities',
   'data.claims data.h264 data.limits data.locks data.rates files',
-  'cli',
+  'by_turns cli',
   'convert_files convert_names data.flips data.kept data.randaugment '
   'data.sampling data.videos data.workers hlo metrics models.cost '
   'models.layers models.shift optim processes progress runs sharding topology',
@@ -21,6 +21,7 @@ FLOORS = (
   'models.bn_inception models.mobilenet_v2 models.resnet',
   'convert_infer data.builders data.frame_lists data.kinetics data.pipeline '
   'data.small_sets data.twentybn models',
+  'checkpoint_folders',
   'checkpoints convert_fit data.datasets data.examine data.findings '
   'data.fingerprint',
   'averages bench_official convert_back data.build data.diagnosis '

@@ -11,7 +11,7 @@ import main_test
 import pytest
 import slurm_cluster
 
-from tsm_jax import checkpoints, metrics
+from tsm_jax import checkpoint_folders, checkpoints, metrics
 
 BATCH_FILE = helpers.ROOT / 'launch/slurm.sbatch'
 # 200 steps, so that a fast machine is told to stop before their end.
@@ -109,7 +109,7 @@ def test_a_job_continues_after_each_of_its_ends(
   call(slurm, 'scontrol', 'requeue', job)
   wait(slurm, job, log, lambda job: job['JobState'] == 'PENDING')
   assert 'SIGTERM: step' in log.read_text()
-  step = checkpoints.open_manager(workdir, 2).latest_step()
+  step = checkpoint_folders.open_latest(workdir, 2).latest_step()
   assert 12 <= step < 200
   wait(slurm, job, log, lambda _: past(workdir, step + 8))
   assert f'at step {step} of 200' in log.read_text()
@@ -158,7 +158,7 @@ def test_a_cancelled_job_saves_and_stays_out_of_the_queue(
   call(slurm, 'scancel', job)
   found = wait(slurm, job, log, ended)
   assert (found['JobState'], found['Restarts']) == ('CANCELLED', '0')
-  step = checkpoints.open_manager(workdir, 2).latest_step()
+  step = checkpoint_folders.open_latest(workdir, 2).latest_step()
   assert f'SIGTERM: step {step} is saved' in log.read_text()
 
 

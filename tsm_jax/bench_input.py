@@ -6,6 +6,7 @@ several times, and medians are told.
 """
 
 import argparse
+import functools
 import importlib
 import os
 import pathlib
@@ -16,11 +17,11 @@ import time
 
 import jax
 import psutil
-from rich import console, table
+from rich import table
 from tqdm import auto as tqdm
 
 import tsm_jax
-from tsm_jax import bench_clips, errors
+from tsm_jax import bench_clips, by_turns, cli, errors
 from tsm_jax.data import (
   builders,
   folder,
@@ -68,7 +69,8 @@ def main(argv=None):
       )
     rows = bench_clips.our_rows(sources, args.threads)
     rows |= bench_clips.their_rows(sources, paths)
-    times = measure(rows, args.repeats)
+    runs = {name: functools.partial(work, run) for name, run in rows.items()}
+    times = by_turns.measure(runs, args.repeats)
     show(times, bench_clips.kilobytes(sources, paths), args.clips_per_s)
 
 
@@ -120,24 +122,13 @@ def settle():
     before = now
 
 
-def measure(rows, repeats, clips=4 * bench_clips.BATCH):
-  """Milliseconds of processor time per clip, of all rows by turns.
-
-  Returns:
-    A dict of lists with a value for each repeat.
-  """
-  times = {name: [] for name in rows}
-  for repeat in tqdm.trange(
-    repeats + 1, desc='measure', leave=False, disable=None
-  ):
-    for name, run in rows.items():
-      settle()
-      before = time.process_time()
-      run(clips)
-      settle()
-      if repeat:  # the first warms up
-        times[name].append((time.process_time() - before) / clips * 1e3)
-  return times
+def work(run, clips=4 * bench_clips.BATCH):
+  """Milliseconds of processor time per clip of a function of their number."""
+  settle()
+  before = time.process_time()
+  run(clips)
+  settle()
+  return (time.process_time() - before) / clips * 1e3
 
 
 def show(times, sizes, clips_per_s):
@@ -179,11 +170,7 @@ def show(times, sizes, clips_per_s):
       f"'{kind}'",
       *(f'{p:.2f} ms ({p / median[kind]:.0%})' for p in parts),
     )
-  terminal = console.Console()
-  if not terminal.is_terminal:
-    terminal.width = 1000
-  terminal.print(rows)
-  terminal.print(stages)
+  cli.show(rows, stages)
   print(
     f'Normalised on the device, here {jax.devices()[0].platform}: '
     f'{median["normalise"]:.2f} ms per clip.'

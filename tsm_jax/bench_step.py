@@ -8,6 +8,7 @@ that no input is waited for. All configurations run by turns, and medians are
 told. What `python -m tsm_jax.plan` predicts is measured here.
 """
 
+import contextlib
 import statistics
 import sys
 import time
@@ -16,11 +17,11 @@ from absl import flags
 import jax
 from ml_collections import config_flags
 import numpy as np
-from rich import console, table
-from tqdm import auto as tqdm
+from rich import table
 
 import tsm_jax
-from tsm_jax import cli, errors, forecast, runs, sharding, step
+from tsm_jax import by_turns, cli, errors, forecast, runs, sharding, step
+from tsm_jax.data import datasets
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, with its arguments after a colon.'
@@ -28,7 +29,6 @@ CONFIG = config_flags.DEFINE_config_file(
 COMPARE = flags.DEFINE_multi_string(
   'compare', [], 'One more column: field=value, or several after commas.'
 )
-NUM_CLASSES = flags.DEFINE_integer('num_classes', 174, 'Of the model.', 1)
 STEPS = flags.DEFINE_integer('steps', 10, 'Of each turn.', 1)
 REPEATS = flags.DEFINE_integer('repeats', 7, 'Turns.', 1)
 flags.mark_flag_as_required('config')
@@ -46,61 +46,54 @@ def main(argv=None):
   turns, facts = {}, {}
   for title, config in columns.items():
     print(f'Compiling {title} ...', file=sys.stderr, flush=True)
-    turns[title], facts[title] = prepare(config, mesh)
-  seconds = measure(turns, REPEATS.value, STEPS.value)
+    with _too_large_explained(config):
+      turns[title], facts[title] = prepare(config, mesh)
+  seconds = by_turns.measure(turns, REPEATS.value)
   show(seconds, facts, mesh.size)
 
 
 def prepare(config, mesh):
-  """The compiled step of a configuration, ready to run.
+  """The compiled step of a configuration, ready to run, and run once.
 
   Args:
     config: as from `configs/common.py`.
     mesh: as from `sharding.create_mesh`.
 
   Returns:
-    `(run, facts)`: a function of a number of steps that returns when they are
-    done, and a dictionary with clips (per step), flops (per step, all devices)
-    and memory (bytes that the program takes of a device).
+    `(run, facts)`: a function that runs so many steps and returns the seconds
+    of one, and a dictionary with clips (per step), flops (per step, of all
+    devices) and memory (bytes that the program takes of a device).
 
   Raises:
-    InputError: if a field has an impossible value, or the memory of a device
-      is too small.
+    InputError: if a field has an impossible value.
   """
+  classes = datasets.num_classes(config)
   num_clips = 1000 * config.batch_size  # decides the schedule alone
-  program = step.build(config, mesh, NUM_CLASSES.value, num_clips)
+  program = step.build(config, mesh, classes, num_clips)
+  compiled = program.train_step.lower(*program.arguments).compile()
   rng = np.random.default_rng(0)
-  shapes = program.arguments[1]
+  top = {'frames': 256, 'label': classes}
   batch = {
-    'frames': rng.integers(0, 256, shapes['frames'].shape, np.uint8),
-    'label': rng.integers(
-      0, NUM_CLASSES.value, shapes['label'].shape, np.int32
-    ),
+    name: rng.integers(0, top[name], shape.shape, shape.dtype)
+    for name, shape in program.arguments[1].items()
   }
-  key = jax.random.key(config.seed)
-  try:
-    compiled = program.train_step.lower(*program.arguments).compile()
-    batch = jax.device_put(batch, sharding.batched(mesh))
-    key = jax.device_put(key, sharding.replicated(mesh))
-    held = [program.init(key)]
-  except jax.errors.JaxRuntimeError as error:
-    raise errors.InputError(_too_large(config, error)) from None
+  batch = jax.device_put(batch, sharding.batched(mesh))
+  key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
+  state = program.init(key)
 
-  def run(steps):
-    state = held.pop()  # donated: the next one takes its place
+  def run(steps=STEPS.value):
+    nonlocal state  # the old one is donated
+    before = time.perf_counter()
     for _ in range(steps):
       state, metrics = compiled(state, batch, key)
     jax.block_until_ready((state, metrics))
-    held.append(state)
+    return (time.perf_counter() - before) / steps
 
-  try:
-    run(1)
-  except jax.errors.JaxRuntimeError as error:
-    raise errors.InputError(_too_large(config, error)) from None
+  run(1)
   memory = compiled.memory_analysis()
   return run, {
     'clips': config.batch_size,
-    'flops': forecast.count_flops(config, NUM_CLASSES.value, num_clips),
+    'flops': forecast.count_flops(config, classes, num_clips),
     'memory': memory.argument_size_in_bytes
     + memory.output_size_in_bytes
     - memory.alias_size_in_bytes
@@ -108,32 +101,17 @@ def prepare(config, mesh):
   }
 
 
-def _too_large(config, error):
-  reason = ' '.join(str(error).split())
-  if 'RESOURCE_EXHAUSTED' not in reason:
-    raise error
-  return (
-    f'batch_size is {config.batch_size}, too large for the memory of a device '
-    f'here: {reason[:200]}'
-  )
-
-
-def measure(turns, repeats, steps):
-  """Seconds per step, of all configurations by turns.
-
-  Returns:
-    A dict of lists with a value for each repeat.
-  """
-  seconds = {title: [] for title in turns}
-  for repeat in tqdm.trange(
-    repeats + 1, desc='measure', leave=False, disable=None
-  ):
-    for title, run in turns.items():
-      before = time.perf_counter()
-      run(steps)
-      if repeat:  # the first warms up
-        seconds[title].append((time.perf_counter() - before) / steps)
-  return seconds
+@contextlib.contextmanager
+def _too_large_explained(config):
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if not forecast.is_out_of_memory(error):
+      raise
+    raise errors.InputError(
+      f'batch_size is {config.batch_size}, too large for the memory here: '
+      f'{" ".join(str(error).split())[:200]}'
+    ) from None
 
 
 def show(seconds, facts, num_devices):
@@ -163,10 +141,7 @@ def show(seconds, facts, num_devices):
       f'{fact["flops"] / median / num_devices / 1e12:.3g}',
       f'{fact["memory"] / 2**30:.3g}',
     )
-  terminal = console.Console()
-  if not terminal.is_terminal:
-    terminal.width = 1000
-  terminal.print(rows)
+  cli.show(rows)
 
 
 def _machine(mesh):

@@ -14,10 +14,8 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, files, models, processes, runs
+from tsm_jax import checkpoint_folders, errors, models, runs
 from tsm_jax.data import preprocess
-
-BEST = 'best'
 
 
 def check(config):
@@ -29,72 +27,11 @@ def check(config):
       )
 
 
-def open_manager(workdir, keep=2):
-  """The manager of `workdir/checkpoints`, which keeps the latest so many."""
-  return _open(files.path(workdir) / 'checkpoints', max_to_keep=keep)
-
-
-def open_best(workdir, keep=1):
-  """The manager of `workdir/best`, which keeps the models of highest top-1.
-
-  They are for use only. What a run continues from is kept by recency alone: an
-  evaluation comes after the save of its step, so that a kill loses neither.
-
-  Args:
-    workdir: of the run.
-    keep: how many; 0 none, and the result is None.
-  """
-  if not keep:
-    return None
-  return _open(
-    files.path(workdir) / BEST,
-    best_fn=lambda metrics: metrics['top1'],
-    max_to_keep=keep,
-  )
-
-
-class _Manager(ocp.CheckpointManager):
-  """One that leaves it to `progress.Stop` when all processes stop.
-
-  JAX lets them agree on a number that only grows. Orbax would ask with numbers
-  of its own, the steps. If a SIGTERM came then, the point that was agreed on
-  was behind them already, and they never stopped.
-  """
-
-  def reached_preemption(self, step):
-    del step
-    return False
-
-
-def _open(folder, **options):
-  return _Manager(
-    folder,
-    options=ocp.CheckpointManagerOptions(
-      cleanup_tmp_directories=True,
-      # Two managers may save the same step at once, and their processes must
-      # not wait for each other's.
-      multiprocessing_options=ocp.options.MultiprocessingOptions(
-        barrier_sync_key_prefix=folder.name
-      ),
-      **options,
-    ),
-    item_handlers=_handlers(),
-  )
-
-
-def _handlers():
-  return {
-    'model': ocp.StandardCheckpointHandler(),
-    'train': ocp.StandardCheckpointHandler(),
-    'data': ocp.JsonCheckpointHandler(),
-  }
-
-
 def save(manager, state, used, meta):
   """Starts to save `state`; does nothing if its step is saved already.
 
   Args:
-    manager: as from `open_manager`.
+    manager: as from `checkpoint_folders.open_latest`.
     state: a `TrainState`.
     used: params and batch_stats that the model is used with; they may be
       averages of those in `state`.
@@ -106,7 +43,7 @@ def save(manager, state, used, meta):
   step = int(state.step)
   if step in manager.all_steps():
     return
-  with _failed_save_explained(manager):
+  with checkpoint_folders.failed_save_explained(manager):
     manager.save(
       step,
       args=ocp.args.Composite(
@@ -122,8 +59,8 @@ def save_best(manager, keep, latest, step, used, meta, top1):
   """Saves an evaluated model if it is among the best so far, and waits for it.
 
   Args:
-    manager: as from `open_best`.
-    keep: as of `open_best`.
+    manager: as from `checkpoint_folders.open_best`.
+    keep: likewise.
     latest: the manager of what the run continues from if this save fails.
     step: that was evaluated.
     used: params and batch_stats.
@@ -138,7 +75,7 @@ def save_best(manager, keep, latest, step, used, meta, top1):
   kept = [manager.metrics(old)['top1'] for old in manager.all_steps()]
   if len(kept) >= keep and top1 < min(kept):
     return
-  with _failed_save_explained(manager, latest):
+  with checkpoint_folders.failed_save_explained(manager, latest):
     manager.save(
       step,
       args=ocp.args.Composite(
@@ -161,12 +98,12 @@ def save_model(workdir, variables, meta):
   Raises:
     InputError: if there is a checkpoint already, or it cannot be written.
   """
-  with open_manager(workdir) as manager:
+  with checkpoint_folders.open_latest(workdir) as manager:
     if manager.all_steps():
       raise errors.InputError(
         f'{str(workdir)!r} holds a checkpoint already; choose another place.'
       )
-    with _failed_save_explained(manager):
+    with checkpoint_folders.failed_save_explained(manager):
       manager.save(
         0,
         args=ocp.args.Composite(
@@ -186,41 +123,15 @@ def _to_continue(state):
 
 def wait(manager):
   """Waits until the last save is whole on disk; raises as `save`."""
-  with _failed_save_explained(manager):
+  with checkpoint_folders.failed_save_explained(manager):
     manager.wait_until_finished()
-
-
-class _failed_save_explained:
-  """Turns what storage reports into one sentence."""
-
-  def __init__(self, manager, latest=None):
-    self._folder = manager.directory
-    self._latest = latest or manager
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, kind, error, traceback):
-    # Of a peer that is gone, `main` tells.
-    if isinstance(error, Exception) and not processes.is_lost(error):
-      self._latest.reload()
-      whole = self._latest.all_steps()
-      reason = str(error).splitlines()[0]
-      if len(reason) > 300:  # the cause is at the end, behind long paths
-        reason = f'... {reason[-290:]}'
-      raise errors.InputError(
-        f'A checkpoint could not be written to {self._folder} '
-        f'({reason}); '
-        + (f'that of step {max(whole)} is whole. ' if whole else '')
-        + 'Put that right (often: make room) and run the same command again.'
-      ) from error
 
 
 def restore(manager, state, meta):
   """The last checkpoint of a run, to continue it.
 
   Args:
-    manager: as from `open_manager`.
+    manager: as from `checkpoint_folders.open_latest`.
     state: a `TrainState` of arrays or shapes with shardings.
     meta: of the run that wants to continue, see `runs.describe`.
 
@@ -274,25 +185,6 @@ class Model:
   step: int
 
 
-def find(path):
-  """The folder of checkpoints that a path means, and the step or None.
-
-  Raises:
-    InputError: if there is no checkpoint.
-  """
-  path = files.path(path)
-  step = None
-  if path.name.isdigit() and (path / 'data').exists():
-    path, step = path.parent, int(path.name)
-  folder = path / 'checkpoints' if (path / 'checkpoints').is_dir() else path
-  if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
-    raise errors.InputError(
-      f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
-      f'its folder checkpoints or {BEST}, or one step in that.'
-    )
-  return folder, step
-
-
 def restore_model(path):
   """The model of a checkpoint, without its optimiser.
 
@@ -306,17 +198,8 @@ def restore_model(path):
   Raises:
     InputError: if there is no checkpoint.
   """
-  folder, step = find(path)
-  ranked = {} if folder.name != BEST else {'best_fn': lambda m: m['top1']}
-  with ocp.CheckpointManager(
-    folder,
-    # Writes nothing. With `read_only` it would warn that it is read only.
-    options=ocp.CheckpointManagerOptions(
-      create=False, save_root_metadata=False, **ranked
-    ),
-    item_handlers=_handlers(),
-  ) as manager:
-    # Of models that were kept for their top-1, the best; else the last.
+  folder, step = checkpoint_folders.find(path)
+  with checkpoint_folders.open_to_read(folder) as manager:
     step = manager.best_step() if step is None else step
     meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
     shapes = manager.item_metadata(step)['model']

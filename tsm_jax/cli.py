@@ -41,6 +41,17 @@ def fail(message):
   sys.exit(2)
 
 
+def show(*tables):
+  """Prints tables of rich; a file or pipe has room for whole names."""
+  from rich import console
+
+  terminal = console.Console()
+  if not terminal.is_terminal:
+    terminal.width = 1000
+  for table in tables:
+    terminal.print(table)
+
+
 def parse_fields(arguments, defaults):
   """Fields from arguments `--field=value`, of the types of their defaults.
 

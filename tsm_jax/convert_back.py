@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tsm_jax import (
+  checkpoint_folders,
   checkpoints,
   convert_files,
   convert_fit,
@@ -57,9 +58,9 @@ def to_torch(model_config, variables, *, log=logging.warning):
 
 
 def is_ours(source):
-  """Whether a path means a checkpoint of ours, see `checkpoints.find`."""
+  """Whether a path is of our checkpoints, see `checkpoint_folders.find`."""
   try:
-    checkpoints.find(source)
+    checkpoint_folders.find(source)
   except errors.InputError:
     return False
   return True

@@ -239,7 +239,7 @@ def _compile(lowered, num_devices):
   try:
     compiled = lowered.compile()
   except jax.errors.JaxRuntimeError as error:
-    if not str(error).startswith('RESOURCE_EXHAUSTED'):
+    if not is_out_of_memory(error):
       raise
     record['out_of_memory'] = re.split(r'\n|(?<=\))\. ', str(error))[0]
     return record
@@ -258,6 +258,13 @@ def _compile(lowered, num_devices):
   record['collectives'] = hlo.collectives(text, num_devices)
   record['loop'] = hlo.has_loop(text)
   return record
+
+
+def is_out_of_memory(error):
+  """Whether memory of a device or of the host was too small."""
+  return isinstance(error, MemoryError) or str(error).startswith(
+    'RESOURCE_EXHAUSTED'
+  )
 
 
 def count_flops(config, num_classes, num_clips):

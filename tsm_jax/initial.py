@@ -1,6 +1,7 @@
 """What a new run starts from: weights of another one, or of PyTorch."""
 
 from tsm_jax import (
+  checkpoint_folders,
   checkpoints,
   convert,
   convert_files,
@@ -21,7 +22,7 @@ def check(path):
       f'init_from is {path!r}, but there is no such file or workdir.'
     )
   if source.is_dir():
-    checkpoints.find(path)
+    checkpoint_folders.find(path)
 
 
 def load(path, model_config, labels, log):

@@ -6,7 +6,7 @@ import sys
 
 import jax
 import numpy as np
-from rich import console, table
+from rich import table
 
 from tsm_jax import checkpoints, cli, errors, evaluate, models
 from tsm_jax.data import frame_folders, limits, records, transforms, videos
@@ -132,10 +132,7 @@ def print_table(results):
         prediction['label'],
         f'{prediction["probability"]:.2%}',
       )
-  terminal = console.Console()
-  if not terminal.is_terminal:  # a file or pipe has room for whole names
-    terminal.width = 1000
-  terminal.print(rows)
+  cli.show(rows)
 
 
 if __name__ == '__main__':

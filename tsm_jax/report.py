@@ -45,8 +45,7 @@ def describe(config):
   The number of classes is that of the field, else as published for the dataset
   of the configuration, else 1000.
   """
-  classes, _ = datasets.published(config)
-  config.model.num_classes = config.model.num_classes or classes or 1000
+  config.model.num_classes = datasets.num_classes(config)
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)
   yield from describe_model(model, preprocess.preprocessing_of(config))

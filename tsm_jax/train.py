@@ -9,6 +9,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import (
   averages,
+  checkpoint_folders,
   checkpoints,
   errors,
   initial,
@@ -61,8 +62,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   augment.check(config)
   pipeline.check_threads(config.data)
   checkpoints.check(config.checkpoint)
-  manager = checkpoints.open_manager(workdir, config.checkpoint.keep)
-  best = checkpoints.open_best(workdir, config.checkpoint.keep_best)
+  manager = checkpoint_folders.open_latest(workdir, config.checkpoint.keep)
+  best = checkpoint_folders.open_best(workdir, config.checkpoint.keep_best)
   if manager.latest_step() is None:
     initial.check(config.init_from)
   models.set_local_clips(

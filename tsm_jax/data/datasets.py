@@ -80,6 +80,11 @@ def published(config, name=''):
   return NUM_LABELS.get(name), num_train(name)
 
 
+def num_classes(config):
+  """Of a model without data: the field, else as published, else 1000."""
+  return config.model.num_classes or published(config)[0] or 1000
+
+
 def name_of(config):
   """The dataset that a configuration is meant for."""
   stem = config.name.partition('-')[0]

@@ -6,7 +6,6 @@ from the step, so a run continues where it was on any number of processes.
 
 import concurrent.futures as futures
 import functools
-from typing import Any
 
 import grain
 import numpy as np
@@ -172,33 +171,29 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
   num_batches = -(-len(source) // batch_size)
   shape = views.shape(preprocessing)
 
-  def load(i) -> dict[str, Any]:
+  def fill(batch, row, i):
     record = source[i]
-    return {
-      'frames': records.eval_views(record, preprocessing, views, i),
-      'label': np.int32(record['label']),
-      'number': np.int32(i),
-    }
+    batch['frames'][row] = records.eval_views(record, preprocessing, views, i)
+    batch['label'][row] = record['label']
+    batch['number'][row] = i
+    batch['mask'][row] = 1
 
   with futures.ThreadPoolExecutor(threads) as pool:
-    ahead = None
+    following = None
     for number in range(num_batches + 1):
       chosen = mine[number * local : (number + 1) * local]
-      pending = [pool.submit(load, i) for i in chosen]
+      batch = {
+        'frames': np.zeros((local, *shape), np.uint8),
+        'label': np.zeros(local, np.int32),
+        'number': np.zeros(local, np.int32),
+        'mask': np.zeros(local, np.float32),
+      }
+      pending = [
+        pool.submit(fill, batch, row, i) for row, i in enumerate(chosen)
+      ]
       if number > 0:
-        yield _pad(ahead, local, shape)
-      ahead = pending
-
-
-def _pad(pending, size, shape):
-  batch = {
-    'frames': np.zeros((size, *shape), np.uint8),
-    'label': np.zeros(size, np.int32),
-    'number': np.zeros(size, np.int32),
-    'mask': np.zeros(size, np.float32),
-  }
-  for row, future in enumerate(pending):
-    for key, value in future.result().items():
-      batch[key][row] = value
-    batch['mask'][row] = 1
-  return batch
+        ready, filled = following
+        for future in filled:
+          future.result()
+        yield ready
+      following = batch, pending
