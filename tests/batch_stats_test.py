@@ -69,6 +69,7 @@ def random_variables(model, frames):
   return {**variables, 'params': jax.tree.unflatten(tree, noisy)}
 
 
+@pytest.mark.slow
 def test_local_is_every_device_by_itself():
   frames = np.random.default_rng(0).normal(size=(16, 4, 32, 32, 3))
   frames = (frames + np.arange(16).reshape(-1, 1, 1, 1, 1)).astype(np.float32)

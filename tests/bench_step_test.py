@@ -27,6 +27,7 @@ def run(*options, devices=2, program=('-m', 'tsm_jax.bench', 'step')):
   )
 
 
+@pytest.mark.slow
 def test_the_table_agrees_with_itself():
   none, large = 'model.shift=none', 'batch_size=8,model.dtype=bfloat16'
   done = run(f'--compare={none}', f'--compare={large}')

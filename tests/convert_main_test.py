@@ -122,6 +122,7 @@ def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
   assert result.num_clips == 3
 
 
+@pytest.mark.slow
 def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
   weights = small(len(NAMES))
   stem = weights['module.base_model.conv1.weight']

@@ -206,6 +206,7 @@ def _with_source(one, other):
   return one._replace(source=str(path))
 
 
+@pytest.mark.slow
 def test_the_command(members, tmp_path):
   def command(*args):
     paths = [member.path for member in members]

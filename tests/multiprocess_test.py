@@ -114,6 +114,7 @@ def losses(workdir):
   ]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(folder, tmp_path):
   data_dir = tmp_path / 'data'
   (one,) = train(folder, data_dir, tmp_path / 'one', 1)
