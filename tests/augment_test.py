@@ -1,13 +1,13 @@
 import types
 
-import helpers
 import jax
 import numpy as np
 import pytest
 
 from configs import common
+from support import helpers
 from tsm_jax import errors, sharding
-from tsm_jax.data import augment, transforms
+from tsm_jax.data.input import augment, cropping
 
 SHAPE = (32, 3, 6, 8, 3)  # [B, T, H, W, C]
 
@@ -108,7 +108,7 @@ def test_a_batch_is_flipped_erased_and_mixed_in_this_order():
   frames, label = augment.augment(key, batch, all_on, mirrored)
   flip_key, erase_key, mix_key = jax.random.split(key, 3)
   x, y = augment.random_flip(flip_key, *batch.values(), mirrored)
-  x = transforms.normalize(x, all_on.data.mean, all_on.data.std)
+  x = cropping.normalize(x, all_on.data.mean, all_on.data.std)
   x = augment.random_erase(erase_key, x, 0.5)
   share = np.asarray(augment.mix_weights(mix_key, (6, 8), 0.4, 0.0))[0, 0]
   x, y = np.asarray(x), np.eye(4)[y]

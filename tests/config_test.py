@@ -1,11 +1,11 @@
 import importlib.util
 
-import helpers
 import pytest
 
 from configs import common, jester, kinetics, quickstart, ssv1, ssv2, ucf101
+from support import helpers
 from tsm_jax import models
-from tsm_jax.data import augment, preprocess, records
+from tsm_jax.data.input import augment, preprocess, records
 
 FILES = sorted(
   p for p in helpers.ROOT.glob('configs/*.py') if p.stem != 'common'

@@ -4,9 +4,10 @@ import os
 import pathlib
 import tempfile
 
-import helpers
 import jax
 import pytest
+
+from support import helpers
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 

@@ -2,16 +2,17 @@
 
 import json
 
-import helpers
 import jax
-import main_test
 import numpy as np
 import pytest
 
 from configs import common
-from tsm_jax import checkpoints, ensemble, errors, evaluate, models, runs
-from tsm_jax import members as members_lib
-from tsm_jax.data import pipeline, preprocess, records
+from support import commands, helpers
+from tsm_jax import errors, evaluate, models
+from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.ensemble import __main__ as ensemble
+from tsm_jax.ensemble import members as members_lib
+from tsm_jax.runs import checkpoints, identity
 
 LABELS = ['jump', 'run']
 # As videos and as folders these are sorted differently: '-' < '.' < 'x'.
@@ -58,7 +59,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   variables = jax.tree.map(np.asarray, variables)
   head = np.random.default_rng(num_frames).normal(size=(16, len(labels)))
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
-  meta = runs.describe(config, list(labels), '')
+  meta = identity.describe(config, list(labels), '')
   checkpoints.save_model(workdir, variables, meta)
   return members_lib.Member(str(workdir))
 
@@ -211,7 +212,7 @@ def test_the_command(members, tmp_path):
   def command(*args):
     paths = [member.path for member in members]
     out = f'--out={tmp_path / "out.json"}'
-    return main_test.run(main_test.command('ensemble', *paths, out, *args))
+    return commands.run(commands.command('ensemble', *paths, out, *args))
 
   done = command('--weights', '1', '3', '--mean=logits', '--batch_size=8')
   assert done.returncode == 0, done.stderr

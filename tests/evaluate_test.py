@@ -1,20 +1,21 @@
 import types
 
-import helpers
 import jax
 import numpy as np
 import pytest
 
+from support import helpers
 from tsm_jax import errors, evaluate, models, sharding, train
-from tsm_jax.data import pipeline, preprocess, records, storage
+from tsm_jax.data.clips import codec
+from tsm_jax.data.input import pipeline, preprocess, records
 
 HOW = preprocess.Preprocessing(
-  4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **storage.DEFAULTS
+  4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **codec.DEFAULTS
 )
 VIEWS = records.Views(clips=2, crops=3, full_resolution=True)
 
 
-@pytest.fixture(scope='module', params=storage.KINDS)
+@pytest.fixture(scope='module', params=codec.KINDS)
 def source(request, tmp_path_factory):
   """Thirteen clips of three classes, of several lengths."""
   root = tmp_path_factory.mktemp('videos')

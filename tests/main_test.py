@@ -1,66 +1,16 @@
 """The commands, as real processes on one device."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import chex
-import helpers
-import jax
 import pytest
 
-from tsm_jax import checkpoints, metrics, processes
-
-
-def command(module, *args):
-  return [sys.executable, '-m', f'tsm_jax.{module}', *map(str, args)]
-
-
-def training(folder, data_dir, workdir, *more):
-  """The arguments of a training of 48 steps that takes some seconds."""
-  return command(
-    'main',
-    '--config=configs/quickstart.py',
-    f'--workdir={workdir}',
-    f'--config.data.source={folder}',
-    f'--config.data.data_dir={data_dir}',
-    '--config.data.image_size=32',
-    '--config.model.stage_sizes=(1, 1)',
-    '--config.model.width=8',
-    '--config.model.num_frames=4',
-    '--config.model.dropout=0.5',
-    '--config.data.flip=on',
-    '--config.batch_size=10',
-    '--config.epochs=24',
-    '--config.eval.every_epochs=8',
-    '--config.log_every_steps=4',
-    '--config.checkpoint.every_steps=5',
-    *more,
-  )
-
-
-def run(arguments, **kwargs):
-  return subprocess.run(
-    arguments,
-    cwd=helpers.ROOT,
-    env=environment(),
-    capture_output=True,
-    text=True,
-    **kwargs,
-  )
-
-
-def environment():
-  cache = jax.config.jax_compilation_cache_dir
-  return {
-    **os.environ,
-    'JAX_COMPILATION_CACHE_DIR': cache,
-    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-    'JAX_PLATFORMS': 'cpu',
-  }
+from support import commands, helpers
+from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, processes
 
 
 def interrupt(arguments, workdir, step, signum):
@@ -68,7 +18,7 @@ def interrupt(arguments, workdir, step, signum):
   with subprocess.Popen(
     arguments,
     cwd=helpers.ROOT,
-    env=environment(),
+    env=commands.environment(),
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -97,13 +47,13 @@ def without_speed(workdir):
 def test_a_killed_run_ends_like_an_uninterrupted_one(
   folder, data_dir, tmp_path
 ):
-  whole = run(training(folder, data_dir, tmp_path / 'whole'))
+  whole = commands.run(commands.training(folder, data_dir, tmp_path / 'whole'))
   assert whole.returncode == 0, whole.stderr
   assert 'G multiply-adds' in whole.stdout
   assert 'waiting for data' in whole.stderr
 
   parts = tmp_path / 'parts'
-  arguments = training(folder, data_dir, parts)
+  arguments = commands.training(folder, data_dir, parts)
   code, _ = interrupt(arguments, parts, 8, signal.SIGKILL)
   assert code == -signal.SIGKILL
   code, output = interrupt(arguments, parts, 24, signal.SIGTERM)
@@ -111,7 +61,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   assert 'Continuing' in output and 'SIGTERM: step' in output
   code, output = interrupt(arguments, parts, 36, signal.SIGINT)
   assert code == 128 + signal.SIGINT
-  last = run(arguments)
+  last = commands.run(arguments)
   assert last.returncode == 0, last.stderr
   assert 'Continuing' in last.stdout
 
@@ -121,17 +71,17 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   chex.assert_trees_all_equal(found.variables, expected.variables)
   assert without_speed(parts) == without_speed(tmp_path / 'whole')
 
-  again = run(arguments)
+  again = commands.run(arguments)
   assert again.returncode == 0
   assert 'This run finished at step 48' in again.stdout
 
-  refused = run([*arguments, '--config.model.fold_div=2'])
+  refused = commands.run([*arguments, '--config.model.fold_div=2'])
   assert refused.returncode == 2
   assert refused.stderr.splitlines()[-1].startswith('error: The checkpoint in')
   assert 'model.fold_div (there 4, now 2)' in refused.stderr
 
   views = ('clips=2', 'crops=3', 'full_resolution=True')
-  evaluated = run(
+  evaluated = commands.run(
     [*arguments, '--mode=eval', *(f'--config.eval.{v}' for v in views)]
   )
   assert evaluated.returncode == 0, evaluated.stderr
@@ -144,36 +94,44 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
 def predictions(workdir, folder):
   """`predict` names the label of training clips, for people and machines."""
   clips = [folder / 'train/jump/0.mp4', folder / 'train/run/3.mp4']
-  done = run(command('predict', workdir, *clips))
+  done = commands.run(commands.command('predict', workdir, *clips))
   assert done.returncode == 0, done.stderr
   assert 'jump' in done.stdout and '%' in done.stdout
   views = ('--clips=2', '--crops=3', '--full-resolution')
-  machine = run(command('predict', workdir, *clips, '--json', *views))
+  machine = commands.run(
+    commands.command('predict', workdir, *clips, '--json', *views)
+  )
   results = json.loads(machine.stdout)
   assert [r['video'] for r in results] == [str(clip) for clip in clips]
   assert [r['predictions'][0]['label'] for r in results] == ['jump', 'run']
   assert sum(p['probability'] for p in results[0]['predictions']) == (
     pytest.approx(1, abs=1e-5)
   )
-  bad = run(command('predict', workdir, folder / 'none.mp4', clips[0]))
+  bad = commands.run(
+    commands.command('predict', workdir, folder / 'none.mp4', clips[0])
+  )
   assert bad.returncode == 1
   assert "none.mp4': file does not exist." in bad.stderr
   assert '0.mp4' in bad.stdout  # the others are still predicted
-  nowhere = run(command('predict', folder, clips[0]))
+  nowhere = commands.run(commands.command('predict', folder, clips[0]))
   assert nowhere.returncode == 2
   assert 'holds no checkpoint' in nowhere.stderr
 
 
 @pytest.mark.slow
 def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
-  arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
+  arguments = commands.training(
+    folder, data_dir, tmp_path, '--config.model.width=48'
+  )
   code, output = interrupt(arguments, tmp_path, 8, signal.SIGTERM)
   assert code == processes.EXIT_AGAIN, output
   before = checkpoints.restore_model(tmp_path)
 
   # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails
   # half-way, as on a full disk.
-  full = run(['sh', '-c', 'ulimit -f 512; exec "$@"', 'sh', *arguments])
+  full = commands.run(
+    ['sh', '-c', 'ulimit -f 512; exec "$@"', 'sh', *arguments]
+  )
   assert full.returncode == 2
   (message,) = (
     line for line in full.stderr.splitlines() if line.startswith('error: ')
@@ -183,7 +141,7 @@ def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
   after = checkpoints.restore_model(tmp_path)
   assert after.step == before.step
   chex.assert_trees_all_equal(after.variables, before.variables)
-  room = run(arguments)
+  room = commands.run(arguments)
   assert room.returncode == 0, room.stderr
   assert f'at step {before.step} of 48' in room.stdout
 
@@ -202,8 +160,8 @@ def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
   ],
 )
 def test_bad_input_is_a_sentence_and_no_traceback(arguments, message, tmp_path):
-  done = run(
-    command(
+  done = commands.run(
+    commands.command(
       'main',
       '--config=configs/quickstart.py',
       f'--workdir={tmp_path}',
@@ -219,7 +177,9 @@ def test_bad_input_is_a_sentence_and_no_traceback(arguments, message, tmp_path):
 
 
 def test_an_unknown_config_argument_suggests_the_nearest(tmp_path):
-  done = run(command('main', '--config=configs/quickstart.py:shfit=none'))
+  done = commands.run(
+    commands.command('main', '--config=configs/quickstart.py:shfit=none')
+  )
   assert done.returncode != 0
   assert "did you mean 'shift'" in done.stderr
   assert 'Traceback' not in done.stderr
@@ -234,15 +194,17 @@ def test_an_unknown_config_argument_suggests_the_nearest(tmp_path):
 )
 def test_describe_knows_the_classes_of_published_datasets(config, parameters):
   # As many as the released models have.
-  done = run(command('main', f'--config=configs/{config}', '--mode=describe'))
+  done = commands.run(
+    commands.command('main', f'--config=configs/{config}', '--mode=describe')
+  )
   assert done.returncode == 0, done.stderr
   assert f'{parameters} parameters' in done.stdout
 
 
 def test_describe_needs_no_data():
   # The official size of ResNet-50 for flow with 400 classes.
-  done = run(
-    command(
+  done = commands.run(
+    commands.command(
       'main',
       '--config=configs/kinetics.py:modality=flow',
       '--mode=describe',

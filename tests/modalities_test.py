@@ -3,33 +3,20 @@
 import dataclasses
 import json
 
-import helpers
 import jax
-import main_test
 import numpy as np
 from PIL import Image
 import pytest
 
 from configs import common
-from tsm_jax import (
-  checkpoints,
-  errors,
-  evaluate,
-  modalities,
-  models,
-  predict,
-  train,
-)
-from tsm_jax.data import (
-  builders,
-  fingerprint,
-  pipeline,
-  preprocess,
-  records,
-  sampling,
-  videos,
-)
-from tsm_jax.models import layers
+from support import commands, helpers
+from tsm_jax import errors, evaluate, modalities, models, predict, train
+from tsm_jax.data import fingerprint, sampling
+from tsm_jax.data.clips import videos
+from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.data.store import builder
+from tsm_jax.models import classifier
+from tsm_jax.runs import checkpoints
 
 
 def write_classes(root, clips=6, num_frames=8):
@@ -56,7 +43,7 @@ def config_of(modality, source, data_dir, **changes):
 
 def test_the_channels_are_those_of_the_images_read():
   for name, kind in modalities.MODALITIES.items():
-    assert layers.CHANNELS[name] == kind.channels
+    assert classifier.CHANNELS[name] == kind.channels
     per_image = {'rgb': 3, 'flow': 2}[kind.stored]
     assert kind.read_channels == kind.images * per_image
     lost = 3 if name == 'rgb_diff' else 0
@@ -123,7 +110,7 @@ def lines_dataset(lines):
 
 def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
   path, _ = helpers.build(flow, tmp_path, modality='flow')
-  assert builders.read_report(path)['modality'] == 'flow'
+  assert builder.read_report(path)['modality'] == 'flow'
   (record,) = [
     r
     for r in pipeline.open_split(path, 'train')
@@ -260,8 +247,8 @@ def test_bad_fields_are_named(flow, tmp_path):
 
 
 def test_the_commands(flow, tmp_path):
-  done = main_test.run(
-    main_test.command(
+  done = commands.run(
+    commands.command(
       'data.build',
       *('folder', f'--manual_dir={flow}', f'--data_dir={tmp_path}'),
       '--modality=flow',
@@ -269,8 +256,8 @@ def test_the_commands(flow, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   source = done.stdout.split('source=')[1].strip()
-  done = main_test.run(
-    main_test.command(
+  done = commands.run(
+    commands.command(
       'data.build',
       *('ssv1', f'--manual_dir={flow}', f'--data_dir={tmp_path}'),
       '--modality=flow',
@@ -278,8 +265,8 @@ def test_the_commands(flow, tmp_path):
   )
   assert done.returncode == 2
   assert 'ssv1 is distributed as RGB' in done.stderr
-  done = main_test.run(
-    main_test.command(
+  done = commands.run(
+    commands.command(
       'data.fingerprint',
       '--config=configs/folder.py:modality=flow',
       f'--config.data.source={source}',

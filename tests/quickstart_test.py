@@ -1,9 +1,9 @@
 """The README's first command, and what it promises."""
 
-import main_test
 import pytest
 
-from tsm_jax import metrics
+from support import commands
+from tsm_jax.program import metrics
 
 
 @pytest.mark.slow
@@ -14,8 +14,8 @@ from tsm_jax import metrics
 def test_tsm_sees_the_direction_of_time_and_tsn_does_not(
   config, least, most, data_dir, tmp_path
 ):
-  done = main_test.run(
-    main_test.command(
+  done = commands.run(
+    commands.command(
       'main',
       f'--config=configs/{config}',
       f'--workdir={tmp_path / "run"}',

@@ -1,12 +1,11 @@
 """A run goes on with another number of devices, split over them or not."""
 
 import chex
-import helpers
 import jax
 import numpy as np
 import pytest
-import train_test
 
+from support import helpers, trainings
 from tsm_jax import sharding, train
 from tsm_jax.models import cost
 
@@ -34,27 +33,27 @@ def test_fewer_devices_go_on_with_the_same_result(
   devices, fsdp, folder, data_dir, tmp_path, monkeypatch
 ):
   with monkeypatch.context() as patch:
-    train_test.on_devices(patch, devices[0])
-    whole, _, _ = train_test.run(config(folder, data_dir), tmp_path / 'whole')
+    trainings.on_devices(patch, devices[0])
+    whole, _, _ = trainings.run(config(folder, data_dir), tmp_path / 'whole')
   for count in devices:
     with monkeypatch.context() as patch:
-      train_test.on_devices(patch, count)
+      trainings.on_devices(patch, count)
       here = config(folder, data_dir, fsdp=fsdp)
       if count != devices[-1]:
-        train_test.terminate_at(patch, 3)
+        trainings.terminate_at(patch, 3)
         with pytest.raises(SystemExit):
-          train_test.run(here, tmp_path / 'parts')
+          trainings.run(here, tmp_path / 'parts')
       else:
-        state, result, log = train_test.run(here, tmp_path / 'parts')
+        state, result, log = trainings.run(here, tmp_path / 'parts')
         # What is restored is what was there, bit for bit.
-        same, again, _ = train_test.run(here, tmp_path / 'parts')
+        same, again, _ = trainings.run(here, tmp_path / 'parts')
         chex.assert_trees_all_equal(same, state)
         assert again.loss == result.loss
   assert 'Continuing' in log
   chex.assert_trees_all_close(state, whole, rtol=1e-4, atol=1e-6)
   np.testing.assert_allclose(
-    list(train_test.losses(tmp_path / 'parts').values()),
-    list(train_test.losses(tmp_path / 'whole').values()),
+    list(trainings.losses(tmp_path / 'parts').values()),
+    list(trainings.losses(tmp_path / 'whole').values()),
     rtol=1e-6,
   )
 
@@ -65,7 +64,7 @@ def test_a_split_state_is_saved_and_restored_split(
   states = []
   for count in (8, 2):
     with monkeypatch.context() as patch:
-      train_test.on_devices(patch, count)
+      trainings.on_devices(patch, count)
       here = config(folder, data_dir, epochs=1.0, fsdp=True)
       state, _ = train.train(here, tmp_path, lambda line: None)
     states.append(jax.device_get(state))

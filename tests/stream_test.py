@@ -1,14 +1,13 @@
 import chex
-import golden
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import resnet_test
 
+from support import golden, nets
 from tsm_jax import convert, models, stream
 
-CONFIG = {**resnet_test.CONFIG, 'direction': 'past'}
+CONFIG = {**nets.CONFIG, 'direction': 'past'}
 
 
 def test_recorded_online_logits_and_caches():
@@ -68,8 +67,8 @@ def test_cache_of_resnet():
 )
 def test_a_stream_is_the_clip_frame_by_frame(fields):
   model = models.create_model({**CONFIG, **fields})
-  frames = resnet_test.clips(2, 5, 32, 64, 3)
-  variables = resnet_test.tiny_variables(model, frames)
+  frames = nets.clips(2, 5, 32, 64, 3)
+  variables = nets.tiny_variables(model, frames)
   offline = jax.jit(model.clone(consensus='none').apply)(variables, frames)
   cache = stream.init_cache(model, 2, (32, 64))
   step = jax.jit(stream.step, static_argnums=0)
@@ -87,8 +86,8 @@ def test_a_stream_is_the_clip_frame_by_frame(fields):
 def test_reset_makes_only_its_row_new():
   fields = {'stage_sizes': (2, 1), 'width': 16}
   model = models.create_model({**CONFIG, **fields})
-  frames = resnet_test.clips(2, 2, 32, 32, 3)
-  variables = resnet_test.tiny_variables(model, frames)
+  frames = nets.clips(2, 2, 32, 32, 3)
+  variables = nets.tiny_variables(model, frames)
   step = jax.jit(stream.step, static_argnums=0)
   empty = stream.init_cache(model, 2, 32)
   first, cache = step(model, variables, empty, frames[:, 0])

@@ -1,44 +1,15 @@
-import contextlib
 import json
-import os
 import signal
 
 import chex
-import helpers
-import jax
 import numpy as np
 import pytest
 
-from tsm_jax import (
-  checkpoints,
-  errors,
-  evaluate,
-  metrics,
-  processes,
-  sharding,
-  train,
-)
-from tsm_jax.data import pipeline, records
-
-
-def run(config, workdir):
-  lines = []
-  state, result = train.train(config, workdir, lines.append)
-  return jax.device_get(state), result, '\n'.join(lines)
-
-
-def losses(workdir):
-  return {
-    r['step']: r['train/loss']
-    for r in metrics.read(workdir)
-    if 'train/loss' in r
-  }
-
-
-def on_devices(monkeypatch, count):
-  devices = jax.devices()[:count]
-  create = sharding.create_mesh
-  monkeypatch.setattr(sharding, 'create_mesh', lambda: create(devices))
+from support import helpers, trainings
+from tsm_jax import errors, evaluate
+from tsm_jax.data.input import pipeline, records
+from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, processes
 
 
 def test_eight_devices_give_the_loss_curve_of_one(
@@ -53,29 +24,18 @@ def test_eight_devices_give_the_loss_curve_of_one(
       base_learning_rate=0.3,
     )
     with monkeypatch.context() as patch:
-      on_devices(patch, count)
-      _, _, log = run(config, tmp_path / str(count))
+      trainings.on_devices(patch, count)
+      _, _, log = trainings.run(config, tmp_path / str(count))
     assert f'on {count} cpu device(s)' in log
-  eight, one = losses(tmp_path / '8'), losses(tmp_path / '1')
+  eight, one = (
+    trainings.losses(tmp_path / '8'),
+    trainings.losses(tmp_path / '1'),
+  )
   assert list(eight) == list(one) == list(range(1, 21))
   assert one[1] > 1.2 * one[20]  # it learns, so that equality says something
   np.testing.assert_allclose(
     list(eight.values()), list(one.values()), rtol=1e-5
   )
-
-
-def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
-  """Sends this process a real signal when it takes its n-th batch."""
-  real = pipeline.ahead
-
-  def taken(batches):
-    with contextlib.closing(real(batches)) as ahead:
-      for i, batch in enumerate(ahead, 1):
-        if i == number:
-          os.kill(os.getpid(), signum)
-        yield batch
-
-  monkeypatch.setattr(pipeline, 'ahead', taken)
 
 
 AUGMENTATION = {
@@ -92,7 +52,7 @@ AUGMENTATION = {
 def test_a_resumed_run_equals_the_uninterrupted_one(
   changes, folder, data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
 
   def config():
     return helpers.tiny_config(
@@ -106,23 +66,25 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 
   # Not Python's own where the tests run in the background.
   handler = signal.getsignal(signal.SIGINT)
-  whole, result, _ = run(config(), tmp_path / 'whole')
+  whole, result, _ = trainings.run(config(), tmp_path / 'whole')
   assert whole.step == 12  # 5 epochs of 20 clips in batches of 8
   for signum, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
     with monkeypatch.context() as patch:
-      terminate_at(patch, 3, signum)  # between two lines of the log
+      trainings.terminate_at(patch, 3, signum)  # between two lines of the log
       with pytest.raises(SystemExit) as stopped:
-        run(config(), tmp_path / 'parts')
+        trainings.run(config(), tmp_path / 'parts')
     assert stopped.value.code == code
   assert signal.getsignal(signal.SIGINT) is handler
-  resumed, again, log = run(config(), tmp_path / 'parts')
+  resumed, again, log = trainings.run(config(), tmp_path / 'parts')
   assert 'at step 6 of 12' in log
   chex.assert_trees_all_equal(resumed, whole)
-  assert losses(tmp_path / 'parts') == losses(tmp_path / 'whole')
+  assert trainings.losses(tmp_path / 'parts') == trainings.losses(
+    tmp_path / 'whole'
+  )
   assert (again.top1, again.loss) == (result.top1, result.loss)
 
   # Once finished it only evaluates, and says so.
-  final, result, log = run(config(), tmp_path / 'parts')
+  final, result, log = trainings.run(config(), tmp_path / 'parts')
   assert 'This run finished at step 12' in log
   chex.assert_trees_all_equal(final, whole)
   assert result.loss == again.loss
@@ -135,11 +97,11 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 def test_real_clips_are_learnt_by_heart_and_reported(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
   config = helpers.tiny_config(
     folder, data_dir, epochs=40.0, eval__split='train', eval__clips=2
   )
-  _, result, log = run(config, tmp_path)
+  _, result, log = trainings.run(config, tmp_path)
   assert result.top1 == 1
   assert result.num_clips == 20
   np.testing.assert_array_equal(result.confusion, [[10, 0], [0, 10]])
@@ -162,12 +124,12 @@ def test_real_clips_are_learnt_by_heart_and_reported(
 def test_another_config_or_dataset_in_the_workdir_is_refused(
   folder, data_dir, tmp_path
 ):
-  run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
+  trainings.run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
   other = helpers.tiny_config(
     folder, data_dir, epochs=1.0, seed=1, model__fold_div=2, log_every_steps=1
   )
   with pytest.raises(errors.InputError) as refused:
-    run(other, tmp_path)
+    trainings.run(other, tmp_path)
   message = str(refused.value)
   assert 'model.fold_div (there 4, now 2)' in message
   assert 'seed (there 0, now 1)' in message
@@ -175,7 +137,7 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
 
   wider = helpers.write_folder(tmp_path / 'wider', ('hop', 'jump', 'run'))
   with pytest.raises(errors.InputError, match=r'num_classes.*there 2, now 3'):
-    run(helpers.tiny_config(wider, data_dir, epochs=1.0), tmp_path)
+    trainings.run(helpers.tiny_config(wider, data_dir, epochs=1.0), tmp_path)
   with pytest.raises(errors.InputError, match='2 classes and the dataset 3'):
     config = helpers.tiny_config(wider, data_dir)
     evaluate.evaluate_checkpoint(config, tmp_path)
@@ -193,7 +155,7 @@ def test_every_step_is_a_sign_of_life(folder, data_dir, tmp_path, monkeypatch):
   config = helpers.tiny_config(
     folder, data_dir, log_every_steps=1, eval__every_epochs=100.0
   )
-  state, result, _ = run(config, tmp_path)
+  state, result, _ = trainings.run(config, tmp_path)
   batches = -(-result.num_clips // config.eval.batch_size)
   assert len(beats) == 1 + int(state.step) + batches  # the first, at the start
 
@@ -234,7 +196,7 @@ def test_bad_values_are_one_sentence(
 ):
   config = helpers.tiny_config(folder, data_dir, **changes)
   with pytest.raises(errors.InputError, match=message) as refused:
-    run(config, tmp_path)
+    trainings.run(config, tmp_path)
   assert len(str(refused.value).splitlines()) == 1
   assert not (tmp_path / 'checkpoints').exists() or not any(
     (tmp_path / 'checkpoints').iterdir()
@@ -244,27 +206,27 @@ def test_bad_values_are_one_sentence(
 def test_diverged_training_stops_and_saves_nothing(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
   config = helpers.tiny_config(
     folder, data_dir, base_learning_rate=1e30, checkpoint__every_steps=1
   )
   with pytest.raises(errors.InputError, match='diverged; lower'):
-    run(config, tmp_path)
+    trainings.run(config, tmp_path)
 
 
 def test_videos_shorter_than_the_clip_are_counted(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
   config = helpers.tiny_config(
     folder, data_dir, epochs=0.5, model__num_frames=16
   )
-  _, _, log = run(config, tmp_path)
+  _, _, log = trainings.run(config, tmp_path)
   assert '24 videos are shorter than 16 frames' in log
 
 
 def test_wrong_counts_are_never_reported(folder, data_dir, tmp_path):
-  run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
+  trainings.run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
   trained = checkpoints.restore_model(tmp_path)
   real = pipeline.eval_batches
 
@@ -285,22 +247,22 @@ def test_wrong_counts_are_never_reported(folder, data_dir, tmp_path):
 def test_directional_labels_are_swapped_or_refused(
   data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
   videos = helpers.write_folder(tmp_path / 'videos', ('go left', 'go right'))
 
   def config(flip):
     return helpers.tiny_config(videos, data_dir, data__flip=flip, epochs=1.0)
 
   with pytest.raises(errors.InputError, match=r"'on', but a mirror.*'go left'"):
-    run(config('on'), tmp_path / 'run')
-  _, _, log = run(config('swap'), tmp_path / 'run')
+    trainings.run(config('on'), tmp_path / 'run')
+  _, _, log = trainings.run(config('swap'), tmp_path / 'run')
   assert "Mirrored clips swap 'go left' <-> 'go right'." in log
 
 
 def test_sampling_travels_with_the_checkpoint(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  on_devices(monkeypatch, 1)
+  trainings.on_devices(monkeypatch, 1)
   config = helpers.tiny_config(
     folder,
     data_dir,
@@ -317,7 +279,7 @@ def test_sampling_travels_with_the_checkpoint(
     return real(*args)
 
   monkeypatch.setattr(records, 'eval_indices', views)
-  _, _, log = run(config, tmp_path)
+  _, _, log = trainings.run(config, tmp_path)
   assert '3 view(s) each' in log
   assert seen == [True] * 4  # the official code's kind of evaluation
   trained = checkpoints.restore_model(tmp_path)

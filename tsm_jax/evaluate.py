@@ -8,18 +8,11 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import (
-  checkpoints,
-  errors,
-  files,
-  metrics,
-  modalities,
-  models,
-  processes,
-  progress,
-  sharding,
-)
-from tsm_jax.data import builders, pipeline, records
+from tsm_jax import errors, files, modalities, models, sharding
+from tsm_jax.data.input import pipeline, records
+from tsm_jax.data.store import builder
+from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, processes, progress
 
 
 class Result(NamedTuple):
@@ -232,17 +225,17 @@ def summary(result):
 
 
 def prepare_dataset(config, modality, log):
-  """`builders.prepare` for all processes: one builds, the others wait.
+  """`builder.prepare` for all processes: one builds, the others wait.
 
   Raises:
     InputError: if it holds nothing for a model of this modality.
   """
   stored = modalities.MODALITIES[modality].stored
   if jax.process_index() == 0:
-    builders.prepare(config, log, stored)
+    builder.prepare(config, log, stored)
   sharding.barrier('dataset is built')
-  dataset = builders.prepare(config, lambda line: None, stored)
-  pipeline.check_modality(builders.read_report(dataset), modality)
+  dataset = builder.prepare(config, lambda line: None, stored)
+  pipeline.check_modality(builder.read_report(dataset), modality)
   return dataset
 
 

@@ -36,7 +36,9 @@ def main(argv):
   # Libraries log an error before they raise it; it is told once, below.
   logging.set_verbosity(logging.FATAL)
   # Imported late: processes that only decode start from this file, too.
-  from tsm_jax import errors, evaluate, processes, report, runs, train
+  from tsm_jax import errors, evaluate, train
+  from tsm_jax.insight import describe
+  from tsm_jax.runs import identity, processes
 
   config = CONFIG.value
   workdir = WORKDIR.value or str(
@@ -50,14 +52,18 @@ def main(argv):
       JOIN_SECONDS.value,
     )
     processes.check_same(
-      {'--mode': MODE.value, '--workdir': workdir, **runs.shared_fields(config)}
+      {
+        '--mode': MODE.value,
+        '--workdir': workdir,
+        **identity.shared_fields(config),
+      }
     )
     if MODE.value == 'train':
       train.train(config, workdir)
     elif MODE.value == 'eval':
       evaluate.evaluate_checkpoint(config, workdir)
     else:
-      for line in report.describe(config):
+      for line in describe.describe(config):
         print(line)
   except errors.InputError as error:
     _fail(error)

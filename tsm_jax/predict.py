@@ -8,8 +8,10 @@ import jax
 import numpy as np
 from rich import table
 
-from tsm_jax import checkpoints, cli, errors, evaluate, models
-from tsm_jax.data import frame_folders, limits, records, transforms, videos
+from tsm_jax import cli, errors, evaluate, models
+from tsm_jax.data.clips import images, limits, videos
+from tsm_jax.data.input import cropping, records
+from tsm_jax.runs import checkpoints
 
 
 def make_predict(trained):
@@ -45,7 +47,7 @@ def predict_video(
   Args:
     predict: as from `make_predict`.
     trained: a `checkpoints.Model`.
-    path: as of `frame_folders.to_record`; for flow a folder.
+    path: as of `images.to_record`; for flow a folder.
     views: a `records.Views`; by default the centre of one clip.
     max_frames: of the file; a longer one would take much memory.
 
@@ -54,7 +56,7 @@ def predict_video(
   """
   how = trained.preprocessing
   try:
-    record, video = frame_folders.to_record(
+    record, video = images.to_record(
       path,
       **how.stored(),
       modality=how.kind().stored,
@@ -80,7 +82,7 @@ def main(argv=None):
   parser.add_argument('--top', type=int, default=5, help='labels per video')
   parser.add_argument('--clips', type=int, default=1, help='views over time')
   parser.add_argument(
-    '--crops', type=int, default=1, choices=transforms.CROPS, help='of a clip'
+    '--crops', type=int, default=1, choices=cropping.CROPS, help='of a clip'
   )
   parser.add_argument(
     '--full-resolution', action='store_true', help='crops of the short side'

@@ -7,23 +7,15 @@ import os
 import jax
 from tqdm import auto as tqdm
 
-from tsm_jax import (
-  averages,
-  checkpoint_folders,
-  checkpoints,
-  errors,
-  initial,
-  metrics,
-  models,
-  processes,
-  progress,
-  report,
-  runs,
-  sharding,
-)
+from tsm_jax import errors, models, sharding
 from tsm_jax import evaluate as evaluate_lib
-from tsm_jax import step as step_lib
-from tsm_jax.data import augment, builders, flips, pipeline, preprocess, records
+from tsm_jax.convert import init_from
+from tsm_jax.data.input import augment, flips, pipeline, preprocess, records
+from tsm_jax.data.store import builder
+from tsm_jax.insight import describe, run_report
+from tsm_jax.program import eval_variables, metrics
+from tsm_jax.program import step as step_lib
+from tsm_jax.runs import checkpoints, folders, identity, processes, progress
 
 TrainState = step_lib.TrainState
 make_train_step = step_lib.make_train_step
@@ -62,17 +54,17 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   augment.check(config)
   pipeline.check_threads(config.data)
   checkpoints.check(config.checkpoint)
-  manager = checkpoint_folders.open_latest(workdir, config.checkpoint.keep)
-  best = checkpoint_folders.open_best(workdir, config.checkpoint.keep_best)
+  manager = folders.open_latest(workdir, config.checkpoint.keep)
+  best = folders.open_best(workdir, config.checkpoint.keep_best)
   if manager.latest_step() is None:
-    initial.check(config.init_from)
+    init_from.check(config.init_from)
   models.set_local_clips(
     config.model, config.batch_size // config.accumulation, mesh.size
   )
   dataset = evaluate_lib.prepare_dataset(
     config.data, config.model.modality, log
   )
-  built = builders.read_report(dataset)
+  built = builder.read_report(dataset)
   config.data.update(built['options'])  # those of a dataset built before
   labels = pipeline.label_names(dataset)
   train_source = pipeline.open_split(dataset, 'train')
@@ -97,10 +89,12 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   new_key = functools.partial(jax.random.key, config.seed)
   key = jax.jit(new_key, out_shardings=sharding.replicated(mesh))()
   eval_step = evaluate_lib.make_eval_step(model, preprocessing, mesh)
-  used = averages.make_used(model, config, preprocessing, mesh, train_source)
+  used = eval_variables.make_used(
+    model, config, preprocessing, mesh, train_source
+  )
 
   # --- Where this run stands. ---
-  meta = runs.describe(config, labels, built['name'])
+  meta = identity.describe(config, labels, built['name'])
   if manager.latest_step() is not None:
     state, saved = checkpoints.restore(manager, program.arguments[0], meta)
     window = saved['window']
@@ -110,7 +104,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     window = []
     state = program.init(key)
     if config.init_from:
-      variables, meta['initialised_from'] = initial.load(
+      variables, meta['initialised_from'] = init_from.load(
         config.init_from, config.model, labels, log
       )
       shardings = program.shardings._asdict()
@@ -118,12 +112,12 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       state = state._replace(**jax.device_put(variables, places))
   start_step = int(state.step)
   if active:
-    runs.freeze_config(workdir, config)
-  for line in report.describe_model(model, preprocessing):
+    identity.freeze_config(workdir, config)
+  for line in describe.describe_model(model, preprocessing):
     log(line)
   for line in flips.describe(mirrored, labels):
     log(line)
-  for line in report.describe_plan(
+  for line in describe.describe_plan(
     config,
     [n for split in built['num_frames'].values() for n in split],
     len(train_source),
@@ -258,7 +252,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     log(f'{stop.signal.name}: step {last} is saved; run again to continue.')
     raise SystemExit(processes.status_of(stop.signal))
   if active and result is not None:
-    path = report.write(workdir, labels, result)
+    path = run_report.write(workdir, labels, result)
     log(f'top-1 {result.top1:.2%}; the report is {path}')
   sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result

@@ -6,14 +6,9 @@ import pathlib
 import sys
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data import (
-  beam_shards,
-  builders,
-  datasets,
-  folder,
-  limits,
-  storage,
-)
+from tsm_jax.data.clips import codec, limits
+from tsm_jax.data.sources import folder, published
+from tsm_jax.data.store import beam, builder
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -49,12 +44,12 @@ def build(args):
     )
     stem = ''
   else:
-    listing = datasets.read(
+    listing = published.read(
       args.name, args.manual_dir, args.split, args.modality
     )
-    several = args.name in datasets.NUM_VIDEOS_OF_SPLIT
+    several = args.name in published.NUM_VIDEOS_OF_SPLIT
     stem = f'{args.name}_{args.split}' if several else args.name
-  return builders.build(
+  return builder.build(
     listing,
     args.manual_dir,
     pathlib.Path(args.data_dir).expanduser(),
@@ -67,10 +62,10 @@ def build(args):
 
 
 def _engine(args):
-  """The `beam_shards.Engine` that the arguments name, or None."""
+  """The `beam.Engine` that the arguments name, or None."""
   options = tuple(filter(None, args.beam_pipeline_options.split(',')))
   if args.beam_runner:
-    return beam_shards.Engine(args.beam_runner, options)
+    return beam.Engine(args.beam_runner, options)
   if options:
     raise errors.InputError(
       f'--beam_pipeline_options is {args.beam_pipeline_options!r}, but there '
@@ -80,13 +75,13 @@ def _engine(args):
 
 
 def _options(args):
-  options = {name: getattr(args, name) for name in storage.DEFAULTS}
-  return storage.limited(options, args.max_frames, '--')
+  options = {name: getattr(args, name) for name in codec.DEFAULTS}
+  return codec.limited(options, args.max_frames, '--')
 
 
 def _check(args):
   """Raises InputError if a value is outside its range or has no meaning."""
-  storage.check(_options(args), '--')
+  codec.check(_options(args), '--')
   if not 0 <= args.max_excluded <= 1:
     raise errors.InputError(
       f'--max_excluded is {args.max_excluded}; it must be from 0 to 1.'
@@ -105,7 +100,7 @@ def _parser():
   parser = argparse.ArgumentParser(
     prog='python -m tsm_jax.data.build',
     description='Builds a published dataset, or your own folder, for training.',
-    epilog=EXAMPLE % ', '.join(datasets.READERS),
+    epilog=EXAMPLE % ', '.join(published.READERS),
     formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
@@ -143,7 +138,7 @@ def _parser():
   )
   add(
     '--storage',
-    choices=storage.KINDS,
+    choices=codec.KINDS,
     default='frames',
     help="JPEG 'frames', fastest to read, or 'video': H.264, about seven times "
     'smaller (default %(default)s)',

@@ -20,7 +20,9 @@ from ml_collections import config_flags
 import numpy as np
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data import builders, pipeline, preprocess, records, sampling
+from tsm_jax.data import sampling
+from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.data.store import builder
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -187,8 +189,8 @@ def write(config, out):
   preprocess.preprocessing_of(config)  # wrong fields are told before a build
   modality = config.model.modality
   stored = modalities.MODALITIES[modality].stored
-  dataset = builders.prepare(config.data, modality=stored)
-  built = builders.read_report(dataset)
+  dataset = builder.prepare(config.data, modality=stored)
+  built = builder.read_report(dataset)
   pipeline.check_modality(built, modality)
   config.data.update(built['options'])
   found = fingerprint(

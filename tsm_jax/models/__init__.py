@@ -1,7 +1,7 @@
 """Models by their configuration."""
 
 from tsm_jax import errors
-from tsm_jax.models import bn_inception, layers, mobilenet_v2, resnet, shift
+from tsm_jax.models import bn_inception, classifier, mobilenet_v2, resnet, shift
 
 # The fields of `config.model`, written once.
 DEFAULTS = {
@@ -71,9 +71,9 @@ def create_model(config):
   """
   _check_choice(config, 'name', tuple(_BUILDERS))
   _check_choice(config, 'direction', shift.DIRECTIONS)
-  _check_choice(config, 'modality', tuple(layers.CHANNELS))
+  _check_choice(config, 'modality', tuple(classifier.CHANNELS))
   _check_choice(config, 'dtype', ('float32', 'bfloat16'))
-  _check_choice(config, 'remat', layers.REMAT)
+  _check_choice(config, 'remat', classifier.REMAT)
   _check_choice(config, 'non_local', (False, True))
   _check_choice(config, 'temporal_pool', (False, True))
   _check_choice(config, 'partial_bn', (False, True))
@@ -94,7 +94,7 @@ def _shared(config):
     _check_positive(config, 'ghost_clips')
     shared['ghost_clips'] = config['ghost_clips']
   elif config['bn_stats'] == 'local':
-    shared['ghost_clips'] = layers.UNKNOWN
+    shared['ghost_clips'] = classifier.UNKNOWN
   return shared
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors
-from tsm_jax.models import layers
+from tsm_jax.models import classifier
 from tsm_jax.models import shift as shift_lib
 
 # Unit: widths of 1x1 | reduction, 3x3 | reduction, 3x3, 3x3 | pooling. Without
@@ -32,7 +32,7 @@ UNITS = {
 NUM_MASKED = len(UNITS) + 2  # and the two units of the stem
 
 
-class BNInception(layers.VideoClassifier, kw_only=True):
+class BNInception(classifier.VideoClassifier, kw_only=True):
   """TSN or TSM over BNInception.
 
   Attributes:
@@ -46,7 +46,7 @@ class BNInception(layers.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, 1024]."""
     conv = functools.partial(
-      layers.convolution, use_bias=True, dtype=self.dtype
+      classifier.convolution, use_bias=True, dtype=self.dtype
     )
     # The authors' momentum is 0.9 in PyTorch's meaning.
     batch_size = len(x) // num_frames

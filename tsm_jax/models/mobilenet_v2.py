@@ -12,7 +12,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import layers
+from tsm_jax.models import classifier
 from tsm_jax.models import shift as shift_lib
 
 # expansion, channels, blocks, stride of the first block
@@ -53,7 +53,7 @@ class InvertedResidual(nn.Module):
     return x + y if x.shape == y.shape else y
 
 
-class MobileNetV2(layers.VideoClassifier, kw_only=True):
+class MobileNetV2(classifier.VideoClassifier, kw_only=True):
   """TSN or TSM over MobileNetV2.
 
   Attributes:
@@ -67,7 +67,7 @@ class MobileNetV2(layers.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
-    conv = functools.partial(layers.convolution, dtype=self.dtype)
+    conv = functools.partial(classifier.convolution, dtype=self.dtype)
     first_norm, norm = self.norms(train, len(x) // num_frames)
     shift = functools.partial(
       shift_lib.TemporalShift,

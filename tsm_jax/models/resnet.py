@@ -11,7 +11,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import layers, non_local
+from tsm_jax.models import classifier, non_local
 from tsm_jax.models import shift as shift_lib
 
 # depth: (uses bottleneck blocks, blocks per stage)
@@ -63,7 +63,7 @@ class Block(nn.Module):
     return nn.relu(x + y)  # [B * T, H / stride, W / stride, out_channels]
 
 
-class ResNet(layers.VideoClassifier, kw_only=True):
+class ResNet(classifier.VideoClassifier, kw_only=True):
   """TSN or TSM over a ResNet, ResNeXt or wide ResNet.
 
   Attributes:
@@ -94,7 +94,7 @@ class ResNet(layers.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
-    conv = functools.partial(layers.convolution, dtype=self.dtype)
+    conv = functools.partial(classifier.convolution, dtype=self.dtype)
     first_norm, norm = self.norms(train, len(x) // num_frames)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
     x = nn.relu(first_norm(name='bn1')(x))

@@ -1,0 +1,371 @@
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from support import golden, torch_weights
+from tsm_jax import convert, models
+
+torch = pytest.importorskip('torch')
+from support import torch_resnet  # noqa: E402  (imports torch)
+
+EXPECTED = {
+  'r18_shift': {'depth': 18, 'num_classes': 174},
+  'r34_shift': {'depth': 34, 'num_classes': 174},
+  'r50_shift': {'depth': 50},
+  'r50_do0': {'depth': 50, 'dropout': 0.0},
+  'r50_flow': {'depth': 50, 'modality': 'flow'},
+  'r50_shift_block': {'depth': 50, 'shift': 'block'},
+  'r50_shift_nl': {'depth': 50, 'non_local': True},
+  'r50_tsn': {'depth': 50, 'shift': 'none'},
+  'r101_shift': {'depth': 101, 'num_classes': 174, 'shift_every': 0},
+  'mbv2_shift_dropout': {'name': 'mobilenet_v2', 'num_classes': 27},
+  'mbv2_shift_dropout0': {
+    'name': 'mobilenet_v2',
+    'num_classes': 27,
+    'dropout': 0.0,
+  },
+  'online_mbv2_jester': {
+    'name': 'mobilenet_v2',
+    'num_classes': 27,
+    'dropout': 0.0,
+    'direction': 'past',
+  },
+}
+DEFAULTS = {**models.DEFAULTS, 'num_classes': 400}
+
+
+def checkpoint(name):
+  """Weights for these keys, with PyTorch's counters."""
+  all_shapes = golden.shapes(name)
+  weights = golden.weights(all_shapes)
+  for key in all_shapes.keys() - weights.keys():
+    weights[key] = np.zeros((), np.int64)
+  return weights
+
+
+@pytest.mark.parametrize('name', EXPECTED)
+def test_every_kind_of_checkpoint_is_recognised_and_written_back(
+  name, tmp_path
+):
+  # From a file as the authors' trainer saves it; that of the demo is bare.
+  weights = checkpoint(name)
+  content = {key: torch.from_numpy(value) for key, value in weights.items()}
+  if not name.startswith('online'):
+    content = {'epoch': 50, 'arch': 'resnet', 'state_dict': content}
+  torch.save(content, tmp_path / 'ckpt.pth.tar')
+  config, variables = convert.from_torch(tmp_path / 'ckpt.pth.tar')
+  expected = {**DEFAULTS, 'depth': 50, **EXPECTED[name]}
+  assert config == expected
+  written = convert.to_torch(config, variables)
+  assert written.keys() == weights.keys()
+  for key in weights:
+    assert written[key].dtype == weights[key].dtype
+    np.testing.assert_array_equal(written[key], weights[key], err_msg=key)
+
+
+def logits_of(config, variables, frames):
+  return jax.jit(models.create_model(config).apply)(variables, frames)
+
+
+def assert_near(ours, theirs):
+  """Deep random networks reach logits of 1000 and lose some digits."""
+  np.testing.assert_allclose(
+    ours, theirs, rtol=1e-4, atol=1e-4 * abs(theirs).max()
+  )
+
+
+@pytest.mark.parametrize(
+  'name, overrides',
+  [
+    ('r18_shift', {'fold_div': 4}),
+    pytest.param('r34_shift', {}, marks=pytest.mark.slow),
+    ('r50_shift_block', {}),
+    pytest.param('r50_tsn', {}, marks=pytest.mark.slow),
+    pytest.param('r50_flow', {'fold_div': 3}, marks=pytest.mark.slow),
+    ('r101_shift', {}),
+  ],
+)
+def test_logits_equal_pytorch(name, overrides):
+  weights = torch_weights.without_module(
+    golden.weights(golden.shapes(name, 10))
+  )
+  config, variables = convert.from_torch(weights, **overrides)
+  channels = {'rgb': 3, 'flow': 10}[config['modality']]
+  frames = golden.frames(2, 4, 64, channels)
+  theirs = torch_resnet.logits(weights, frames, config['fold_div'])
+  assert_near(logits_of(config, variables, frames), theirs)
+
+
+def test_temporal_pool_equals_pytorch():
+  weights = {
+    k.replace('layer2.', 'layer2.net.'): v
+    for k, v in torch_weights.without_module(
+      golden.weights(golden.shapes('r18_shift', 10))
+    ).items()
+  }
+  config, variables = convert.from_torch(weights)
+  assert config['temporal_pool']
+  written = torch_weights.without_module(convert.to_torch(config, variables))
+  assert written.keys() >= weights.keys()
+  frames = golden.frames(2, 4, 64)
+  theirs = torch_resnet.logits(weights, frames)
+  assert_near(logits_of(config, variables, frames), theirs)
+
+
+def openmmlab(weights):
+  """The names of mmaction2's ResNetTSM for the authors' names."""
+  changes = (
+    (r'^base_model\.', 'backbone.'),
+    (r'^new_fc\.', 'cls_head.fc_cls.'),
+    (r'\.nl\.W\.0\.', '.non_local_block.conv_out.conv.'),
+    (r'\.nl\.W\.1\.', '.non_local_block.conv_out.bn.'),
+    (r'\.nl\.(g|phi)\.0\.', r'.non_local_block.\1.0.conv.'),
+    (r'\.nl\.theta\.', '.non_local_block.theta.conv.'),
+    (r'\.downsample\.0\.', '.downsample.conv.'),
+    (r'\.downsample\.1\.', '.downsample.bn.'),
+    (r'\.bn(\d)\.', r'.conv\1.bn.'),
+    (r'\.conv(\d)\.((net\.)?weight)$', r'.conv\1.conv.\2'),
+  )
+  renamed = {}
+  for name, value in weights.items():
+    for pattern, replacement in changes:
+      name = re.sub(pattern, replacement, name)
+    renamed[name] = value
+  return renamed
+
+
+@pytest.mark.parametrize(
+  'name', ['r50_shift_nl', 'r50_shift_block', 'r101_shift']
+)
+def test_openmmlab_resnet(name):
+  official = torch_weights.without_module(golden.weights(golden.shapes(name)))
+  theirs = openmmlab(official)
+  assert 'backbone.layer1.0.conv2.bn.running_var' in theirs or 'block' in name
+  for key in [k for k in official if k.endswith('.nl.W.0.bias')]:
+    # Their last product in the attention has no bias.
+    official[key] = np.zeros_like(official[key])
+    (theirs_key,) = openmmlab({key: None})
+    del theirs[theirs_key]
+  torch_weights.assert_same(
+    convert.from_torch(theirs), convert.from_torch(official)
+  )
+
+
+def openmmlab_mobilenet(name, names):
+  """The name in mmaction2's MobileNetV2TSM, where stages are apart."""
+  match = re.match(r'base_model\.features\.(\d+)\.(?:conv\.)?(\d)\.(.*)', name)
+  if not match:
+    return name.replace('new_fc', 'cls_head.fc_cls')
+  block, position, leaf = int(match[1]), int(match[2]), match[3]
+  kind = 'conv' if position % 3 == 0 else 'bn'
+  leaf = leaf.split('.')[-1]
+  if block in (0, 18):
+    return f'backbone.conv{1 if block == 0 else 2}.{kind}.{leaf}'
+  sizes = (1, 2, 3, 4, 3, 3, 1)
+  stage = sum(block > sum(sizes[:i]) for i in range(1, 8)) + 1
+  start = f'backbone.layer{stage}.{block - sum(sizes[: stage - 1]) - 1}'
+  # Theirs wraps the first convolution together with its norm.
+  shifted = f'base_model.features.{block}.conv.0.net.weight' in names
+  net = '.net' if shifted and position < 2 else ''
+  return f'{start}.conv.{position // 3}{net}.{kind}.{leaf}'
+
+
+def test_openmmlab_mobilenet():
+  official = torch_weights.without_module(
+    golden.weights(golden.shapes('mbv2_shift_dropout'))
+  )
+  theirs = {openmmlab_mobilenet(k, official): v for k, v in official.items()}
+  assert 'backbone.layer2.1.conv.0.net.bn.running_mean' in theirs
+  assert 'backbone.layer1.0.conv.1.conv.weight' in theirs
+  torch_weights.assert_same(
+    convert.from_torch(theirs), convert.from_torch(official)
+  )
+
+
+def imagenet(name):
+  """torchvision's names, with their 1000 classes, for the authors' shapes."""
+  found = {}
+  for key, shape in golden.shapes(name, 1000).items():
+    key = re.sub(r'^module\.(base_model\.)?', '', key).replace('.net.', '.')
+    found[key.replace('new_fc', 'fc')] = shape
+  return golden.weights(found)
+
+
+def test_imagenet_resnet_is_an_initialisation():
+  weights = imagenet('r101_shift')
+  with pytest.raises(ValueError, match='give num_classes'):
+    convert.from_torch(weights)
+  config, variables = convert.from_torch(weights, num_classes=27)
+  assert config == {**DEFAULTS, 'depth': 101, 'num_classes': 27}
+  params = variables['params']
+  np.testing.assert_array_equal(
+    params['layer3_22']['conv3']['kernel'][0, 0],
+    weights['layer3.22.conv3.weight'][:, :, 0, 0].T,
+  )
+  # The new head is drawn as in training from scratch: N(0, 0.001), bias 0.
+  assert params['head']['kernel'].shape == (2048, 27)
+  assert 0.0009 < params['head']['kernel'].std() < 0.0011
+  assert not params['head']['bias'].any()
+
+
+def test_imagenet_for_flow_and_non_local():
+  weights = imagenet('r50_shift')
+  config, variables = convert.from_torch(
+    weights, num_classes=5, modality='flow', non_local=True
+  )
+  assert config['modality'] == 'flow' and config['non_local']
+  stem = variables['params']['conv1']['kernel']
+  mean = weights['conv1.weight'].mean(axis=1)  # of RGB, not rescaled
+  assert stem.shape == (7, 7, 10, 64)
+  for channel in range(10):
+    np.testing.assert_array_equal(stem[:, :, channel], mean.transpose(1, 2, 0))
+  new = variables['params']['layer3_4_nl']
+  assert not new['out_bn']['scale'].any()
+  assert new['theta']['kernel'].any()
+
+
+def test_imagenet_mobilenet():
+  names = {}
+  for key in golden.shapes('mbv2_shift_dropout0'):
+    plain = re.sub(r'^module\.base_model\.', '', key).replace('.net.', '.')
+    theirs = plain.replace('classifier.', 'classifier.1.')
+    if match := re.match(r'features\.(\d+)\.conv\.(\d)\.(.*)', plain):
+      places = ['0.0', '0.1', '', '1.0', '1.1', '', '2', '3']
+      if match[1] == '1':
+        places = ['0.0', '0.1', '', '1', '2']
+      place = places[int(match[2])]
+      theirs = f'features.{match[1]}.conv.{place}.{match[3]}'
+    names[plain] = theirs
+  weights = imagenet('mbv2_shift_dropout0')
+  theirs = {names[k]: v for k, v in weights.items()}
+  assert 'features.17.conv.2.weight' in theirs
+  one = convert.from_torch(theirs, num_classes=27)
+  assert one[0] == {
+    **DEFAULTS,
+    'depth': 50,
+    'name': 'mobilenet_v2',
+    'num_classes': 27,
+  }
+  # The authors' own ImageNet file has the flat names.
+  torch_weights.assert_same(one, convert.from_torch(weights, num_classes=27))
+
+
+def test_tsn_and_tsm_share_their_weights():
+  tsn = golden.weights(golden.shapes('r50_tsn'))
+  config, variables = convert.from_torch(tsn, shift='blockres', num_frames=16)
+  assert config == {**DEFAULTS, 'depth': 50, 'num_frames': 16}
+  written = convert.to_torch(config, variables)
+  assert {k.replace('.net.', '.') for k in written} >= tsn.keys()
+  assert sum('.net.' in k for k in written) == 16
+  back, _ = convert.from_torch(written, shift='none')
+  assert back['shift'] == 'none'
+
+
+def test_another_class_count_is_a_new_head(caplog):
+  weights = golden.weights(golden.shapes('r18_shift'))
+  config, variables = convert.from_torch(weights, num_classes=27)
+  assert config['num_classes'] == 27
+  assert variables['params']['head']['kernel'].shape == (512, 27)
+  assert 'classifier of 174 classes is dropped' in caplog.text
+
+
+def test_all_that_does_not_fit_is_named_at_once():
+  weights = torch_weights.small()
+  weights.pop('module.base_model.bn1.bias')
+  weights.pop('module.base_model.layer1.0.conv2.weight')
+  weights['module.base_model.extra.weight'] = np.zeros((3, 4), np.float32)
+  weights['module.base_model.bn1.weight'] = np.zeros(9, np.float32)
+  with pytest.raises(ValueError) as error:
+    convert.from_torch(weights, stage_sizes=(1,))
+  text = str(error.value)
+  missing, other, unknown = re.findall(
+    r'(?:Missing|shape|known): (.*?)\.(?: |$)', text
+  )
+  assert missing == 'bn1.bias (8,), layer1.0.conv2.weight (8, 8, 3, 3)'
+  assert other == 'bn1.weight (9,) for (8,)'
+  assert unknown == 'module.base_model.extra.weight (3, 4)'
+
+
+def test_what_is_wrong_is_said_in_one_sentence():
+  weights = torch_weights.small()
+  head = 'module.new_fc.bias'
+  two_heads = {'module.base_model.fc.weight': np.zeros((5, 8), np.float32)}
+  cases = (
+    ({**weights, **two_heads}, {}, 'Two weights are for head.weight'),
+    ({'encoder.weight': np.zeros((2, 2), np.float32)}, {}, 'no known network'),
+    ({**weights, head: np.zeros(5)}, {}, r'new_fc.bias \(float64\)'),
+    (weights, {'depth': 50}, 'do not fit resnet depth=50'),
+    (weights, {'dept': 50}, r"fields \['dept'\] are not of a model"),
+    (
+      weights,
+      {'stage_sizes': (1,), 'temporal_pool': True, 'num_frames': 5},
+      r'frames is 5.*even',
+    ),
+    (
+      weights,
+      {'stage_sizes': (1,), 'modality': 'sound'},
+      "modality is 'sound'",
+    ),
+  )
+  for source, overrides, match in cases:
+    with pytest.raises(ValueError, match=match):
+      convert.from_torch(source, **overrides)
+  shapes = golden.shapes('r50_shift')
+  moved = {
+    k.replace('layer3.1.conv1.net', 'layer3.1.conv1'): v
+    for k, v in shapes.items()
+  }
+  with pytest.raises(ValueError, match='not every n-th'):
+    convert.from_torch(golden.weights(moved))
+  one_not = {
+    k.replace('layer3.1.net.', 'layer3.1.'): v
+    for k, v in golden.shapes('r50_shift_block').items()
+  }
+  with pytest.raises(ValueError, match="'block' shifts all"):
+    convert.from_torch(golden.weights(one_not))
+
+
+def test_training_equals_pytorch():
+  # Two bottlenecks of a ResNet-50 with an eighth of its channels.
+  shapes = {
+    k: tuple(n // 8 if n >= 64 else n for n in shape)
+    for k, shape in golden.shapes('r50_shift', 5).items()
+    if not re.search(r'layer[34]|layer\d\.[1-9]', k)
+  }
+  shapes['module.new_fc.weight'] = (5, 64)
+  weights = torch_weights.without_module(golden.weights(shapes))
+  tensors = {k: torch.tensor(v) for k, v in weights.items()}
+  learnt = {k: v for k, v in tensors.items() if 'running' not in k}
+  for tensor in learnt.values():
+    tensor.requires_grad_()
+  frames, label = golden.frames(3, 4, 32), np.array([0, 3, 4])
+  logits = torch_resnet.forward(tensors, frames, train=True)
+  loss = torch.nn.functional.cross_entropy(logits, torch.tensor(label))
+  loss.backward()
+
+  config, variables = convert.from_torch(
+    weights, dropout=0.0, stage_sizes=(1, 1)
+  )
+  model = models.create_model(config)
+
+  def loss_of(params):
+    logits, state = model.apply(
+      {**variables, 'params': params}, frames, train=True, mutable='batch_stats'
+    )
+    log_probs = jax.nn.log_softmax(logits)
+    return -log_probs[np.arange(3), label].mean(), state
+
+  grad = jax.jit(jax.grad(loss_of, has_aux=True))
+  gradient, state = grad(variables['params'])
+  config['dropout'] = 0.5  # for the name of the head
+  ours = torch_weights.without_module(
+    convert.to_torch(config, {'params': gradient, **state})
+  )
+  for key, tensor in tensors.items():
+    expected = tensor.detach() if 'running' in key else tensor.grad
+    scale = float(expected.abs().max())
+    np.testing.assert_allclose(
+      ours[key], expected.numpy(), rtol=1e-4, atol=1e-4 * scale, err_msg=key
+    )

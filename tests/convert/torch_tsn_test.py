@@ -1,0 +1,181 @@
+"""Variants of the networks: logits and strict loading against PyTorch."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from support import golden
+from tsm_jax import convert, models
+
+torch = pytest.importorskip('torch')
+from support import torch_tsn  # noqa: E402  (imports torch)
+
+R18, R34, R50 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 6, 3)
+NL50 = ((2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
+NL18 = ((2, 0), (3, 0))
+# Fields of the model that are read from the weights, and how PyTorch has it.
+RESNETS = {
+  'pooled': (
+    {'depth': 50, 'non_local': True, 'temporal_pool': True},
+    {'sizes': R50, 'attend': NL50, 'pool': True},
+  ),
+  'pooled-block': (
+    {'depth': 18, 'shift': 'block', 'temporal_pool': True},
+    {'sizes': R18, 'place': 'block', 'pool': True},
+  ),
+  'block-nl': (
+    {'depth': 50, 'shift': 'block', 'non_local': True},
+    {'sizes': R50, 'place': 'block', 'attend': NL50},
+  ),
+  'tsn-nl': (
+    {'depth': 50, 'shift': 'none', 'non_local': True},
+    {'sizes': R50, 'place': 'none', 'attend': NL50},
+  ),
+  'r18-nl': (
+    {'depth': 18, 'non_local': True},
+    {'sizes': R18, 'attend': NL18},
+  ),
+  'r34-nl': (
+    {'depth': 34, 'non_local': True},
+    {'sizes': R34, 'attend': NL50},
+  ),
+  'resnext': (
+    {'depth': 50, 'width': 16, 'groups': 4, 'width_per_group': 32},
+    {'sizes': R50, 'width': 16, 'groups': 4, 'base': 32},
+  ),
+  'wide': (
+    {'depth': 50, 'width_per_group': 128},
+    {'sizes': R50, 'base': 128},
+  ),
+  'r101': ({'depth': 101}, {'sizes': (3, 4, 23, 3), 'every': 2}),
+  'r152': ({'depth': 152}, {'sizes': (3, 8, 36, 3), 'every': 2}),
+}
+
+
+def weights_of(network):
+  """Weights for all names of a module, of a size as training leaves them.
+
+  With those of `golden.weights` alone a deep network is chaotic in float32:
+  every branch doubles the variance, and of scores in the thousands the softmax
+  chooses one key, where two that are within an error of each other decide the
+  logits. Here a branch adds a third, and attention mixes many keys.
+  """
+  shapes = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+  return calm(golden.weights(shapes))
+
+
+def calm(weights):
+  last = 'bn3' if any('.bn3.' in k for k in weights) else 'bn2'
+  factors = {rf'\.{last}\.weight': 0.3, r'\.nl\.(theta|phi\.0)\.weight': 0.1}
+  return {
+    name: value
+    * np.float32(next((f for p, f in factors.items() if re.search(p, name)), 1))
+    for name, value in weights.items()
+  }
+
+
+def load(network, state):
+  """All names of the one must be those of the other."""
+  network.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+  return network
+
+
+def by_pytorch(network, frames):
+  with torch.no_grad():  # DataParallel lies on a GPU, where there is one
+    return network.module.cpu()(torch.tensor(frames)).numpy()
+
+
+def check(network, frames, expected, **overrides):
+  """Loads weights both ways; returns config, variables and the logits."""
+  weights = weights_of(network)
+  config, variables = convert.from_torch(weights, **overrides)
+  assert {k: config[k] for k in expected} == expected
+  load(network, convert.to_torch(config, variables))
+  theirs = by_pytorch(network, frames)
+  assert_near(logits(config, variables, frames), theirs)
+  # PyTorch's own error is below the tolerance: the comparison is sound.
+  exact = by_pytorch(network.double(), frames.astype(np.float64))
+  assert abs(exact - theirs).max() < 5e-6 * abs(theirs).max()
+  return config, variables, theirs
+
+
+def logits(config, variables, frames):
+  return jax.jit(models.create_model(config).apply)(variables, frames)
+
+
+def assert_near(ours, theirs):
+  atol = 1e-5 * abs(theirs).max()
+  np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=pytest.mark.slow)
+    if name in ('r101', 'r152')
+    else name
+    for name in RESNETS
+  ],
+)
+def test_resnets_equal_pytorch(name):
+  fields, network = RESNETS[name]
+  network = {'bottleneck': fields['depth'] > 34, **network}
+  expected = {'width': 8, 'stage_sizes': (), **fields}
+  frames = golden.frames(2, 4, 64)
+  config, variables, theirs = check(
+    torch_tsn.of_resnet(num_frames=4, **network), frames, expected, num_frames=4
+  )
+  # What the variant is about matters a hundred times the tolerance.
+  if config['non_local']:
+    assert_differs(logits(config, evenly(variables), frames), theirs)
+  if config['shift'] != 'none':
+    other = {'shift_every': 1} if config['depth'] > 50 else {'fold_div': 3}
+    assert_differs(logits({**config, **other}, variables, frames), theirs)
+
+
+def evenly(variables):
+  """Variables with which attention takes the mean of all keys."""
+  params = dict(variables['params'])
+  for name in [k for k in params if k.endswith('_nl')]:
+    kernel = np.zeros_like(params[name]['theta']['kernel'])
+    theta = {**params[name]['theta'], 'kernel': kernel}
+    params[name] = {**params[name], 'theta': theta}
+  return {**variables, 'params': params}
+
+
+def assert_differs(one, other):
+  assert abs(one - other).max() > 1e-3 * abs(other).max()
+
+
+@pytest.mark.parametrize(
+  ('fields', 'network'),
+  [
+    ({'shift': 'none'}, {'shift': False}),
+    ({'modality': 'flow'}, {'inputs': 10}),
+    ({'fold_div': 4}, {'fold_div': 4}),
+    ({'width_multiplier': 1.4}, {'multiplier': 1.4}),
+  ],
+  ids=['tsn', 'flow', 'fold_div', 'wide'],
+)
+def test_mobilenets_equal_pytorch(fields, network):
+  frames = golden.frames(2, 4, 64, network.get('inputs', 3))
+  given = {k: v for k, v in fields.items() if k == 'fold_div'}
+  check(
+    torch_tsn.of_mobilenet(4, **network),
+    frames,
+    {'name': 'mobilenet_v2', **fields},
+    num_frames=4,
+    **given,
+  )
+
+
+@pytest.mark.slow
+def test_attention_of_released_width_equals_pytorch():
+  network = torch_tsn.of_resnet(R50, True, num_frames=8, width=64, attend=NL50)
+  names = golden.shapes('r50_shift_nl').keys()
+  assert network.state_dict().keys() == names
+  frames = golden.frames(2, 8, 64)
+  config, variables, theirs = check(network, frames, {'non_local': True})
+  assert_differs(logits(config, evenly(variables), frames), theirs)

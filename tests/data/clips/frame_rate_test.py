@@ -1,0 +1,129 @@
+import fractions
+
+import av
+import numpy as np
+import pytest
+
+from support import helpers
+from tsm_jax.data.clips import frame_rate, videos
+
+MS = fractions.Fraction(1, 1000)
+
+
+def frames_at(times, duration=0):
+  frames = []
+  for time in times:
+    frame = av.VideoFrame(16, 16, 'gray')
+    frame.pts, frame.time_base = time, MS
+    frame.duration = duration
+    frames.append(frame)
+  return frames
+
+
+def counts(times, fps, duration=0, native=0):
+  found = frame_rate.resample(frames_at(times, duration), MS, native, fps)
+  return [count for _, count in found]
+
+
+def test_by_hand():
+  assert counts([0, 100, 200, 300], 10, 100) == [1, 1, 1, 1]
+  assert counts([0, 100, 200, 300], 20, 100) == [2, 2, 2, 2]
+  # 0, 0.5 (up), 1, 1.5 (up), end 2: a frame gives way to one in its place.
+  assert counts([0, 100, 200, 300], 5, 100) == [1, 0, 1, 0]
+  assert counts([0, 40, 1000], 10, 100) == [0, 10, 1]
+  # It begins where the first frame does.
+  assert counts([5000, 5100], 10, 100) == [1, 1]
+  assert counts([-100, 0, 100], 10, 100) == [1, 1, 1]
+  # The end follows from the rate where a frame does not say how long it is.
+  assert counts([0, 100], 20, native=10) == [2, 2]
+  assert counts([0], 1, 40) == [1]  # at least one
+  assert counts([], 10) == []
+  # Timestamps that go back do not count twice.
+  assert counts([0, 300, 100, 400], 10, 100) == [3, 0, 1, 1]
+  assert counts([None, None, None], 20, native=10) == [2, 2, 2]
+
+
+def test_the_rate_of_television():
+  found = counts([0, 1001], 29.97, 1001)
+  assert found == [30, 30]
+
+
+def test_a_gap_that_is_too_long():
+  assert counts([0, 60_000], 1, 1000) == [60, 1]
+  with pytest.raises(frame_rate.GapError, match='no frame for 61 s'):
+    counts([0, 61_000], 1, 1000)
+
+
+def write_variable(path, times, rate=30):
+  """A video with frames at the given milliseconds, each of its own gray."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('libx264', rate=rate, options={'qp': '0'})
+    stream.width, stream.height, stream.pix_fmt = 32, 32, 'yuv420p'
+    stream.codec_context.time_base = MS
+    for number, time in enumerate(times):
+      gray = np.full((32, 32, 3), 20 + 3 * number, np.uint8)
+      frame = av.VideoFrame.from_ndarray(gray, 'rgb24')
+      frame.pts, frame.time_base = time, MS
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  return path
+
+
+def ffmpeg(path, fps):
+  """The grays that FFmpeg's own filter makes of a video."""
+  grays = []
+  with av.open(str(path)) as container:
+    stream = container.streams.video[0]
+    graph = av.filter.Graph()
+    graph.link_nodes(
+      graph.add_buffer(template=stream),
+      graph.add('fps', f'fps={fps}'),
+      graph.add('buffersink'),
+    ).configure()
+    for frame in [*container.decode(stream), None]:
+      graph.push(frame)
+      while True:
+        try:
+          pulled = graph.pull()
+        except (BlockingIOError, EOFError):
+          break
+        grays.append(int(pulled.to_ndarray(format='gray').mean()))
+  return grays
+
+
+@pytest.mark.parametrize('suffix', ['mp4', 'mkv'])
+@pytest.mark.parametrize('fps', [5, 12.5, 25, 30, 60])
+def test_a_variable_frame_rate_is_what_ffmpeg_makes_of_it(
+  tmp_path, suffix, fps
+):
+  rng = np.random.default_rng(int(fps))
+  times = np.cumsum(rng.choice([33, 34, 66, 100, 250, 400], 67))
+  path = write_variable(tmp_path / f'a.{suffix}', (times - times[0]).tolist())
+  video = videos.read(path, lambda image: int(image.mean()), fps)
+  expected = ffmpeg(path, fps)
+  assert len(set(expected)) > 40 or fps == 5
+  # Gray to RGB and back moves a value by one or two; grays are three apart.
+  np.testing.assert_allclose(
+    ranks(video.frames), ranks(expected), err_msg=str(fps)
+  )
+  assert (video.fps, video.share) == (fps, 1)
+  assert len(videos.read(path).frames) == 67
+
+
+def ranks(values):
+  """Each run of equal values by its number, so that only lengths matter."""
+  changes = np.diff(values) != 0
+  return np.concatenate([[0], np.cumsum(changes)])
+
+
+def test_a_video_that_stands_still_for_too_long(tmp_path):
+  path = write_variable(tmp_path / 'a.mkv', [0, 40, 100_000])
+  with pytest.raises(videos.VideoError, match='no frame for 100 s'):
+    videos.read(path, fps=10)
+  assert len(videos.read(path).frames) == 3
+
+
+def test_a_raw_stream_has_no_timestamps(tmp_path):
+  path = tmp_path / 'a.h264'
+  videos.write(path, helpers.draw(10, (32, 48)))
+  assert len(videos.read(path, fps=50).frames) in (20, 21)

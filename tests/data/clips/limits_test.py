@@ -1,0 +1,175 @@
+"""Clips of any length and pictures of any size must not fill the memory."""
+
+import fractions
+import types
+import warnings
+
+import av
+import numpy as np
+from PIL import Image
+import pytest
+
+from support import helpers
+from tsm_jax import errors, predict
+from tsm_jax.data import build
+from tsm_jax.data.clips import codec, images, limits, videos
+from tsm_jax.data.doctor import examine
+from tsm_jax.data.input import preprocess
+from tsm_jax.data.store import builder
+
+
+@pytest.mark.parametrize('kind', codec.KINDS)
+@pytest.mark.parametrize('fps', [0.0, 48.0])
+def test_reading_stops_at_the_limit(tmp_path, kind, fps, monkeypatch):
+  path = helpers.write_video(tmp_path / 'a.mp4', 12)
+  count = 24 if fps else 12
+  record, _ = codec.to_record(path, 256, 90, kind, fps, max_frames=count)
+  assert record['num_frames'] == count  # as many as the limit are allowed
+  added = []
+  add = codec.Store.add
+
+  def spy(self, image):
+    added.append(image)
+    add(self, image)
+
+  monkeypatch.setattr(codec.Store, 'add', spy)
+  with pytest.raises(
+    videos.VideoError,
+    match=r'^is longer than max_frames, 5: 6 frames are counted so far$',
+  ):
+    codec.to_record(path, 256, 90, kind, fps, max_frames=5)
+  assert len(added) <= 5
+
+
+@pytest.mark.parametrize('modality', ['rgb', 'flow'])
+def test_folders_of_images_too(tmp_path, modality):
+  folder = tmp_path / 'clip'
+  if modality == 'flow':
+    helpers.write_flow(folder, 6)
+  else:
+    helpers.write_frames(folder, 6)
+  for kind in codec.KINDS if modality == 'rgb' else ('frames',):
+    record, _ = images.to_record(
+      folder, 256, 90, kind, modality=modality, max_frames=6
+    )
+    assert record['num_frames'] == 6
+    with pytest.raises(
+      videos.VideoError,
+      match=r'^is longer than max_frames, 5: 6 frames are counted so far$',
+    ):
+      images.to_record(folder, 256, 90, kind, modality=modality, max_frames=5)
+
+
+def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
+  root = tmp_path / 'clips'
+  for i in range(4):
+    for label in ('jump', 'run'):
+      helpers.write_video(root / label / f'{i}.mp4', 5, seed=i)
+  helpers.write_video(root / 'run' / 'long.mp4', 6)
+  args = ('folder', '--manual_dir', root, '--data_dir', tmp_path / 'data')
+
+  def built(*more):
+    build.main([*map(str, args), '--max_excluded', '0.5', *more])
+    out = capsys.readouterr().out
+    return out, out.splitlines()[-1].partition('source=')[2]
+
+  out, path = built('--max_frames', '5')
+  report = builder.read_report(path)
+  reason = 'is longer than max_frames, 5: 6 frames are counted so far'
+  assert report['excluded'] == [['run/long.mp4', reason]]
+  assert f'not used: run/long.mp4: {reason}' in out
+  assert report['options'] == {**codec.DEFAULTS, 'max_frames': 5}
+  # The usual limit is no part of a dataset's name: those of before are found.
+  _, whole = built()
+  assert whole != path
+  assert builder.read_report(whole)['options'] == codec.DEFAULTS
+  config = {**helpers.DATA, 'source': str(root), 'data_dir': tmp_path / 'other'}
+  same = builder.prepare({**config, 'max_frames': limits.MAX_FRAMES})
+  assert same.parent.name == builder.prepare(config).parent.name
+  with pytest.raises(errors.InputError, match=r'^data\.max_frames is 0; it mu'):
+    builder.prepare({**config, 'max_frames': 0})
+  with pytest.raises(SystemExit):
+    build.main([*map(str, args), '--max_frames', '0'])
+
+
+def write_large(path, width, height):
+  """A grey video of one picture, quickly."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('png', rate=5)
+    stream.width, stream.height, stream.pix_fmt = width, height, 'gray'
+    image = np.zeros((height, width), np.uint8)
+    frame = av.VideoFrame.from_ndarray(image, format='gray')
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def test_large_pictures_of_videos(tmp_path):
+  path = tmp_path / 'a.mov'
+  write_large(path, 16_400, 4100)
+  reason = (
+    'has pictures of 16400x4100 pixels, which is more than 8192x8192 in all'
+  )
+  with pytest.raises(videos.VideoError, match=f'^{reason}$'):
+    videos.read(path, lambda image: pytest.fail('was decoded'))
+  assert examine.facts(str(path))['error'] == reason
+  write_large(path, 16_400, 40)  # wide, but not large
+  assert videos.read(path).frames[0].shape == (40, 16_400, 3)
+
+
+def test_pictures_that_grow_in_the_middle(tmp_path, monkeypatch):
+  """FFmpeg is told of the limit: the container's header does not know them."""
+  path = tmp_path / 'a.mkv'
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('mjpeg', rate=5)
+    stream.width, stream.height, stream.pix_fmt = 48, 32, 'yuvj420p'
+    large = av.CodecContext.create('mjpeg', 'w')
+    large.width, large.height, large.pix_fmt = 128, 96, 'yuvj420p'
+    large.time_base = fractions.Fraction(1, 5)
+    for encoder, size, start in ((stream, (32, 48), 0), (large, (96, 128), 6)):
+      for i, image in enumerate(helpers.draw(6, size), start):
+        frame = av.VideoFrame.from_ndarray(image, 'rgb24')
+        frame.pts, frame.time_base = i, fractions.Fraction(1, 5)
+        for packet in encoder.encode(frame):
+          packet.stream = stream
+          container.mux(packet)
+  assert len(videos.read(path).frames) == 12
+  monkeypatch.setattr(limits, 'MAX_PIXELS', 64 * 64)
+  video = videos.read(path)
+  assert len(video.frames) == 6
+  assert video.damage.startswith('6 of ')
+
+
+@pytest.mark.parametrize('size', [(8200, 8200), (10_000, 10_000)])
+def test_large_images_of_folders(tmp_path, size):
+  folder = helpers.write_frames(tmp_path / 'clip', 3)
+  Image.new('1', size).save(folder / '00004.png')
+  record, video = images.to_record(folder, 256, 90)
+  assert record['num_frames'] == 3
+  assert video.damage == (
+    '3 of 4 images are good: 00004.png is unreadable: has pictures of '
+    f'{size[0]}x{size[1]} pixels, which is more than 8192x8192 in all'
+  )
+
+
+def test_images_that_pillow_refuses(tmp_path):
+  folder = tmp_path / 'clip'
+  folder.mkdir()
+  Image.new('1', (14_000, 14_000)).save(folder / '1.png')
+  with (
+    warnings.catch_warnings(),
+    pytest.raises(videos.NoFrameError, match=r'1\.png is unreadable: Image si'),
+  ):
+    warnings.simplefilter('error')
+    images.to_record(folder, 256, 90)
+
+
+def test_predict_has_the_limit_too(tmp_path):
+  """A checkpoint knows nothing of it."""
+  path = helpers.write_video(tmp_path / 'a.mp4', 6)
+  how = preprocess.Preprocessing(
+    4, 32, (0.5,) * 3, (0.25,) * 3, **codec.DEFAULTS
+  )
+  trained = types.SimpleNamespace(preprocessing=how)
+  assert predict.predict_video(len, trained, path, max_frames=6) == 1
+  with pytest.raises(errors.InputError, match=r"a\.mp4': is longer than max_f"):
+    predict.predict_video(len, trained, path, max_frames=5)

@@ -1,0 +1,107 @@
+import os
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tsm_jax import errors
+from tsm_jax.data.clips import workers
+
+
+def square_or_crash(number):
+  """Stands for a decoder that ends its process on some files."""
+  if number in (3, 4, 11):
+    os._exit(1)
+  if number == 5:
+    raise errors.InputError('a reason')
+  if number == 6:
+    raise KeyError(6)
+  return number * number
+
+
+def leave_a_mark(path):
+  if path.endswith('/0'):
+    time.sleep(0.5)
+  open(path, 'x').close()
+  return path
+
+
+@pytest.mark.parametrize('size', [1, 2])
+def test_only_what_crashes_is_blamed(size):
+  with workers.Workers(square_or_crash, size) as pool:
+    results = list(pool.outcomes(list(range(13))))
+    again = list(pool.outcomes([2, 3]))
+  expected = [(i * i, '') for i in range(13)]
+  expected[3] = expected[4] = expected[11] = (None, workers.CRASHED)
+  expected[5] = (None, 'a reason')
+  expected[6] = (None, 'KeyError: 6')
+  assert results == expected
+  assert again == [(4, ''), (None, workers.CRASHED)]
+
+
+def test_only_a_few_are_in_work_ahead_of_the_reader(tmp_path):
+  paths = [str(tmp_path / str(i)) for i in range(40)]
+  with workers.Workers(leave_a_mark, 2) as pool:
+    results = pool.outcomes(paths)
+    # While the first takes long, the other process does what it may: no more
+    # than twice as many as there are processes.
+    assert next(results) == (paths[0], '')
+    time.sleep(0.1)
+    assert 2 <= len(list(tmp_path.iterdir())) <= 4
+    assert [path for path, _ in results] == paths[1:]
+
+
+def test_a_reader_may_leave(tmp_path):
+  paths = [str(tmp_path / str(i)) for i in range(40)]
+  with workers.Workers(leave_a_mark, 2) as pool:
+    first = pool.outcomes(paths)
+    next(first)
+    first.close()
+    other = str(tmp_path / 'other')
+    assert list(pool.outcomes([other])) == [(other, '')]
+
+
+def sleep(seconds):
+  time.sleep(seconds)
+  return seconds
+
+
+def test_what_hangs_is_given_up():
+  with workers.Workers(sleep, 2, limit=2) as pool:
+    assert list(pool.outcomes([0, 60, 0.1])) == [
+      (0, ''),
+      (None, 'took longer than 2 s'),
+      (0.1, ''),
+    ]
+
+
+def test_nothing_to_do():
+  with workers.Workers(square_or_crash, 1) as pool:
+    assert list(pool.outcomes([])) == []
+
+
+def test_an_unguarded_script_is_told_so(tmp_path):
+  # Spawned processes run the file again; without a guard each would start more.
+  script = tmp_path / 'unguarded.py'
+  script.write_text(
+    textwrap.dedent("""
+      from tsm_jax import errors
+      from tsm_jax.data import workers
+      try:
+        with workers.Workers(abs, 1) as pool:
+          print('results', list(pool.outcomes([-1])))
+      except errors.InputError as error:
+        print(error)
+    """)
+  )
+  done = subprocess.run(
+    [sys.executable, script],
+    timeout=60,
+    capture_output=True,
+    text=True,
+    env={**os.environ, 'PYTHONPATH': os.getcwd()},
+  )
+  assert 'must be a file with `if __name__' in done.stdout
+  assert 'results' not in done.stdout

@@ -1,0 +1,298 @@
+import csv
+import json
+import os
+
+import pytest
+
+from tsm_jax import errors
+from tsm_jax.data.sources import folder
+
+
+def touch(root, *names):
+  """Files that are never opened here: what they hold does not matter."""
+  for name in names:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_bytes(b'x')
+  return root
+
+
+def write_csv(path, rows, columns=('path', 'label'), encoding='utf-8'):
+  with open(path, 'w', encoding=encoding, newline='') as file:
+    csv.writer(file).writerows([columns, *rows])
+  return path
+
+
+def table(listing):
+  return {i.video_id: (i.label, i.split) for i in listing.items}
+
+
+def fails(source, message, **kwargs):
+  with pytest.raises(errors.InputError, match=message) as caught:
+    folder.scan(source, **kwargs)
+  assert '\n' not in str(caught.value)
+
+
+def test_folder_of_classes(tmp_path):
+  touch(tmp_path, 'run/a.mp4', 'run/B.MP4', 'run/deep/c.WebM', 'a b/ü 1.avi')
+  touch(tmp_path, 'a b/d.mov', 'a b/e.mkv')
+  listing = folder.scan(tmp_path, holdout=0)
+  assert listing.labels == ['a b', 'run']
+  assert table(listing) == {
+    'a b/d.mov': ('a b', 'train'),
+    'a b/e.mkv': ('a b', 'train'),
+    'a b/ü 1.avi': ('a b', 'train'),
+    'run/B.MP4': ('run', 'train'),
+    'run/a.mp4': ('run', 'train'),
+    'run/deep/c.WebM': ('run', 'train'),
+  }
+  assert [i.path for i in listing.items] == [
+    tmp_path / i.video_id for i in listing.items
+  ]
+  assert listing.excluded == [] and listing.notes == []
+
+
+@pytest.mark.parametrize('train', ['train', 'Training'])
+@pytest.mark.parametrize('val', ['val', 'valid', 'Validation'])
+def test_folders_of_splits(tmp_path, train, val):
+  touch(tmp_path, f'{train}/run/a.mp4', f'{val}/run/a.mp4', 'test/run/b.mp4')
+  listing = folder.scan(tmp_path)
+  assert table(listing) == {
+    f'{train}/run/a.mp4': ('run', 'train'),
+    f'{val}/run/a.mp4': ('run', 'val'),
+    'test/run/b.mp4': ('run', 'test'),
+  }
+
+
+def test_every_file_is_used_excluded_or_noted(tmp_path):
+  used = ['train/run/a.mp4', 'val/run/b.mp4', 'train/jump/d.mp4']
+  excluded = ['train/no_class.mp4', 'val/swim/c.mp4']
+  ignored = ['train/run/notes.txt', 'train/run/.x.mp4', 'train.old/run/e.mp4']
+  ignored += ['f.mp4', 'extra/run/g.mp4']
+  touch(tmp_path, *used, *excluded, *ignored)
+  listing = folder.scan(tmp_path)
+  assert sorted(table(listing)) == sorted(used)
+  assert listing.excluded == [
+    ('train/no_class.mp4', 'has no label'),
+    ('val/swim/c.mp4', "has the label 'swim', which is not in the label map"),
+  ]
+  notes = [note.split(' was ignored')[0] for note in listing.notes]
+  assert sorted(notes) == sorted(
+    [*ignored, "class 'jump' has no video in the split 'val'"]
+  )
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_csv_list(tmp_path, encoding):
+  touch(tmp_path, 'my clips/ä, b.mp4', 'c.mp4', 'd.mp4')
+  rows = [('my clips/ä, b.mp4', 'größer', 'train'), ('c.mp4', ' run ', 'TRAIN')]
+  rows.append((tmp_path / 'd.mp4', 'run', 'validation'))
+  source = write_csv(
+    tmp_path / 'list.CSV', rows, ('path', 'label', 'split'), encoding
+  )
+  listing = folder.scan(source)
+  assert listing.labels == ['größer', 'run']
+  assert table(listing) == {
+    'my clips/ä, b.mp4': ('größer', 'train'),
+    'c.mp4': ('run', 'train'),
+    str(tmp_path / 'd.mp4'): ('run', 'val'),
+  }
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_json_list_without_splits(tmp_path, encoding):
+  touch(tmp_path, 'é.mp4', 'b.mp4')
+  rows = [{'path': 'é.mp4', 'label': 3}, {'path': 'b.mp4', 'label': 3}]
+  (tmp_path / 'all.json').write_text(
+    json.dumps(rows, ensure_ascii=False), encoding=encoding
+  )
+  listing = folder.scan(tmp_path / 'all.json', holdout=0.5)
+  assert listing.labels == ['3']
+  assert sorted(split for _, split in table(listing).values()) == [
+    'train',
+    'val',
+  ]
+
+
+def test_lists_in_a_folder_win_over_its_folders(tmp_path):
+  # As Kinetics comes: flat folders of splits beside lists with the labels.
+  touch(tmp_path, 'train/a.mp4', 'train/b.mp4', 'val/c.mp4', 'val/new.mp4')
+  write_csv(
+    tmp_path / 'train.csv', [('train/a.mp4', 'x'), ('train/b.mp4', 'y')]
+  )
+  write_csv(tmp_path / 'val.csv', [('val/c.mp4', 'y'), ('train/a.mp4', 'x')])
+  listing = folder.scan(tmp_path)
+  assert table(listing) == {
+    'train/a.mp4': ('x', 'train'),
+    'train/b.mp4': ('y', 'train'),
+    'val/c.mp4': ('y', 'val'),
+  }
+  assert listing.excluded == [
+    ('train/a.mp4', 'is listed more than once; the first row counts')
+  ]
+  assert listing.notes == [
+    'val/new.mp4 was ignored: it is in no list',
+    "class 'x' has no video in the split 'val'",
+  ]
+
+
+def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
+  touch(tmp_path, *(f'{c}.mp4' for c in 'abcde'))
+  (tmp_path / 'dir.mp4').mkdir()
+  rows = [('a.mp4', 'run', 'train'), ('b.mp4', '', 'train')]
+  rows += [('./a.mp4', 'jump', 'train'), ('gone.mp4', 'run', 'train')]
+  rows += [('c.mp4', 'swim', 'val'), ('d.mp4', 'run', '')]
+  rows += [('dir.mp4', 'run', 'val'), ('e.mp4', 'run', 'val')]
+  source = write_csv(tmp_path / 'l.csv', rows, ('path', 'label', 'split'))
+  listing = folder.scan(source)
+  assert dict(listing.excluded) == {
+    './a.mp4': 'is listed more than once; the first row counts',
+    'b.mp4': 'has no label',
+    'c.mp4': "has the label 'swim', which is not in the label map",
+    'd.mp4': 'has no split, although others have one',
+    'dir.mp4': 'is not a file',
+    'gone.mp4': 'file does not exist',
+  }
+  assert table(listing) == {
+    'a.mp4': ('run', 'train'),
+    'e.mp4': ('run', 'val'),
+  }
+
+
+def names(count):
+  return [f'{c}/{i}.mp4' for c in ('run', 'jump') for i in range(count)]
+
+
+def held_out(listing):
+  return {name for name, (_, split) in table(listing).items() if split == 'val'}
+
+
+def test_hold_out(tmp_path):
+  touch(tmp_path, *names(60))
+  few = held_out(folder.scan(tmp_path, holdout=0.25))
+  assert few == held_out(folder.scan(tmp_path, holdout=0.25))
+  assert few != held_out(folder.scan(tmp_path, holdout=0.25, seed=1))
+  assert not held_out(folder.scan(tmp_path, holdout=0))
+  touch(tmp_path, *names(400))
+  many = held_out(folder.scan(tmp_path, holdout=0.25))
+  assert many & set(names(60)) == few  # none of the old ones has moved
+  for label in ('run', 'jump'):
+    share = sum(name.startswith(label) for name in many) / 400
+    assert abs(share - 0.25) < 0.065  # three standard deviations
+
+
+@pytest.mark.parametrize('holdout', [0.001, 0.5, 0.999])
+def test_every_class_keeps_one_of_each(tmp_path, holdout):
+  touch(tmp_path, *names(3), 'alone/1.mp4')
+  val = held_out(folder.scan(tmp_path, holdout=holdout))
+  for label in ('run', 'jump'):
+    assert 1 <= sum(name.startswith(label) for name in val) <= 2
+  assert 'alone/1.mp4' not in val or holdout > 0.5
+
+
+def test_hold_out_counts_only_what_can_be_used(tmp_path):
+  touch(tmp_path, 'a.mp4', 'b.mp4')
+  rows = [
+    ('a.mp4', 'x'),
+    ('b.mp4', 'x'),
+    *[(f'gone{i}', 'x') for i in range(9)],
+  ]
+  listing = folder.scan(write_csv(tmp_path / 'l.csv', rows))
+  assert sorted(split for _, split in table(listing).values()) == [
+    'train',
+    'val',
+  ]
+
+
+def test_labels_file_sets_the_order(tmp_path):
+  touch(tmp_path, 'run/a.mp4', 'jump/b.mp4', 'swim/c.mp4')
+  labels = tmp_path / 'labels.txt'
+  labels.write_text('run\n\n jump \nfly\n', encoding='utf-8-sig')
+  listing = folder.scan(tmp_path, labels, holdout=0)
+  assert listing.labels == ['run', 'jump', 'fly']
+  assert sorted(table(listing)) == ['jump/b.mp4', 'run/a.mp4']
+  assert [name for name, _ in listing.excluded] == ['swim/c.mp4']
+  assert "class 'fly' has no video in the split 'train'" in listing.notes
+  fails(tmp_path, 'data.labels.*no such file', labels_file='/no/labels')
+  labels.write_text('run\njump\nrun\n')
+  fails(tmp_path, "'run' more than once", labels_file=labels)
+  labels.write_text('\n')
+  fails(tmp_path, 'names no class', labels_file=labels)
+  labels.write_bytes(b'\xff\xfe')
+  fails(tmp_path, 'cannot be read', labels_file=labels)
+
+
+def test_links(tmp_path):
+  touch(tmp_path, 'elsewhere/1.mp4', 'real.mp4')
+  root = touch(tmp_path / 'root', 'run/a.mp4')
+  (root / 'jump').symlink_to(tmp_path / 'elsewhere')
+  (root / 'run' / 'b.mp4').symlink_to(tmp_path / 'real.mp4')
+  (root / 'run' / 'broken.mp4').symlink_to(tmp_path / 'gone.mp4')
+  (root / 'run' / 'circle').symlink_to(root / 'run')
+  listing = folder.scan(root, holdout=0)
+  assert table(listing) == {
+    'jump/1.mp4': ('jump', 'train'),
+    'run/a.mp4': ('run', 'train'),
+    'run/b.mp4': ('run', 'train'),
+  }
+  assert listing.excluded == [('run/broken.mp4', 'file does not exist')]
+
+
+def test_a_name_that_is_no_text(tmp_path):
+  touch(tmp_path, 'run/a.mp4')
+  with open(os.fsencode(tmp_path / 'run') + b'/\xff.mp4', 'wb'):
+    pass
+  listing = folder.scan(tmp_path, holdout=0)
+  assert sorted(table(listing)) == ['run/a.mp4']
+  assert listing.excluded == [
+    ('run/\\udcff.mp4', 'has a name that is not UTF-8')
+  ]
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+  fails('', 'data.source is empty')
+  fails(tmp_path / 'none', "data.source is '.*none', but no such")
+  fails(tmp_path, 'holds no usable video with a label; a folder has')
+  touch(tmp_path, 'a.mp4', 'b.mp4')
+  fails(tmp_path, 'a label: a.mp4 has no label; b.mp4 has no label; a')
+  touch(tmp_path, 'run/a.mp4')
+  touch(tmp_path / '..' / 'only', 'test/run/a.mp4')
+  fails(tmp_path / '..' / 'only', 'no labelled training video')
+  fails(tmp_path, r'data.holdout is 1; it must be in \[0, 1\)', holdout=1)
+  (tmp_path / 'jump').mkdir()
+  fails(tmp_path, "class folder '.*jump' holds no video; add files ending")
+  touch(tmp_path, 'jump/a.gif')
+  fails(tmp_path, "class folder '.*jump' holds no video")
+
+
+def test_a_folder_without_permission(tmp_path, monkeypatch):
+  touch(tmp_path, 'run/a.mp4')
+  list_folder = os.scandir
+
+  def scandir(path):
+    if str(path).endswith('run'):
+      raise PermissionError(13, 'Permission denied', path)
+    return list_folder(path)
+
+  monkeypatch.setattr(os, 'scandir', scandir)
+  fails(tmp_path, "'.*run' cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize(
+  'name, text, message',
+  [
+    ('l.csv', b'file,label\na.mp4,run\n', 'Row 1 .* no path.* file, label'),
+    ('l.csv', b'path,label,split\na.mp4,x,traim\n', "split 'traim'; choose"),
+    ('l.csv', b'path,label\n\xff\xfe.mp4,run\n', 'cannot be read.*utf-8'),
+    ('l.csv', b'path\na.mp4\n', 'a.mp4 has no label'),
+    ('l.csv', b'', 'no usable video'),
+    ('l.json', b'[{"path": "a.mp4",}]', 'cannot be read: .*line 1'),
+    ('l.json', b'{"path": "a.mp4"}', 'array of objects'),
+    ('l.json', b'["a.mp4"]', 'array of objects'),
+    ('l.json', b'[{"label": "x"}]', 'Row 1 .* no path'),
+    ('l.mp4', b'video', r'a list must end in \.csv or \.json'),
+    ('l.csv', b'path,label\ngone.mp4,x\n', 'gone.mp4 file does not exist'),
+  ],
+)
+def test_lists_that_cannot_be_used(tmp_path, name, text, message):
+  (tmp_path / name).write_bytes(text)
+  fails(tmp_path / name, message)

@@ -1,0 +1,213 @@
+"""Builds by Apache Beam, in processes of their own: Beam warns a lot."""
+
+import importlib.util
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support import helpers
+from tsm_jax.data.input import pipeline
+from tsm_jax.data.store import builder
+
+pytestmark = [
+  pytest.mark.slow,
+  # Of the protobuf that Beam needs, about how TFDS uses it.
+  pytest.mark.filterwarnings(r'ignore:label\(\) is deprecated'),
+]
+
+# Beam's workers import it by its name.
+WORK = """
+import os, time
+from tsm_jax.data import frame_folders
+
+def work(path, **options):
+  name = '/'.join(path.split('/')[-2:])
+  with open(os.environ['LOG'], 'a') as file:
+    file.write(name + '\\n')
+  if name == os.environ['HANGS_AT']:
+    parent = os.getppid()
+    while os.getppid() == parent:
+      time.sleep(0.1)
+  if name == os.environ['CRASHES_AT']:
+    os._exit(1)
+  return frame_folders.to_record(path, **options)
+"""
+
+SCRIPT = """
+import functools, sys
+import work
+from tsm_jax.data import build, builders, shards
+
+if __name__ == '__main__':
+  shards.CLIPS_PER_SHARD = 3
+  builders._build = functools.partial(builders._build, work=work.work)
+  build.main(sys.argv[1:])
+"""
+
+
+@pytest.fixture(autouse=True)
+def needs_beam():
+  """Without Beam the tests are skipped, but not in CI."""
+  if importlib.util.find_spec('apache_beam') is None:
+    message = 'needs Apache Beam: pip install .[beam]'
+    if os.environ.get('CI'):
+      pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture
+def root(tmp_path):
+  """14 videos, one of them broken; they make five shards."""
+  root = helpers.write_hmdb51(tmp_path / 'hmdb', clips=6)
+  (root / 'hmdb51_org' / 'a jump' / '1(!).avi').write_bytes(b'')
+  (tmp_path / 'script.py').write_text(SCRIPT)
+  (tmp_path / 'work.py').write_text(WORK)
+  return root
+
+
+def command(root, data, log='log', hangs_at='', crashes_at='', beam=True):
+  """Arguments of `subprocess`."""
+  where = root.parent
+  return {
+    'args': [
+      *(sys.executable, where / 'script.py', 'hmdb51'),
+      *('--manual_dir', root, '--data_dir', where / data),
+      *('--max_excluded', '0.3'),
+      *(('--beam_runner', 'DirectRunner') if beam else ()),
+    ],
+    'env': {
+      **os.environ,
+      'PYTHONPATH': f'{helpers.ROOT}:{where}',
+      'LOG': str(where / log),
+      'HANGS_AT': hangs_at,
+      'CRASHES_AT': crashes_at,
+    },
+    'cwd': where,
+  }
+
+
+def run(*args, **kwargs):
+  done = subprocess.run(
+    **command(*args, **kwargs), capture_output=True, text=True, timeout=120
+  )
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()
+  return pathlib.Path(lines[-1].partition('source=')[2]), lines
+
+
+def contents(path):
+  """All that a dataset holds; the bytes of a record are not deterministic."""
+  texts = {
+    p.name: p.read_text()
+    for p in path.iterdir()
+    if 'array_record' not in p.name
+  }
+  clips = [
+    {**record, 'frames': list(record['frames'])}
+    for split in ('train', 'val')
+    for record in pipeline.open_split(path, split)
+  ]
+  return sorted(p.name for p in path.iterdir()), texts, clips
+
+
+def test_the_dataset_is_the_same_as_without_beam(root):
+  found, lines = run(root, 'beam', log='beam_log')
+  other, _ = run(root, 'plain', log='plain_log', beam=False)
+  assert contents(found) == contents(other)
+  names, texts, clips = contents(found)
+  assert sum('array_record' in name for name in names) == 5
+  assert len(clips) == 13
+  assert 'a jump/1(!).avi' in texts[builder.REPORT]
+  assert '  not used: a jump/1(!).avi: file is empty (0 bytes)' in lines
+  assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
+  logs = [
+    sorted((root.parent / log).read_text().split('\n'))
+    for log in ('beam_log', 'plain_log')
+  ]
+  assert logs[0] == logs[1]  # each video is decoded once
+
+
+@pytest.mark.parametrize('beam', [True, False])
+def test_a_killed_pipeline_continues_with_or_without_beam(root, beam):
+  first = subprocess.Popen(
+    **command(root, 'data', 'first', hangs_at='wave/2(!).avi'),
+    start_new_session=True,
+  )
+
+  def finished():
+    paths = root.parent.glob('data/*/*/*/*-of-0000[0-9]')
+    return sorted(path.name for path in paths)
+
+  try:
+    until = time.monotonic() + 90
+    while len(finished()) < 2:
+      assert time.monotonic() < until and first.poll() is None
+      time.sleep(0.05)
+  finally:
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+  assert not list(root.parent.glob(f'data/**/{builder.REPORT}'))
+  done = finished()
+  found, lines = run(root, 'data', 'second', beam=beam)
+  assert lines[1] == f'{len(done)} shards of 3 videos are there already.'
+  # The shard of the test list has two videos.
+  known = sum(2 if '-val' in name else 3 for name in done)
+  decoded = (root.parent / 'second').read_text().splitlines()
+  assert len(set(decoded)) == len(decoded) == 14 - known
+  other, _ = run(root, 'other', beam=False)
+  assert contents(found) == contents(other)
+  assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
+
+
+def test_a_decoder_that_crashes_is_reported_by_name(root):
+  found, _ = run(root, 'data', crashes_at='wave/3(!).avi')
+  assert sorted(builder.read_report(found)['excluded']) == [
+    ['a jump/1(!).avi', 'file is empty (0 bytes)'],
+    ['wave/3(!).avi', 'the process that read it crashed'],
+  ]
+
+
+def test_a_disk_that_fills_leaves_no_half_dataset(root):
+  arguments = command(root, 'data')
+  # No file beyond 20 blocks: as on a full disk, the system refuses more.
+  arguments['args'] = [
+    *('sh', '-c', 'trap "" XFSZ; ulimit -f 20; exec "$@"', 'sh'),
+    *arguments['args'],
+  ]
+  done = subprocess.run(
+    **arguments, capture_output=True, text=True, timeout=120
+  )
+  assert done.returncode == 2
+  assert 'took no more: File too large; make room and start' in done.stderr
+  assert not list(root.parent.glob('data/**/*.array_record*'))
+  assert not list(root.parent.glob(f'data/**/{builder.REPORT}'))
+  found, _ = run(root, 'data')
+  other, _ = run(root, 'other', beam=False)
+  assert contents(found) == contents(other)
+
+
+def test_mistakes_are_explained(root, tmp_path):
+  arguments = ('hmdb51', '--manual_dir', root, '--data_dir', tmp_path / 'data')
+  for more, message in (
+    (
+      ('--beam_runner', 'NoRunner'),
+      "--beam_runner is 'NoRunner', which Beam refuses: ",
+    ),
+    (
+      ('--beam_pipeline_options', 'flink_master=x'),
+      "error: --beam_pipeline_options is 'flink_master=x', but there is no",
+    ),
+  ):
+    done = subprocess.run(
+      [sys.executable, '-m', 'tsm_jax.data.build', *arguments, *more],
+      capture_output=True,
+      text=True,
+      cwd=helpers.ROOT,
+    )
+    assert done.returncode == 2 and message in done.stderr
+    assert 'Traceback' not in done.stderr

@@ -1,0 +1,315 @@
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from support import helpers
+from tsm_jax import errors
+from tsm_jax.data.clips import codec, images, videos, workers
+from tsm_jax.data.input import pipeline
+from tsm_jax.data.sources import folder
+from tsm_jax.data.store import builder, shards
+
+
+def crash_on_the_second(path, **options):
+  """A decoder that ends its process, as FFmpeg does on some files."""
+  if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
+    os._exit(1)
+  return images.to_record(path, **options)
+
+
+def all_files(path):
+  return sorted(p for p in pathlib.Path(path).rglob('*') if p.is_file())
+
+
+def records(path, split):
+  return {r['video_id'].decode(): r for r in pipeline.open_split(path, split)}
+
+
+def test_every_record_is_its_video(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips', ('läuft los', 'a'))
+  path, lines = helpers.build(source, tmp_path / 'data', short_side=24)
+  assert pipeline.label_names(path) == ['a', 'läuft los']
+  found = {**records(path, 'train'), **records(path, 'val')}
+  assert sorted(found) == sorted(
+    p.relative_to(source).as_posix() for p in all_files(source)
+  )
+  for name, record in found.items():
+    expected, _ = codec.to_record(source / name, 24, 90)
+    assert list(record['frames']) == expected['frames']
+    assert videos.decode_jpeg(record['frames'][0]).shape == (24, 36, 3)
+    assert {k: record[k] for k in ('num_frames', 'height', 'width', 'fps')} == {
+      'num_frames': 12,
+      'height': 24,
+      'width': 36,
+      'fps': 24,
+    }
+    assert record['label'] == (0 if name.startswith('a/') else 1)
+  report = builder.read_report(path)
+  assert report['num_frames'] == {
+    split: [12] * len(records(path, split)) for split in ('train', 'val')
+  }
+  assert 'Dataset clips-' in lines[-1] and '2 classes' in lines[-1]
+
+
+def test_a_list_may_name_folders_of_images(tmp_path):
+  frames = helpers.write_frames(tmp_path / 'frames' / 'run 1', 5)
+  helpers.write_video(tmp_path / 'jump.mp4')
+  (tmp_path / 'frames' / 'none').mkdir()
+  rows = ['path,label,split', 'frames/run 1,run,train', 'jump.mp4,jump,train']
+  rows.append('frames/none,run,train')
+  (tmp_path / 'list.csv').write_text('\n'.join(rows))
+  path, _ = helpers.build(
+    tmp_path / 'list.csv', tmp_path / 'data', max_excluded=0.4
+  )
+  found = records(path, 'train')
+  assert sorted(found) == ['frames/run 1', 'jump.mp4']
+  record = found['frames/run 1']
+  assert record['frames'][4] == (frames / '00005.jpg').read_bytes()
+  assert record['num_frames'] == 5 and record['fps'] == 0  # unknown
+  excluded = builder.read_report(path)['excluded']
+  assert excluded == [['frames/none', 'holds no numbered image']]
+
+
+def test_what_is_not_used_is_listed_with_its_reason(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  (source / 'run' / 'empty.mp4').write_bytes(b'')
+  (source / 'run' / 'text.mp4').write_text('no video')
+  (source / 'run' / 'readme.txt').write_text('notes')
+  helpers.write_video(source / 'nowhere.mp4')
+  cut = helpers.write_video(source / 'run' / 'cut.mkv', 40)
+  cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+  found = [p.relative_to(source).as_posix() for p in all_files(source)]
+  path, lines = helpers.build(source, tmp_path / 'data', max_excluded=0.5)
+  report = builder.read_report(path)
+  excluded = dict(report['excluded'])
+  assert excluded.pop('run/cut.mkv').startswith('ends after ')
+  assert excluded.pop('run/text.mp4').startswith('not a readable video')
+  assert excluded == {
+    'run/empty.mp4': 'file is empty (0 bytes)',
+    'nowhere.mp4': 'has no label',
+  }
+  assert '  not used: run/empty.mp4: file is empty (0 bytes)' in lines
+  used = [*records(path, 'train'), *records(path, 'val')]
+  ignored = [note.split(' was ignored')[0] for note in report['notes']]
+  names = [name for name, _ in report['excluded']]
+  assert sorted(used + names + ignored) == found
+
+
+def test_damage_that_is_used_is_reported(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips', clips=2)
+  path = helpers.write_video(source / 'run' / 'a.mkv', 80, (64, 64))
+  path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.95)])
+  built, lines = helpers.build(source, tmp_path / 'data')
+  ((name, damage),) = builder.read_report(built)['damaged']
+  assert name == 'run/a.mkv' and damage.startswith('ends after 3.')
+  assert f'  used, but damaged: run/a.mkv: {damage}' in lines
+  split = 'train' if name in records(built, 'train') else 'val'
+  assert 72 <= records(built, split)[name]['num_frames'] < 80
+
+
+def test_too_many_unusable_videos_stop_the_build(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  (source / 'run' / 'empty.mp4').write_bytes(b'')
+  helpers.write_video(source / 'nowhere.mp4')
+  with pytest.raises(errors.InputError) as caught:
+    helpers.build(source, tmp_path / 'data', max_excluded=0.19)
+  assert str(caught.value) == (
+    '2 of 10 videos cannot be used, a share of 0.200, and data.max_excluded is '
+    '0.19:\n  nowhere.mp4: has no label\n  run/empty.mp4: file is empty (0 '
+    'bytes)'
+  )
+  (left,) = (tmp_path / 'data' / 'video_folder').glob('*/*')
+  assert left.name == '1.0.0.shards_of_128'  # for a second try, no dataset
+  helpers.build(source, tmp_path / 'data', max_excluded=0.2)
+  with pytest.raises(errors.InputError, match=r'2 of 10 videos'):
+    helpers.build(source, tmp_path / 'data', max_excluded=0.19)
+  path, _ = helpers.build(source, tmp_path / 'data', max_excluded=0.2)
+  assert len(records(path, 'train')) > 0  # the refusal has kept it
+
+
+def test_nothing_usable_stops_the_build(tmp_path):
+  for name in ('run/1.mp4', 'jump/2.mp4'):
+    (tmp_path / 'clips' / name).parent.mkdir(parents=True)
+    (tmp_path / 'clips' / name).write_bytes(b'')
+  with pytest.raises(errors.InputError, match=r'2 of 2 videos cannot be used'):
+    helpers.build(tmp_path / 'clips', tmp_path / 'data', max_excluded=1)
+
+
+def test_a_split_without_a_usable_video(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips' / 'train').parent
+  for name in ('run', 'jump'):
+    (source / 'val' / name).mkdir(parents=True)
+    (source / 'val' / name / '1.mp4').write_bytes(b'')
+  path, _ = helpers.build(source, tmp_path / 'data', max_excluded=0.5)
+  assert len(records(path, 'train')) == 8
+  with pytest.raises(errors.InputError, match=r"no clip in the split 'val'"):
+    pipeline.open_split(path, 'val')
+
+
+def test_a_second_call_finds_the_dataset(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  path, lines = helpers.build(source, tmp_path / 'data')
+  before = {p: p.stat().st_mtime_ns for p in all_files(path)}
+  again, lines_again = helpers.build(source, tmp_path / 'data')
+  assert again == path
+  assert {p: p.stat().st_mtime_ns for p in all_files(path)} == before
+  assert lines[0].startswith('Building') and lines_again == lines[1:]
+  itself, _ = helpers.build(path, tmp_path / 'other')
+  assert itself == path and not (tmp_path / 'other').exists()
+  # What is ignored is no part of it, but still told.
+  (source / 'run' / 'new.txt').write_text('')
+  noted, lines = helpers.build(source, tmp_path / 'data')
+  assert noted == path and 'run/new.txt was ignored' in lines[-1]
+
+
+def test_what_changes_the_content_is_another_dataset(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  build = functools.partial(helpers.build, source, tmp_path / 'data')
+  paths = [build()[0], build(quality=80)[0], build(short_side=16)[0]]
+  paths.append(build(holdout=0.6)[0])
+  helpers.write_video(source / 'run' / 'new.mp4')
+  paths.append(build()[0])
+  (source / 'run' / 'new.mp4').rename(source / 'jump' / 'new.mp4')
+  paths.append(build()[0])
+  helpers.write_video(source / 'jump' / 'new.mp4', num_frames=13)
+  paths.append(build()[0])
+  helpers.write_video(source / 'no_class.mp4')
+  paths.append(build(max_excluded=0.5)[0])
+  assert len(set(paths)) == len(paths)
+
+
+@pytest.mark.parametrize('left', ['no report', 'half a report'])
+def test_a_build_killed_before_its_report_is_made_again(tmp_path, left):
+  source = helpers.write_folder(tmp_path / 'clips')
+  path, _ = helpers.build(source, tmp_path / 'data')
+  text = (path / builder.REPORT).read_text()
+  (path / builder.REPORT).unlink()
+  if left == 'half a report':
+    (path / f'{builder.REPORT}.unfinished').write_text(text[:20])
+  garbage = path.parent / '1.0.0.incompleteX' / 'shard'
+  garbage.parent.mkdir()
+  garbage.write_bytes(b'half')
+  again, lines = helpers.build(source, tmp_path / 'data')
+  assert again == path and lines[0].startswith('Building')
+  assert (path / builder.REPORT).read_text() == text
+  assert not garbage.exists()
+  assert len(records(path, 'train')) + len(records(path, 'val')) == 8
+
+
+def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
+  source = helpers.write_folder(tmp_path / 'clips')
+
+  def interrupt(self, arguments):
+    yield codec.to_record(arguments[0], 32, 90), ''
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(workers.Workers, 'outcomes', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      helpers.build(source, tmp_path / 'data')
+  (left,) = all_files(tmp_path / 'data')
+  assert left.suffix == '.lock'
+  helpers.build(source, tmp_path / 'data')
+
+
+def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  listing = folder.scan(source)
+  report = builder._build(
+    listing,
+    {'short_side': 256, 'quality': 90},
+    'crash',
+    tmp_path / 'data',
+    crash_on_the_second,
+  )
+  assert sorted(report['excluded']) == [
+    ['jump/3.mp4', workers.CRASHED],
+    ['run/1.mp4', workers.CRASHED],
+  ]
+  path = tmp_path / 'data' / 'video_folder' / 'crash' / '1.0.0'
+  found = {**records(path, 'train'), **records(path, 'val')}
+  assert len(found) == 6
+  for name, record in found.items():
+    expected, _ = codec.to_record(source / name, 256, 90)
+    assert list(record['frames']) == expected['frames']
+
+
+def test_more_clips_than_a_shard_holds(tmp_path, monkeypatch):
+  monkeypatch.setattr(shards, 'CLIPS_PER_SHARD', 2)
+  source = helpers.write_folder(tmp_path / 'clips')
+  held = []
+  write = shards.VideoFolder._shard
+
+  def shard(self, items):
+    kept = []
+    for name, record in write(self, items):
+      kept.append(record)
+      yield name, record
+    held.extend(len(record) for record in kept)
+
+  monkeypatch.setattr(shards.VideoFolder, '_shard', shard)
+  path, _ = helpers.build(source, tmp_path / 'data')
+  assert len(records(path, 'train')) + len(records(path, 'val')) == 8
+  assert len(list(path.glob('*.array_record*'))) >= 4
+  assert held == [0] * 8  # TFDS keeps all of a shard; only shells are left
+
+
+def test_long_lists_are_shortened_for_people():
+  report = {
+    'name': 'clips',
+    'labels': ['run'],
+    'num_frames': {'train': [3]},
+    'excluded': [[f'{i}.mp4', 'is broken'] for i in range(23)],
+    'damaged': [],
+    'notes': ['odd'],
+  }
+  assert list(builder.describe(report)) == [
+    'Dataset clips: 1 train; 1 classes.',
+    *(f'  not used: {i}.mp4: is broken' for i in range(20)),
+    '  ... and 3 more, listed in build_report.json',
+    '  note: odd',
+  ]
+
+
+SCRIPT = """
+import functools, json, sys
+from tsm_jax.data import frame_folders
+
+def work(path, **options):
+  found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
+           if m in sys.modules]
+  with open(sys.argv[2], 'a') as file:
+    file.write(json.dumps(found) + '\\n')
+  return frame_folders.to_record(path, **options)
+
+if __name__ == '__main__':
+  from tsm_jax.data import builders, pipeline
+  builders._build = functools.partial(builders._build, work=work)
+  path = builders.prepare(json.loads(sys.argv[1]), lambda line: None)
+  record = pipeline.open_split(path, 'train')[0]
+  assert len(record['frames']) == 12
+  print('tensorflow' in sys.modules)
+"""
+
+
+def test_neither_tensorflow_nor_jax_where_they_are_not_needed(tmp_path):
+  source = helpers.write_folder(tmp_path / 'clips')
+  (tmp_path / 'script.py').write_text(SCRIPT)
+  config = {**helpers.DATA, 'source': str(source)}
+  config['data_dir'] = str(tmp_path / 'data')
+  log = tmp_path / 'log'
+  done = subprocess.run(
+    [sys.executable, tmp_path / 'script.py', json.dumps(config), log],
+    capture_output=True,
+    text=True,
+    timeout=120,
+    env={**os.environ, 'PYTHONPATH': os.getcwd()},
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == 'False'
+  assert log.read_text().splitlines() == ['[]'] * 8

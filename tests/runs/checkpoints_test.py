@@ -1,0 +1,230 @@
+"""What is kept, who can read it, and where it may lie."""
+
+import json
+import subprocess
+import sys
+
+import chex
+from fsspec.implementations import dirfs, local
+from support import helpers
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+import pytest
+from support import trainings
+
+from tsm_jax.runs import folders, checkpoints, identity
+from tsm_jax import errors, files
+from tsm_jax.program import metrics
+
+READER = """
+import json, pathlib, sys
+import numpy as np
+import orbax.checkpoint as ocp
+
+def leaves(tree, name=''):
+  if not hasattr(tree, 'items'):
+    return {name: tree}
+  flat = {}
+  for key, value in tree.items():
+    flat.update(leaves(value, f'{name}/{key}'))
+  return flat
+
+def as_numpy(tree):
+  if hasattr(tree, 'items'):
+    return {key: as_numpy(value) for key, value in tree.items()}
+  return ocp.RestoreArgs(restore_type=np.ndarray)
+
+folder = pathlib.Path(sys.argv[1])
+reader = ocp.PyTreeCheckpointer()
+args = as_numpy(reader.metadata(folder / 'model').item_metadata.tree)
+model = leaves(reader.restore(folder / 'model', restore_args=args))
+data = json.loads((folder / 'data' / 'metadata').read_text())
+assert all(type(x) is np.ndarray for x in model.values())
+assert not {'tsm_jax', 'flax'} & sys.modules.keys()
+np.savez(sys.argv[2], **model)
+print(json.dumps(data))
+"""
+
+
+def test_orbax_and_numpy_are_enough_to_read_a_model(folder, data_dir, tmp_path):
+  config = helpers.tiny_config(folder, data_dir, epochs=1.0)
+  trainings.run(config, tmp_path / 'run')  # on eight devices
+  trained = checkpoints.restore_model(tmp_path / 'run')
+  step = tmp_path / 'run/checkpoints' / str(trained.step)
+  done = subprocess.run(
+    [sys.executable, '-c', READER, step, tmp_path / 'model.npz'],
+    capture_output=True,
+    text=True,
+    env={'JAX_PLATFORMS': 'cpu', 'PYTHONPATH': ''},
+  )
+  assert done.returncode == 0, done.stderr
+  with np.load(tmp_path / 'model.npz') as arrays:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(trained.variables):
+      name = ''.join(f'/{key.key}' for key in path)
+      np.testing.assert_array_equal(arrays[name], leaf)
+    assert len(arrays) == len(jax.tree.leaves(trained.variables))
+  data = json.loads(done.stdout)
+  assert data['labels'] == ['jump', 'run']
+  assert data['config']['data']['image_size'] == 32
+  assert data['versions']['jax'] == jax.__version__
+  assert data['versions'].keys() >= {'tsm_jax', 'python', 'flax', 'numpy'}
+
+
+@pytest.mark.parametrize(('keep', 'left'), [(1, [40]), (2, [20, 40]), (0, [])])
+def test_the_best_models_are_kept(keep, left, tmp_path):
+  config = helpers.tiny_config('', '')
+  config.model.num_classes = 2
+  meta = identity.describe(config, ['a', 'b'], 'data')
+  latest = folders.open_latest(tmp_path)
+  # Each is saved by a process of its own, as after kills.
+  for step, top1 in ((10, 0.5), (20, 0.8), (30, 0.6), (40, 0.8), (50, 0.7)):
+    manager = folders.open_best(tmp_path, keep)
+    used = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
+    for _ in range(2):  # saved once
+      checkpoints.save_best(manager, keep, latest, step, used, meta, top1)
+  if not keep:
+    assert not (tmp_path / 'best').exists()
+    return
+  assert sorted(int(p.name) for p in (tmp_path / 'best').iterdir()) == left
+  before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')}
+  trained = checkpoints.restore_model(tmp_path / 'best')
+  assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')} == before
+  assert trained.step == 40
+  np.testing.assert_array_equal(trained.variables['params']['x'], [40] * 3)
+  assert (
+    checkpoints.restore_model(tmp_path / 'best' / str(left[0])).step
+    == (left[0])
+  )
+
+
+def test_saving_leaves_the_agreement_to_stop_alone(tmp_path, monkeypatch):
+  """Steps among the numbers of `progress.Stop` made SIGTERM do nothing."""
+  asked = []
+  monkeypatch.setattr(
+    multihost_utils, 'reached_preemption_sync_point', asked.append
+  )
+  latest = folders.open_latest(tmp_path)
+  best = folders.open_best(tmp_path)
+  used = {'params': {'x': np.zeros(3)}, 'batch_stats': {}}
+  checkpoints.save_best(best, 1, latest, 7, used, {}, 0.5)
+  assert best.all_steps() == [7]
+  assert asked == []
+
+
+def test_a_lost_peer_is_no_failed_save(tmp_path, monkeypatch):
+  manager = folders.open_latest(tmp_path)
+  lost = RuntimeError('Gloo AllGather failed: Connection reset by peer')
+  with (
+    pytest.raises(errors.InputError, match='could not be written'),
+    folders.failed_save_explained(manager),
+  ):
+    raise lost
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  with (
+    pytest.raises(RuntimeError, match='Gloo'),
+    folders.failed_save_explained(manager),
+  ):
+    raise lost
+
+
+@pytest.mark.slow
+def test_training_keeps_the_best_through_an_interruption(
+  folder, data_dir, tmp_path, monkeypatch
+):
+  trainings.on_devices(monkeypatch, 1)
+
+  def config():
+    return helpers.tiny_config(
+      folder,
+      data_dir,
+      base_learning_rate=8.0,  # so that top-1 falls, too
+      eval__every_epochs=0.8,  # two steps
+      checkpoint__every_steps=2,
+    )
+
+  trainings.run(config(), tmp_path / 'whole')
+  top1 = {
+    r['step']: r['eval/top1']
+    for r in metrics.read(tmp_path / 'whole')
+    if 'eval/top1' in r
+  }
+  assert len(top1) == 6
+  best = checkpoints.restore_model(tmp_path / 'whole/best')
+  assert best.step == max(top1, key=lambda step: (top1[step], step))
+  for number in (3, 3):
+    with monkeypatch.context() as patch:
+      trainings.terminate_at(patch, number)
+      with pytest.raises(SystemExit):
+        trainings.run(config(), tmp_path / 'parts')
+  trainings.run(config(), tmp_path / 'parts')
+  again = checkpoints.restore_model(tmp_path / 'parts/best')
+  assert again.step == best.step
+  chex.assert_trees_all_equal(again.variables, best.variables)
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+  """A folder as the real client of a bucket would show it."""
+
+  class Bucket(dirfs.DirFileSystem):
+    protocol = 's3'
+
+    def __init__(self, **unused):
+      super().__init__(tmp_path / 'bucket', local.LocalFileSystem())
+
+    @classmethod
+    def _strip_protocol(cls, path):
+      return path.removeprefix('s3://')
+
+  registry = sys.modules['fsspec.registry']._registry
+  monkeypatch.setitem(registry, 's3', Bucket)
+  return tmp_path / 'bucket'
+
+
+def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  bucket.mkdir()
+  config = helpers.tiny_config('', '')
+  identity.freeze_config('s3://team/run', config)
+  frozen = json.loads((bucket / 'team/run/config.json').read_text())
+  assert frozen['name'] == 'quickstart'
+  with metrics.Writer('s3://team/run', 0) as writer:
+    writer.write(1, {'loss': 2.0})
+    writer.write(2, {'loss': 1.0})
+    assert len(metrics.read('s3://team/run')) == 2  # written through at once
+  with metrics.Writer('s3://team/run', 1) as writer:
+    writer.write(2, {'loss': 0.5})
+  expected = [{'step': 1, 'loss': 2.0}, {'step': 2, 'loss': 0.5}]
+  assert metrics.read('s3://team/run') == expected
+  lines = (bucket / 'team/run/metrics.jsonl').read_text().splitlines()
+  assert [json.loads(line) for line in lines] == expected
+  assert [p.name for p in tmp_path.iterdir()] == ['bucket']  # nothing here
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('ftp://host/run', "'ftp://host/run' is neither .* gs:// or s3://"),
+    ('gs:/bucket/run', "'gs:/bucket/run' is neither"),
+    ('gs://bucket/run', r'needs the extra \[gcs\].*gcsfs'),
+  ],
+)
+def test_a_url_never_becomes_a_local_folder(name, message, tmp_path):
+  with pytest.raises(errors.InputError, match=message):
+    files.path(name)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'every_steps': 0}, 'checkpoint.every_steps is 0; it must be at least 1'),
+    ({'keep': 0}, 'checkpoint.keep is 0; it must be at least 1'),
+    ({'keep_best': -1}, 'checkpoint.keep_best is -1; it must be at least 0'),
+  ],
+)
+def test_bad_values_are_one_sentence(changes, message):
+  config = helpers.tiny_config('', '').checkpoint
+  config.update(changes)
+  with pytest.raises(errors.InputError, match=message):
+    checkpoints.check(config)

@@ -1,0 +1,68 @@
+"""The commands as real processes, on one device."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import jax
+
+from support import helpers
+
+
+def command(module, *args):
+  return [sys.executable, '-m', f'tsm_jax.{module}', *map(str, args)]
+
+
+def training(folder, data_dir, workdir, *more):
+  """The arguments of a training of 48 steps that takes some seconds."""
+  return command(
+    'main',
+    '--config=configs/quickstart.py',
+    f'--workdir={workdir}',
+    f'--config.data.source={folder}',
+    f'--config.data.data_dir={data_dir}',
+    '--config.data.image_size=32',
+    '--config.model.stage_sizes=(1, 1)',
+    '--config.model.width=8',
+    '--config.model.num_frames=4',
+    '--config.model.dropout=0.5',
+    '--config.data.flip=on',
+    '--config.batch_size=10',
+    '--config.epochs=24',
+    '--config.eval.every_epochs=8',
+    '--config.log_every_steps=4',
+    '--config.checkpoint.every_steps=5',
+    *more,
+  )
+
+
+def run(arguments, **kwargs):
+  return subprocess.run(
+    arguments,
+    cwd=helpers.ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    **kwargs,
+  )
+
+
+def environment():
+  cache = jax.config.jax_compilation_cache_dir
+  return {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': cache,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    'JAX_PLATFORMS': 'cpu',
+  }
+
+
+def free_port():
+  with socket.socket() as server:
+    server.bind(('localhost', 0))
+    return server.getsockname()[1]
+
+
+def convert(*args):
+  return run(command('convert', *args))

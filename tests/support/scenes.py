@@ -1,0 +1,29 @@
+"""Drawn scenes, and how far a decoded one is off."""
+
+import numpy as np
+from PIL import Image
+
+
+def scene(num_frames, size=(96, 128)):
+  """Frames unlike each other: a texture that moves, so that packets are big."""
+  rng = np.random.default_rng(0)
+  texture = rng.integers(0, 256, (40, 40), np.uint8)
+  texture = Image.fromarray(texture).resize((400, 400), Image.BICUBIC)
+  texture = 64 + np.asarray(texture) // 2
+  height, width = size
+  return [
+    np.stack([gray, 255 - gray, 0 * gray + 90], -1)
+    for gray in (
+      np.roll(texture, (-3 * t, -7 * t), (0, 1))[:height, :width]
+      for t in range(num_frames)
+    )
+  ]
+
+
+def mean_error(frames, expected):
+  return np.mean(
+    [
+      abs(a.astype(int) - b).mean()
+      for a, b in zip(frames, expected, strict=True)
+    ]
+  )

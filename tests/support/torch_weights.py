@@ -1,0 +1,28 @@
+"""Small weights as PyTorch would name them."""
+
+import re
+
+import jax
+import numpy as np
+
+from support import golden
+
+
+def without_module(weights):
+  return {k.removeprefix('module.'): v for k, v in weights.items()}
+
+
+def assert_same(one, other):
+  assert one[0] == other[0]
+  jax.tree.map(np.testing.assert_array_equal, one[1], other[1])
+
+
+def small(num_classes=5):
+  """A whole checkpoint that is small: two basic blocks of 8 channels."""
+  shapes = {
+    k: tuple(8 if n == 64 else n for n in shape)
+    for k, shape in golden.shapes('r18_shift', num_classes).items()
+    if not re.search(r'layer[234]|layer1\.1', k)
+  }
+  shapes['module.new_fc.weight'] = (num_classes, 8)
+  return golden.weights(shapes)

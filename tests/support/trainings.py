@@ -1,0 +1,45 @@
+"""Trainings in this process: on fewer devices, stopped, and what they log."""
+
+import contextlib
+import os
+import signal
+
+import jax
+
+from tsm_jax import sharding, train
+from tsm_jax.data.input import pipeline
+from tsm_jax.program import metrics
+
+
+def run(config, workdir):
+  lines = []
+  state, result = train.train(config, workdir, lines.append)
+  return jax.device_get(state), result, '\n'.join(lines)
+
+
+def losses(workdir):
+  return {
+    r['step']: r['train/loss']
+    for r in metrics.read(workdir)
+    if 'train/loss' in r
+  }
+
+
+def on_devices(monkeypatch, count):
+  devices = jax.devices()[:count]
+  create = sharding.create_mesh
+  monkeypatch.setattr(sharding, 'create_mesh', lambda: create(devices))
+
+
+def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
+  """Sends this process a real signal when it takes its n-th batch."""
+  real = pipeline.ahead
+
+  def taken(batches):
+    with contextlib.closing(real(batches)) as ahead:
+      for i, batch in enumerate(ahead, 1):
+        if i == number:
+          os.kill(os.getpid(), signum)
+        yield batch
+
+  monkeypatch.setattr(pipeline, 'ahead', taken)

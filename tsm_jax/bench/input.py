@@ -1,0 +1,196 @@
+"""How fast training clips come, and what that is relative to other ways.
+
+Processor time is measured, of all threads together, so that idle cores do not
+matter: a rate per core is clips per second of it. All ways are run by turns,
+several times, and medians are told.
+"""
+
+import argparse
+import functools
+import importlib
+import os
+import pathlib
+import platform
+import statistics
+import tempfile
+import time
+
+import jax
+import psutil
+from rich import table
+from tqdm import auto as tqdm
+
+import tsm_jax
+from tsm_jax import cli, errors
+from tsm_jax.bench import input_ways, interleave
+from tsm_jax.data.clips import codec
+from tsm_jax.data.input import pipeline
+from tsm_jax.data.sources import folder
+from tsm_jax.data.store import builder
+
+QUIET = 0.004  # seconds of work in a tenth of a second that count as none
+PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
+
+
+def main(argv=None):
+  args = _parser().parse_args(argv)
+  for name in ('clips', 'repeats', 'videos', 'threads'):
+    if getattr(args, name) < 1:
+      raise errors.InputError(
+        f'--{name} is {getattr(args, name)}; it must be at least 1.'
+      )
+  with tempfile.TemporaryDirectory() as scratch:
+    scratch = pathlib.Path(scratch)
+    found = pathlib.Path(
+      args.source or input_ways.draw(scratch / 'drawn', args.videos)
+    )
+    listing = folder.scan(found, holdout=0.0)
+    paths = [item.path for item in listing.items]
+    print(_machine(args, paths), flush=True)
+    datasets = {
+      kind: builder.build(
+        listing,
+        found,
+        scratch / 'data',
+        {**codec.DEFAULTS, 'storage': kind},
+        max_excluded=0.0,
+        log=lambda line: None,
+      )
+      for kind in codec.KINDS
+    }
+    sources = {k: pipeline.open_split(p, 'train') for k, p in datasets.items()}
+    for kind, source in sources.items():
+      sizes = memory(source, args.clips, args.threads)
+      print(
+        f'{kind}: {", ".join(f"{size:.0f}" for size in sizes)} MB resident at '
+        f'the start, in the middle and at the end of {args.clips} clips.',
+        flush=True,
+      )
+    rows = input_ways.our_rows(sources, args.threads)
+    rows |= input_ways.their_rows(sources, paths)
+    runs = {name: functools.partial(work, run) for name, run in rows.items()}
+    times = interleave.measure(runs, args.repeats)
+    show(times, input_ways.kilobytes(sources, paths), args.clips_per_s)
+
+
+def _parser():
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.bench input', description=__doc__
+  )
+  add = parser.add_argument
+  add('--source', default='', help='folder of videos (default: drawn ones)')
+  add('--videos', type=int, default=16, help='that are drawn (%(default)s)')
+  add('--clips', type=int, default=1000, help='for the memory (%(default)s)')
+  add('--repeats', type=int, default=7, help='of each way (%(default)s)')
+  add(
+    '--threads',
+    type=int,
+    default=os.cpu_count(),
+    help='that decode (default: one per core)',
+  )
+  add(
+    '--clips_per_s',
+    type=float,
+    default=1000.0,
+    help='that an accelerator takes; tells the cores for it (%(default)s)',
+  )
+  return parser
+
+
+def memory(source, clips, threads):
+  """Resident megabytes at the start, middle and end of many clips."""
+  batches = input_ways.train_clips(source, threads)
+  steps = max(2, clips // input_ways.BATCH)
+  resident = []
+  for step in tqdm.trange(steps + 1, desc='memory', leave=False, disable=None):
+    next(batches)
+    if step in (0, steps // 2, steps):
+      settle()  # each time as many clips are read ahead
+      resident.append(psutil.Process().memory_info().rss / 1e6)
+  return resident
+
+
+def settle():
+  """Waits until no thread of this process works: what is ahead is read."""
+  before = time.process_time()
+  while True:
+    time.sleep(0.1)
+    now = time.process_time()
+    if now - before < QUIET:
+      return
+    before = now
+
+
+def work(run, clips=4 * input_ways.BATCH):
+  """Milliseconds of processor time per clip of a function of their number."""
+  settle()
+  before = time.process_time()
+  run(clips)
+  settle()
+  return (time.process_time() - before) / clips * 1e3
+
+
+def show(times, sizes, clips_per_s):
+  """Prints the table."""
+  median = {name: statistics.median(values) for name, values in times.items()}
+  rows = table.Table(
+    'input',
+    'KB per clip',
+    'ms per clip',
+    'clips/s per core',
+    'x PyTorch',
+    'x PIL, decode',
+    'x PIL, decode + crop',
+    f'cores for {clips_per_s:g} clips/s',
+  )
+  names = {
+    'frames': "ours, storage 'frames'",
+    'video': "ours, storage 'video'",
+    'pytorch': 'PyTorch DataLoader, H.264 as found',
+    'pil decode': 'PIL: decode the JPEGs alone',
+    'pil decode crop': 'PIL: decode, crop, resize',
+  }
+  for name, text in names.items():
+    ms = median[name]
+    others = ('pytorch', 'pil decode', 'pil decode crop')
+    rows.add_row(
+      text,
+      f'{sizes[name]:.0f}' if name in sizes else '',
+      f'{ms:.2f}',
+      f'{1e3 / ms:.0f}',
+      *(f'{median[other] / ms:.2f}' for other in others),
+      f'{clips_per_s * ms / 1e3:.1f}',
+    )
+  stages = table.Table('share of', 'read', 'decode', 'crop, resize', 'the rest')
+  for kind in codec.KINDS:
+    parts = [median[f'{kind} {s}'] for s in ('read', 'decode', 'crop')]
+    parts.append(median[kind] - sum(parts))
+    stages.add_row(
+      f"'{kind}'",
+      *(f'{p:.2f} ms ({p / median[kind]:.0%})' for p in parts),
+    )
+  cli.show(rows, stages)
+  print(
+    f'Normalised on the device, here {jax.devices()[0].platform}: '
+    f'{median["normalise"]:.2f} ms per clip.'
+  )
+
+
+def _machine(args, paths):
+  versions = (
+    f'{name} {importlib.import_module(name).__version__}' for name in PACKAGES
+  )
+  return (
+    f'tsm_jax {tsm_jax.__version__}, {", ".join(versions)}, Python '
+    f'{platform.python_version()}; {_processor()}, '
+    f'{os.cpu_count()} cores; {args.threads} threads. '
+    f'{len(paths)} videos, {args.repeats} repeats by turns, medians.'
+  )
+
+
+def _processor():
+  try:
+    text = pathlib.Path('/proc/cpuinfo').read_text()
+    return text.split('model name')[1].split(':')[1].split('\n')[0].strip()
+  except (OSError, IndexError):
+    return platform.processor() or platform.machine()

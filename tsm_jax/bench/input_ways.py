@@ -1,0 +1,152 @@
+"""The ways to make training clips that `bench input` compares."""
+
+import os
+import statistics
+import types
+
+import jax
+import numpy as np
+
+from tsm_jax import errors
+from tsm_jax.data import sampling
+from tsm_jax.data.clips import codec, videos
+from tsm_jax.data.input import cropping, pipeline, preprocess, records
+
+HOW = preprocess.Preprocessing(
+  8, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), **codec.DEFAULTS
+)
+SCALES = (1.0, 0.875, 0.75, 0.66)
+BATCH = 8  # clips
+LENGTH = 1 << 20  # clips of an epoch: a short one costs more to shuffle
+
+
+class Cycle:
+  """A short source of records as a long one."""
+
+  def __init__(self, source):
+    self._source = source
+
+  def __len__(self):
+    return LENGTH
+
+  def __getitem__(self, number):
+    return self._source[number % len(self._source)]
+
+
+def draw(root, count):
+  """Writes H.264 videos of 100 frames of 320x240, textures that move."""
+  for number in range(count):
+    rng = np.random.default_rng(number)
+    path = root / 'train' / 'drawn' / f'{number}.mp4'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    layers = [
+      videos.resize(rng.integers(0, 256, (40, 50, 3), np.uint8), 900, 720)
+      for _ in range(2)
+    ]
+    frames = []
+    for t in range(100):
+      back = layers[0][2 * t : 2 * t + 240, 3 * t : 3 * t + 320]
+      frame = back + rng.integers(-2, 3, (240, 320, 1))
+      top, left = 20 + t, 250 - 2 * t
+      frame[top : top + 80, left : left + 70] = layers[1][
+        3 * t : 3 * t + 80, t : t + 70
+      ]
+      frames.append(frame.clip(0, 255).astype(np.uint8))
+    videos.write(path, frames, 25, options={'crf': '18'})
+  return root
+
+
+def train_clips(source, threads):
+  """Training batches out of a source, as in training."""
+  data = types.SimpleNamespace(
+    scales=SCALES,
+    num_threads=threads,
+    randaugment_ops=0,
+    randaugment_magnitude=0.0,
+    resize='fast',
+  )
+  config = types.SimpleNamespace(batch_size=BATCH, seed=0, data=data)
+  return pipeline.train_batches(Cycle(source), config, HOW, 0, (0, 1))
+
+
+def our_rows(sources, threads):
+  """Functions of a number of clips, by name: all of it, and its stages."""
+  rows = {}
+  for kind, source in sources.items():
+    rng = np.random.default_rng(0)
+    kept = list(source)
+    batches = train_clips(source, threads)
+    frames = [records.decode(r, _indices(r, rng)) for r in kept]
+    rows |= {
+      f'{kind}': lambda n, batches=batches: [
+        next(batches) for _ in range(n // BATCH)
+      ],
+      f'{kind} read': lambda n, source=source: [
+        source[i % len(source)] for i in range(n)
+      ],
+      f'{kind} decode': lambda n, kept=kept, rng=rng: [
+        records.decode(r, _indices(r, rng)) for r in _cycle(kept, n)
+      ],
+      f'{kind} crop': lambda n, frames=frames, rng=rng: [
+        cropping.train_frames(f, rng, HOW.image_size, SCALES, 'fast')
+        for f in _cycle(frames, n)
+      ],
+    }
+  batch = next(train_clips(sources['frames'], threads))['frames']
+  normalize = jax.jit(lambda x: cropping.normalize(x, HOW.mean, HOW.std))
+  rows['normalise'] = lambda n: [
+    normalize(batch).block_until_ready() for _ in range(n // BATCH)
+  ]
+  return rows
+
+
+def their_rows(sources, paths):
+  """Likewise, of the official input; without PyTorch there is none."""
+  try:
+    from tsm_jax.bench import official
+  except ImportError as error:
+    raise errors.InputError(
+      f"The official input needs PyTorch ({error}); install 'tsm_jax[torch]'."
+    ) from None
+  rng = np.random.default_rng(0)
+  kept = list(sources['frames'])
+  batches = official.loader(
+    [os.fspath(p) for p in paths],
+    LENGTH,
+    HOW.num_frames,
+    HOW.image_size,
+    SCALES,
+    HOW,
+    batch_size=BATCH,
+  )
+
+  def decode(record):
+    jpegs = record['frames']
+    return official.decode([jpegs[i] for i in _indices(record, rng)])
+
+  return {
+    'pytorch': lambda n: [next(batches) for _ in range(n // BATCH)],
+    'pil decode': lambda n: [decode(r) for r in _cycle(kept, n)],
+    'pil decode crop': lambda n: [
+      official.crop(decode(r), rng, HOW.image_size, SCALES)
+      for r in _cycle(kept, n)
+    ],
+  }
+
+
+def _indices(record, rng):
+  return sampling.random_indices(rng, len(record['frames']), HOW.num_frames)
+
+
+def _cycle(items, count):
+  return (items[i % len(items)] for i in range(count))
+
+
+def kilobytes(sources, paths):
+  """Of a clip as stored and as found."""
+  sizes = {
+    kind: statistics.mean(sum(map(len, r['frames'])) for r in source) / 1e3
+    for kind, source in sources.items()
+  }
+  found = statistics.mean(path.stat().st_size for path in paths) / 1e3
+  return sizes | {'pytorch': found}

@@ -1,0 +1,118 @@
+"""`python -m tsm_jax.convert SOURCE OUT`: a file becomes a checkpoint of ours,
+and a checkpoint of ours a file.
+"""
+
+import argparse
+import os
+
+import ml_collections
+
+from tsm_jax import cli, convert, errors, modalities, models
+from tsm_jax.convert import infer, official_form, weight_files
+from tsm_jax.data.input import preprocess
+from tsm_jax.data.sources import folder
+from tsm_jax.runs import checkpoints, identity
+
+
+def to_checkpoint(
+  source, out, labels_file='', image_size=224, short_side=256, **overrides
+):
+  """Writes a PyTorch file as a checkpoint of ours, for prediction and so on.
+
+  Args:
+    source: path of a file that `from_torch` reads.
+    out: the new workdir.
+    labels_file: text file with a class name per line, in the order of the
+      classifier; by default a class is called by its index.
+    image_size: pixels of the network's input.
+    short_side: pixels of the shorter side from which that is cut.
+    **overrides: fields of the model configuration.
+
+  Returns:
+    Lines for the user.
+
+  Raises:
+    InputError: as `from_torch`; if the labels are not as many as the classes,
+      or `out` holds a checkpoint.
+  """
+  lines = []
+  config, variables = convert.from_torch(source, log=lines.append, **overrides)
+  labels = [str(i) for i in range(config['num_classes'])]
+  if labels_file:
+    labels = folder.read_labels(labels_file, '--labels')
+  if len(labels) != config['num_classes']:
+    raise errors.InputError(
+      f'--labels is {labels_file!r} with {len(labels)} classes, but the '
+      f'weights have {config["num_classes"]}.'
+    )
+  name = weight_files.name_of(source)
+  how = preprocessing_of(config, name, image_size, short_side)
+  data = vars(how).copy()
+  for field in ('num_frames', 'modality'):  # of the model
+    del data[field]
+  run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
+  meta = identity.describe(run, labels, '')
+  meta['converted_from'] = {
+    'file': os.path.basename(source),
+    'sha256': weight_files.sha256(source),
+  }
+  checkpoints.save_model(out, variables, meta)
+  identity.freeze_config(out, run)
+  told = {k: v for k, v in config.items() if v != models.DEFAULTS[k]}
+  fields = ', '.join(f'{k}={v!r}' for k, v in sorted(told.items()))
+  return [*lines, f'{out}: {config["name"]} with {fields}.']
+
+
+def preprocessing_of(config, file_name, image_size, short_side):
+  """What the released weights of a model were trained with."""
+  usual = modalities.normalization(config['name'], config['modality'])
+  return preprocess.Preprocessing(
+    num_frames=config['num_frames'],
+    image_size=image_size,
+    modality=config['modality'],
+    **usual._asdict(),
+    short_side=short_side,
+    quality=90,
+    sampling=infer.sampling_of(file_name),
+  )
+
+
+def main(argv=None):
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.convert',
+    description='Makes a PyTorch file of weights a checkpoint of ours, or a '
+    "checkpoint of ours a file in the authors' form.",
+    epilog='Any field of the model may be given, for example --num_frames=16.',
+    allow_abbrev=False,
+    argument_default=argparse.SUPPRESS,
+  )
+  kinds = ', '.join(weight_files.SUFFIXES)
+  parser.add_argument('source', help=f'{kinds}, or a workdir')
+  parser.add_argument('out', help=f'the new workdir, or file ({kinds})')
+  parser.add_argument('--labels', dest='labels_file', help='a class per line')
+  parser.add_argument('--image_size', type=int, help='pixels (224)')
+  parser.add_argument('--short_side', type=int, help='pixels (256)')
+  args, rest = parser.parse_known_args(argv)
+  options = vars(args)
+  source, out = options.pop('source'), options.pop('out')
+  try:
+    options.update(cli.parse_fields(rest, models.DEFAULTS))
+    if not official_form.is_ours(source):
+      lines = to_checkpoint(source, out, **options)
+    elif options:
+      name = min(options).removesuffix('_file')
+      raise errors.InputError(
+        f'{source} is a checkpoint of ours, which is written as it is: '
+        f'--{name} is only for a file of PyTorch.'
+      )
+    else:
+      lines = official_form.to_file(source, out)
+  except (errors.InputError, ImportError) as error:
+    cli.fail(error)
+  except OSError as error:  # for example a full disk
+    cli.fail(f'{error} ({out})')
+  print('\n'.join(lines))
+
+
+if __name__ == '__main__':
+  main()

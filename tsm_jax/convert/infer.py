@@ -1,0 +1,246 @@
+"""What the authors' names and shapes tell about a model."""
+
+import re
+
+from tsm_jax import errors
+from tsm_jax.convert import naming
+from tsm_jax.models import classifier, mobilenet_v2, resnet
+
+
+def kind_of(arrays, names):
+  """'imagenet' (an initialisation), 'online' (the demo's form) or 'video'."""
+  prefixes = ('base_model.', 'backbone.')
+  bare = [k.removeprefix('module.') for k in names]
+  if any(k.startswith(prefixes) or '.net.' in k for k in bare):
+    return 'video'
+  classes = [v.shape[0] for k, v in arrays.items() if is_head(names[k])]
+  if not classes or classes[0] == 1000:
+    return 'imagenet'
+  return 'online' if 'features.1.conv.0.weight' in bare else 'video'
+
+
+def is_head(name):
+  """Whether an official or plain name is of the classifier."""
+  return name.startswith(('new_fc.', 'fc.', 'classifier.', 'head.'))
+
+
+# Of each network: its first convolution, and what its other names begin with.
+_STEMS = {
+  'ResNet': ('conv1.weight', ('bn1.', 'layer')),
+  'MobileNetV2': ('features.0.0.weight', ('features.',)),
+  'BNInception': ('conv1_7x7_s2.weight', ('inception_',)),
+}
+
+
+def from_shapes(shapes, kind, stages_are_given=False):
+  """The fields that official names and shapes tell.
+
+  Args:
+    shapes: by official name.
+    kind: as from `kind_of`.
+    stages_are_given: whether someone says how many blocks there should be, so
+      that a ResNet of no published depth is none by accident.
+
+  Returns:
+    A dict.
+
+  Raises:
+    InputError: if they are of no network that is known here.
+  """
+  network = _network(shapes)
+  head = [k for k in shapes if is_head(k) and k.endswith('.weight')]
+  config = {}
+  if head:
+    config['num_classes'] = shapes[head[0]][0]
+    config['dropout'] = 0.5 if head[0].startswith('new_fc.') else 0.0
+  if network == 'BNInception':
+    config['name'] = 'bn_inception'
+    config['modality'] = _modality(shapes['conv1_7x7_s2.weight'][1])
+    config['shift'] = None  # its names are the same with and without
+    return config
+  if network == 'MobileNetV2':
+    config.update(_infer_mobilenet(shapes))
+  else:
+    config.update(_infer_resnet(shapes, stages_are_given))
+  if kind == 'imagenet':
+    config['shift'] = 'blockres'
+    config.pop('shift_every', None)
+  elif config['shift'] != 'none':
+    config['direction'] = 'both'  # the authors' only one
+  if kind == 'online':
+    config.update(shift='blockres', direction='past')
+  return config
+
+
+def _network(shapes):
+  """The network of these names, known by its first convolution."""
+  for network, (stem, others) in _STEMS.items():
+    if not any(k.startswith(others) for k in shapes):
+      continue
+    if stem not in shapes:
+      raise errors.InputError(
+        f'The weights are of a {network}, but its first convolution, {stem}, '
+        f'is missing.'
+      )
+    if len(shapes[stem]) == 4:
+      return network
+  raise errors.InputError(
+    f'The weights are of no known network ({", ".join(_STEMS)}); their names '
+    f'begin with {sorted(shapes)[:3]}.'
+  )
+
+
+def _infer_resnet(shapes, stages_are_given):
+  blocks = [
+    (int(match[1]), int(match[2]))
+    for k in shapes
+    if (match := re.match(r'layer(\d)\.(?:net\.)?(\d+)\.', k))
+  ]
+  sizes = tuple(
+    1 + max((index for stage, index in blocks if stage == s), default=-1)
+    for s in range(1, 1 + max((stage for stage, _ in blocks), default=0))
+  )
+  bottleneck = any('.conv3.' in k for k in shapes)
+  same = [d for d, form in resnet.DEPTHS.items() if form == (bottleneck, sizes)]
+  if not same and not stages_are_given:
+    _refuse_depth(bottleneck, sizes)
+  plain = {naming.plain(k): v for k, v in shapes.items()}
+  width, channels = plain['conv1.weight'][:2]
+  config = {
+    'name': 'resnet',
+    'depth': same[0] if same else 50 if bottleneck else 18,
+    'stage_sizes': () if same else sizes,
+    'width': width,
+    'modality': _modality(channels),
+    'non_local': any('.nl.' in k for k in shapes),
+    'temporal_pool': any(k.startswith('layer2.net.') for k in shapes),
+    **_infer_shift(shapes, sizes),
+  }
+  if bottleneck and 'layer1.0.conv2.weight' in plain:
+    inner, per_group = plain['layer1.0.conv2.weight'][:2]
+    config['groups'] = inner // per_group
+    config['width_per_group'] = per_group * 64 // width
+  return config
+
+
+def _refuse_depth(bottleneck, sizes):
+  published = ', '.join(
+    f'{depth} has {form[1]}'
+    for depth, form in resnet.DEPTHS.items()
+    if form[0] == bottleneck
+  )
+  raise errors.InputError(
+    f'The weights have {sizes} {"bottleneck" if bottleneck else "basic"} '
+    f'blocks per stage, as no published ResNet ({published}): weights are '
+    f'missing, or give stage_sizes={sizes} if that is meant.'
+  )
+
+
+def _infer_shift(shapes, sizes):
+  """`shift` and `shift_every` from the wrapped layers."""
+
+  def wrapped_by(inner):
+    start = r'layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?'
+    matches = (re.match(start + inner, k) for k in shapes)
+    return {(int(m[1]) - 1, int(m[2])) for m in matches if m}
+
+  if whole := wrapped_by(r'net\.'):
+    if len(whole) < sum(sizes):
+      raise errors.InputError(
+        f'Only the blocks {sorted(whole)} (stage, index) are shifted as a '
+        f"whole, which no value of shift says; 'block' shifts all."
+      )
+    return {'shift': 'block'}
+  found = wrapped_by(r'conv1\.net\.')
+  if not found:
+    return {'shift': 'none'}
+  for every in range(max(sizes) + 1):  # 0, the rule, first
+    if found == {
+      (stage, index)
+      for stage, size in enumerate(sizes)
+      for index in range(size)
+      if resnet.is_shifted('blockres', every, sizes, index)
+    }:
+      return {'shift': 'blockres', 'shift_every': every}
+  raise errors.InputError(
+    f'The shifted blocks {sorted(found)} (stage, index) are not every n-th of '
+    f'each stage, which is all that shift_every can say.'
+  )
+
+
+def _infer_mobilenet(shapes):
+  shifted = {
+    int(match[1])
+    for k in shapes
+    if (match := re.match(r'features\.(\d+)\.conv\.0\.net\.', k))
+  }
+  rule = {i for i in range(1, 18) if mobilenet_v2.is_shifted(i)}
+  if shifted not in (set(), rule):
+    raise errors.InputError(
+      f'The shifted blocks {sorted(shifted)} are not those of MobileNetV2 with '
+      f'the shift, {sorted(rule)}.'
+    )
+  plain = {naming.plain(k): v for k, v in shapes.items()}
+  found = {
+    i: plain[f'features.{i}.conv.7.bias'][0]
+    for i in range(2, 18)
+    if f'features.{i}.conv.7.bias' in plain
+  }
+  for multiplier in (1.0, *(i / 20 for i in range(1, 61))):
+    channels = {
+      i: mobilenet_v2.rounded(channels * multiplier)
+      for i, (_, channels, _) in enumerate(mobilenet_v2.blocks(), start=1)
+    }
+    if all(channels[i] == found[i] for i in found):
+      break
+  else:
+    raise errors.InputError(
+      f'The channels of the blocks, {list(found.values())}, are of no '
+      f'width_multiplier up to 3 in steps of 0.05.'
+    )
+  return {
+    'name': 'mobilenet_v2',
+    'width_multiplier': multiplier,
+    'modality': _modality(plain['features.0.0.weight'][1]),
+    'shift': 'blockres' if shifted else 'none',
+  }
+
+
+def _modality(channels):
+  for modality, count in classifier.CHANNELS.items():
+    if count == channels:
+      return modality
+  raise errors.InputError(
+    f'The first convolution takes {channels} channels; known are '
+    f'{classifier.CHANNELS}.'
+  )
+
+
+def from_file_name(file_name, model_name):
+  """The fields that only an official file name tells."""
+  if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
+    raise errors.InputError(
+      f'{file_name} has dot-product attention; the non-local blocks here have '
+      f'the embedded Gaussian only.'
+    )
+  config = {}
+  if match := re.search(r'_shift(\d+)_', file_name):
+    config['fold_div'] = int(match[1])
+  place = re.search(r'_BNInception_(shift\d+_([^_]+))?', file_name)
+  if model_name == 'bn_inception' and place:
+    if not place[1]:
+      config['shift'] = 'none'
+    elif place[2] == 'block' or re.fullmatch('[01]{12}', place[2]):
+      config['shift'] = place[2]
+    # With any other place the authors' network does not run.
+  if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)[-_]', file_name):
+    config['num_frames'] = int(match[1] or match[2])
+  if '_tpool' in file_name:
+    config['temporal_pool'] = True
+  return config
+
+
+def sampling_of(file_name):
+  """'dense' or 'uniform': how frames were chosen, as only a name tells."""
+  dense = re.search(r'[-_.]dense([-_.]|$)', file_name)
+  return 'dense' if dense else 'uniform'

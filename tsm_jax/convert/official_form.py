@@ -1,0 +1,167 @@
+"""From our variables to the authors' form of a file of weights."""
+
+import re
+import shlex
+
+from absl import logging
+import jax
+import numpy as np
+
+from tsm_jax import errors, models
+from tsm_jax.convert import fit, infer, naming, weight_files
+from tsm_jax.models import mobilenet_v2, resnet
+from tsm_jax.runs import checkpoints, folders
+
+
+def to_torch(model_config, variables, *, log=logging.warning):
+  """Writes variables in the authors' form.
+
+  Names begin with `module.base_model.` as the authors' trainer saves them. With
+  `direction='past'`, a shifted MobileNetV2 is written as that of the online
+  demo, without a prefix and with the head `classifier`. A ResNet or BNInception
+  of that direction has no official form of its own: it looks like one of both
+  directions, and whoever reads it must say `direction='past'`. PyTorch's count
+  of batches, which enters no computation, is 0.
+
+  Args:
+    model_config: as of `convert.from_torch`.
+    variables: 'params' and 'batch_stats'.
+    log: called with a sentence if there is no official form.
+
+  Returns:
+    A dict from name to array, float32 but for `num_batches_tracked` (int64).
+  """
+  one_way = model_config['direction'] == 'past'
+  shifted = model_config['shift'] != 'none'
+  if one_way and shifted and not is_online(model_config):
+    log(
+      f"A {model_config['name']} with direction='past' has no official form: "
+      f'what is written looks like one of both directions, and '
+      f"direction='past' must be given where it is read."
+    )
+  state = {}
+  for path, leaf in fit.flat(variables).items():
+    plain = naming.of_leaf(path[1:], model_config['name'])
+    name = official_name(plain, model_config)
+    state[name] = fit.to_torch_layout(np.asarray(leaf), plain)
+    if name.endswith('.running_var'):
+      count = name.replace('running_var', 'num_batches_tracked')
+      state[count] = np.zeros((), np.int64)
+  return state
+
+
+def is_ours(source):
+  """Whether a path is of our checkpoints, see `folders.find`."""
+  try:
+    folders.find(source)
+  except errors.InputError:
+    return False
+  return True
+
+
+def to_file(source, out):
+  """Writes a checkpoint of ours as a file of weights in the authors' form.
+
+  Args:
+    source: as of `checkpoints.restore_model`.
+    out: the new file, of one of `weight_files.SUFFIXES`.
+
+  Returns:
+    Lines for the user.
+
+  Raises:
+    InputError: if there is no checkpoint, or `out` exists or has another
+      suffix.
+  """
+  weight_files.check_new(out)
+  lines = []
+  trained = checkpoints.restore_model(source)
+  config = {**trained.config.to_dict(), 'num_classes': len(trained.labels)}
+  config = {k: config[k] for k in models.DEFAULTS}
+  config['stage_sizes'] = tuple(config['stage_sizes'])  # JSON has lists
+  state = to_torch(config, jax.device_get(trained.variables), log=lines.append)
+  weight_files.write(out, state, bare=is_online(config))
+  if untold := _untold(config, out):
+    lines.append(
+      'Neither the weights nor the name of the file tell all: where it is '
+      f'read by tsm_jax.convert, give {shlex.join(untold)}.'
+    )
+  return [
+    *lines,
+    f'{out}: step {trained.step} of {trained.meta["config"]["name"]}, '
+    f'{len(state)} weights of a {config["name"]}.',
+  ]
+
+
+def _untold(config, out):
+  """Arguments that `convert` needs to read `out` as the model it is of."""
+  name = weight_files.name_of(out)
+  by_name = infer.from_file_name(name, config['name'])
+  fields = ['fold_div', 'num_frames']
+  if config['shift'] == 'none':  # without it, there is no fold
+    fields.remove('fold_div')
+  if config['name'] == 'bn_inception':
+    fields.append('shift')
+    by_name.setdefault('shift', None)
+  published = [sizes for _, sizes in resnet.DEPTHS.values()]
+  if config['stage_sizes'] and tuple(config['stage_sizes']) not in published:
+    fields.append('stage_sizes')
+  if config['direction'] == 'past' and not is_online(config):
+    fields.append('direction')
+  read_as = {**models.DEFAULTS, **by_name}
+  return [f'--{k}={config[k]}' for k in fields if config[k] != read_as[k]]
+
+
+def is_online(config):
+  """Whether the authors' form of a model is the bare one of their demo.
+
+  It is their only network of one direction.
+  """
+  return (
+    config['name'] == 'mobilenet_v2'
+    and config['direction'] == 'past'
+    and config['shift'] != 'none'
+  )
+
+
+def official_name(name, config):
+  """The authors' name, with prefix and wrappers, of a plain one."""
+  online = is_online(config)
+  if name.startswith('head.'):
+    return _head_name(name.removeprefix('head.'), config, online)
+  prefix = '' if online else 'module.base_model.'
+  if match := re.match(r'features\.(\d+)\.conv\.0\.(.*)', name):
+    shifted = (
+      config['shift'] != 'none'
+      and not online
+      and mobilenet_v2.is_shifted(int(match[1]))
+    )
+    net = 'net.' if shifted and match[2] == 'weight' else ''
+    return f'{prefix}features.{match[1]}.conv.0.{net}{match[2]}'
+  match = re.match(r'layer(\d)\.(\d+)\.(.*)', name)
+  if not match:
+    return prefix + name
+  stage, index, rest = int(match[1]) - 1, int(match[2]), match[3]
+  if not rest.startswith('nl.'):
+    if config['shift'] == 'block':
+      rest = f'net.{rest}'
+    elif rest == 'conv1.weight' and _is_shifted(config, index):
+      rest = 'conv1.net.weight'
+    if config['non_local'] and resnet.has_non_local(stage, index):
+      rest = f'block.{rest}'
+  pool = '.net' if config['temporal_pool'] and stage == 1 else ''
+  return f'{prefix}layer{stage + 1}{pool}.{index}.{rest}'
+
+
+def _head_name(leaf, config, online):
+  if online:
+    return f'classifier.{leaf}'
+  if config['dropout']:
+    return f'module.new_fc.{leaf}'
+  name = 'classifier' if config['name'] == 'mobilenet_v2' else 'fc'
+  return f'module.base_model.{name}.{leaf}'
+
+
+def _is_shifted(config, index):
+  sizes = tuple(config['stage_sizes']) or resnet.DEPTHS[config['depth']][1]
+  return resnet.is_shifted(config['shift'], config['shift_every'], sizes, index)

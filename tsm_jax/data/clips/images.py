@@ -1,0 +1,245 @@
+"""The stored form of a clip: a video file, or a folder of numbered images.
+
+Optical flow comes as images, too: of x and of y, 0 to 255 with no motion in the
+middle.
+"""
+
+import functools
+import io
+import os
+import pathlib
+import re
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from tsm_jax.data.clips import codec as storage_lib
+from tsm_jax.data.clips import h264, limits, videos
+
+SUFFIXES = ('.jpeg', '.jpg', '.png')
+_NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
+_FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
+_BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
+
+
+def to_record(
+  path,
+  short_side,
+  quality,
+  storage='frames',
+  fps=0,
+  modality='rgb',
+  max_frames=limits.MAX_FRAMES,
+):
+  """As `codec.to_record`; `path` may also be a folder of numbered images.
+
+  JPEG images that need no shrinking are stored as the bytes they are. Numbers
+  start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
+  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
+
+  Of 'flow', `frames` are x, y, x, y, ... and num_frames counts the pairs. A
+  folder holds either two images for each, as `flow_x_00001.jpg` and
+  `flow_y_00001.jpg` or `000012-x_00001.jpg` and `000012-y_00001.jpg`, maybe
+  beside RGB frames; or one, with x in red, y in green and nothing in blue. Such
+  a JPEG that is kept takes the place of x, and y is empty. Values stay as they
+  are where images are shrunk, as in the official code.
+  """
+  is_flow = modality == 'flow'
+  if not os.path.isdir(path):
+    if is_flow and os.path.exists(path):
+      raise videos.VideoError('is no folder of images, of which flow is read')
+    return storage_lib.to_record(
+      path, short_side, quality, storage, fps, max_frames
+    )
+  if fps:
+    raise videos.VideoError(
+      f'is a folder of images without timestamps, which fps={fps:g} needs'
+    )
+  # Where they become a video, nothing is lost to JPEG before.
+  quality = 100 if storage == 'video' else quality
+  images = _flow(path) if is_flow else _frames(path)
+  if reason := limits.too_long(len(images), max_frames):
+    raise videos.VideoError(reason)
+  store = functools.partial(
+    _store_flow if is_flow else _store, short_side=short_side, quality=quality
+  )
+  stored, size, problem = _read_all(images, store)
+  if not stored:
+    raise videos.NoFrameError(f'no image can be read: {problem}')
+  frames = [data for parts in stored for data in parts]
+  count = len(stored)
+  expected = max(images) - min(*images, 1) + 1
+  damage = ''
+  if problem:
+    damage = f'{count} of {expected} images are good: {problem}'
+  if storage == 'video':
+    frames = _to_video(frames)
+  width, height = size
+  record = {
+    'frames': frames,
+    'num_frames': count,
+    'height': height,
+    'width': width,
+    'fps': 0.0,
+  }
+  return record, videos.Video(frames, 0.0, damage, count / expected)
+
+
+def _to_video(jpegs):
+  encoder = h264.Encoder()
+  for data in jpegs:
+    encoder.add(videos.decode_jpeg(data))
+  return encoder.end()
+
+
+def _read_all(images, store):
+  """What `store` makes of each image, their size, and the first problem."""
+  stored, size, problems = [], None, []
+  expected = min(*images, 1)
+  for number in sorted(images):
+    # Numbers may be timestamps: a gap is no loop over what is missing.
+    if number != expected and not problems:
+      problems.append(
+        f'its numbers start at {number} instead of 0 or 1'
+        if number == min(images)
+        else f'image {expected} is missing'
+      )
+    expected = number + 1
+    try:
+      parts, size = store(images[number], size)
+    except _BROKEN as error:
+      names = ' or '.join(path.name for path in images[number])
+      problems.append(f'{names} is unreadable: {error}')
+    else:
+      stored.append(parts)
+  return stored, size, problems[0] if problems else ''
+
+
+def _frames(folder):
+  """The frames of one clip, a mapping from number to `(path,)`."""
+  # Optical flow lies beside the frames where both were extracted.
+  return _only(_series(folder, ignored=('.', 'flow_')))
+
+
+def _flow(folder):
+  """Its flow, from number to `(x, y)` paths, or `(path,)` of both in one."""
+  series = _series(folder, ignored=('.',))
+  pairs = {
+    match[1]: (stem, f'{match[1]}y{match[2]}')
+    for stem in series
+    if (match := _FLOW_X.fullmatch(stem))
+  }
+  if not pairs:
+    return _only(series)
+  if len(pairs) > 1:
+    raise videos.VideoError(
+      f'holds flow of several names: {", ".join(sorted(pairs))}'
+    )
+  ((x, y),) = pairs.values()
+  xs, ys = series[x], series.get(y, {})
+  found = {i: (xs[i], ys[i]) for i in xs if i in ys}
+  if not found:
+    raise videos.VideoError(f'holds images {x}... without any {y}...')
+  return found
+
+
+def _series(folder, ignored):
+  """The numbered images of a folder, as `{stem: {number: path}}`."""
+  series = {}
+  for name in os.listdir(folder):
+    match = _NUMBERED.fullmatch(name)
+    if match and not name.startswith(ignored):
+      images = series.setdefault(match['stem'], {})
+      twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
+      if twin.name != name:
+        twins = ' and '.join(sorted((twin.name, name)))
+        raise videos.VideoError(f'{twins} have the same number')
+  return series
+
+
+def _only(series):
+  if not series:
+    raise videos.NoFrameError('holds no numbered image')
+  if len(series) > 1:
+    raise videos.VideoError(
+      f'holds images of several names: {", ".join(sorted(series))}'
+    )
+  (images,) = series.values()
+  return {number: (path,) for number, path in images.items()}
+
+
+def _store(paths, size, short_side, quality):
+  """What is stored of an image, a list of JPEG bytes, and their size.
+
+  Args:
+    paths: of the image alone.
+    size: `(width, height)` that all images of the clip have, or None.
+    short_side: pixels of the shorter side; smaller images stay as they are.
+    quality: of the JPEG where a new one is made.
+  """
+  data, image, size = _read(*paths, size, short_side)
+  return [data or _encode(image.convert('RGB'), size, quality)], size
+
+
+def _store_flow(paths, size, short_side, quality):
+  """As `_store`, of the images of x and y or of the one that holds both."""
+  if len(paths) == 2:
+    stored = []
+    for path in paths:
+      data, image, size = _read(path, size, short_side)
+      stored.append(data or _encode(image.convert('L'), size, quality))
+    return stored, size
+  data, image, size = _read(*paths, size, short_side)
+  x, y, blank = image.convert('RGB').split()
+  if np.asarray(blank).std() > MAX_BLANK:
+    raise ValueError('it is a picture, not flow with a blank blue channel')
+  if data:
+    return [data, b''], size
+  # Not as one: JPEG would blur colours, and with them x into y.
+  return [_encode(channel, size, quality) for channel in (x, y)], size
+
+
+def _read(path, size, short_side):
+  """An image.
+
+  Returns:
+    `(data, image, size)`: its bytes if they can be stored as they are, else
+    b''; the upright image; the size that it is stored with.
+  """
+  data = path.read_bytes()
+  with _open(data) as opened:
+    opened.load()  # all of it: a header alone can be whole in a cut file
+    opened = _eight_bits(opened)
+    turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    image = ImageOps.exif_transpose(opened) if turned else opened
+    if size is None:
+      size = image.size
+      if min(size) > short_side:
+        size = videos.short_side_size(*size, short_side)
+    as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
+    kept = as_is and not turned and image.size == size
+  return data if kept else b'', image, size
+
+
+def _open(data):
+  """An image that is not decoded yet; ValueError if it is too large."""
+  with warnings.catch_warnings():  # Pillow warns below its own limit
+    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+    image = Image.open(io.BytesIO(data))
+  if reason := limits.too_large(*image.size):
+    raise ValueError(reason)
+  return image
+
+
+def _eight_bits(image):
+  """A grey image of 16 bits with the upper 8; Pillow's convert would clip."""
+  # 'I' is what older releases of Pillow make of a PNG of 16 bits.
+  if image.mode.startswith('I'):
+    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+  return image
+
+
+def _encode(image, size, quality):
+  return videos.encode_jpeg(videos.resize(np.asarray(image), *size), quality)

@@ -1,0 +1,1 @@
+"""Examines a dataset before it is trained on."""

@@ -1,0 +1,193 @@
+"""Examines a dataset before it is trained on: `python -m tsm_jax.data.doctor`.
+
+Every clip is decoded whole. What is found goes to a table, a JSON file and a
+page with contact sheets.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+from rich import box, console, table, text
+
+from tsm_jax import cli, errors, modalities
+from tsm_jax.data.clips import workers
+from tsm_jax.data.doctor import diagnosis, examine, findings, page
+from tsm_jax.data.sources import folder, published
+from tsm_jax.data.store import builder
+
+MAX_LINES = 10  # of each kind that are shown; the JSON file has all
+EPILOG = """
+PATH is a folder of classes, a CSV or JSON list, a dataset that was built, or,
+with --name, the files of a published one as for tsm_jax.data.build.
+
+The status is 0 if there is no problem (there may be notes), 1 if there is one,
+2 if the command is wrong. Killed, the same command continues: what is known of
+a file holds until its size or time changes.
+
+examples:
+  python -m tsm_jax.data.doctor /path/to/videos --html doctor.html
+  python -m tsm_jax.data.doctor /path/to/unpacked --name ucf101 --split 1
+"""
+
+
+def main(argv=None):
+  args = _parser().parse_args(argv)
+  try:
+    found = examine_all(args)
+    if args.json:
+      _write(args.json, json.dumps(diagnosis.as_json(found), indent=1))
+    if args.html:
+      _write(args.html, page.render(found))
+  except (errors.InputError, OSError) as error:
+    cli.fail(error)
+  except KeyboardInterrupt:
+    print('Interrupted; the same command continues.', file=sys.stderr)
+    sys.exit(130)
+  show(found, console.Console(width=None if sys.stdout.isatty() else 110))
+  sys.exit(1 if found.problems() else 0)
+
+
+def examine_all(args):
+  """The `diagnosis.Diagnosis` of what the arguments name."""
+  if args.num_frames < 1:
+    raise errors.InputError(
+      f'--num_frames is {args.num_frames}; it must be at least 1.'
+    )
+  path = pathlib.Path(args.path).expanduser()
+  if args.name:
+    listing = published.read(args.name, path, args.split, args.modality)
+    source = diagnosis.of_listing(listing, str(path))
+  elif (path / builder.REPORT).exists():
+    _check_built(path, args.modality)
+    source = diagnosis.of_built(path)
+  else:
+    listing = folder.scan(
+      path,
+      args.labels,
+      args.holdout,
+      args.holdout_seed,
+      args.modality,
+      called=lambda name: 'PATH' if name == 'source' else f'--{name}',
+    )
+    source = diagnosis.of_listing(listing, str(path))
+  cache = pathlib.Path(args.cache).expanduser()
+  with workers.Workers(examine.facts) as pool:
+    return diagnosis.diagnose(source, args.num_frames, cache, pool)
+
+
+def _check_built(path, modality):
+  """Raises InputError if flow is asked for of a dataset of RGB."""
+  holds = builder.read_report(path)['modality']
+  if modality == 'flow' != holds:
+    raise errors.InputError(
+      f'--modality is {modality!r}, but the dataset {str(path)!r} holds '
+      f'{holds}.'
+    )
+
+
+def show(found, out):
+  """Prints a diagnosis.
+
+  Args:
+    found: a `diagnosis.Diagnosis`.
+    out: a rich Console.
+  """
+  splits = table.Table(box=box.SIMPLE_HEAD)
+  for heading in ('split', 'clips', 'frames: least', 'median', 'most'):
+    splits.add_column(
+      heading, justify='left' if heading == 'split' else 'right'
+    )
+  for split, counts in found.splits.items():
+    frames = (f'{n:g}' for n in counts['frames'])
+    splits.add_row(split, str(counts['clips']), *frames)
+  out.print(text.Text(f'Dataset {printable(found.source)}'))
+  out.print(splits)
+  rows = table.Table(box=box.SIMPLE_HEAD)
+  rows.add_column('found', no_wrap=True)
+  rows.add_column('clip', overflow='fold')
+  rows.add_column('what', overflow='fold')
+  for kind, members in found.by_kind().items():
+    style = 'red' if kind.severity == findings.PROBLEM else 'yellow'
+    title = text.Text(f'{len(members)} x {kind.title}', style)
+    for member in members[:MAX_LINES]:
+      names = ', '.join(member.clips[:1])
+      rows.add_row(title, *map(_text, (names, member.detail)))
+      title = text.Text('')
+    if len(members) > MAX_LINES:
+      rows.add_row('', '', f'... and {len(members) - MAX_LINES} more')
+  if found.findings:
+    out.print(rows)
+  for note in found.notes[:MAX_LINES]:
+    out.print(_text(f'note: {note}'))
+  if len(found.notes) > MAX_LINES:
+    out.print(f'... and {len(found.notes) - MAX_LINES} more notes')
+  out.print(text.Text(found.verdict()))
+
+
+def printable(name):
+  """A file's name without what would move the cursor or colour the screen."""
+  return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def _text(content):
+  return text.Text(printable(content))  # a name is no markup
+
+
+def _write(path, content):
+  """Writes a file whole or not at all."""
+  path = pathlib.Path(path)
+  unfinished = path.with_name(f'{path.name}.unfinished')
+  unfinished.write_text(content, encoding='utf-8', errors='backslashreplace')
+  unfinished.replace(path)
+
+
+def _parser():
+  parser = argparse.ArgumentParser(
+    prog='python -m tsm_jax.data.doctor',
+    description='Decodes every clip of a dataset and tells what is wrong.',
+    epilog=EPILOG,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  add = parser.add_argument
+  add('path', metavar='PATH', help='of the dataset, see below')
+  add('--json', metavar='FILE', help='write all that is found')
+  add('--html', metavar='FILE', help='write a page with contact sheets')
+  add('--name', default='', help=f'one of {", ".join(published.READERS)}')
+  add('--split', type=int, default=1, help='as of tsm_jax.data.build')
+  add(
+    '--modality',
+    choices=modalities.STORED,
+    default='rgb',
+    help="'flow' examines extracted flow of 'frame_lists' or a folder",
+  )
+  add('--labels', default='', help='classes of a folder, one per line')
+  add(
+    '--num_frames',
+    type=int,
+    default=8,
+    metavar='T',
+    help='that a clip needs; shorter ones are noted (default %(default)s)',
+  )
+  add(
+    '--holdout',
+    type=float,
+    default=0.2,
+    help='share of a folder without splits, as data.holdout',
+  )
+  add('--holdout_seed', type=int, default=0, help='as data.holdout_seed')
+  add(
+    '--cache',
+    metavar='FOLDER',
+    default=os.path.join(
+      os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'tsm_jax', 'doctor'
+    ),
+    help='what is known of files is kept here (default %(default)s)',
+  )
+  return parser
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,235 @@
+"""A dataset's clips, examined one by one and put together.
+
+What is known of a clip is kept in a file, so that a killed process continues.
+"""
+
+import hashlib
+import os
+import statistics
+from typing import Any, NamedTuple
+
+from tqdm import auto as tqdm
+
+from tsm_jax.data.doctor import examine, findings, result_cache
+from tsm_jax.data.input import pipeline
+from tsm_jax.data.sources import lists
+from tsm_jax.data.store import builder
+
+
+class Source(NamedTuple):
+  """A dataset to examine.
+
+  Attributes:
+    name: for people.
+    items: a `lists.Item` of every clip.
+    clips: of every item, an argument of `examine.facts`.
+    keys: of every item, a text that changes when the clip does.
+    labels: class names.
+    findings: what is known before any clip is read.
+    notes: sentences on what is odd but harmless.
+  """
+
+  name: str
+  items: list[lists.Item]
+  clips: list[Any]
+  keys: list[str]
+  labels: list[str]
+  findings: list[findings.Finding]
+  notes: list[str]
+
+
+class Diagnosis(NamedTuple):
+  """What is found in a dataset.
+
+  Attributes:
+    source: its name.
+    findings: a list of `findings.Finding`, in the order of their kinds.
+    splits: mapping from split to clips and their frames (least, median, most).
+    classes: mapping from label to clips by split.
+    notes: sentences on what is odd but harmless.
+    clips: mapping from the name of a clip to the argument of `examine.facts`.
+    examples: mapping from label to the name of one of its clips.
+  """
+
+  source: str
+  findings: list[findings.Finding]
+  splits: dict[str, dict[str, Any]]
+  classes: dict[str, dict[str, int]]
+  notes: list[str]
+  clips: dict[str, Any]
+  examples: dict[str, str]
+
+  def problems(self):
+    """The number of findings that are no mere notes."""
+    return sum(
+      findings.KINDS[found.kind].severity == findings.PROBLEM
+      for found in self.findings
+    )
+
+  def by_kind(self):
+    """A mapping from `findings.Kind` to its findings, of kinds that occur."""
+    kinds = {}
+    for found in self.findings:
+      kinds.setdefault(findings.KINDS[found.kind], []).append(found)
+    return kinds
+
+  def verdict(self):
+    """All of it in one sentence."""
+    problems, clips = self.problems(), len(self.clips)
+    notes = len(self.findings) - problems
+    return (
+      f'{_count(problems, "problem")} and {_count(notes, "note")} in '
+      f'{_count(clips, "clip")} of {_count(len(self.classes), "class", "es")}.'
+    )
+
+
+def _count(number, noun, ending='s'):
+  return f'{number} {noun}{"" if number == 1 else ending}'
+
+
+def of_listing(listing, name):
+  """The `Source` of a `folder.Listing`."""
+  clips = [os.fspath(item.path) for item in listing.items]
+  keys = [_key(item.path) for item in listing.items]
+  if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
+    clips = [(clip, listing.modality) for clip in clips]
+    keys = [f'{listing.modality} {key}' for key in keys]
+  return Source(
+    name=name,
+    items=listing.items,
+    clips=clips,
+    keys=keys,
+    labels=listing.labels,
+    findings=list(findings.of_excluded(listing.excluded)),
+    notes=listing.notes,
+  )
+
+
+def _key(path):
+  """Tells a file, or a folder of images, from what it was before it changed."""
+  try:
+    files = [path, *path.iterdir()] if path.is_dir() else [path]
+    stats = [file.stat() for file in files]
+  except OSError as error:  # reading it will tell
+    return f'{os.path.abspath(path)} {error}'
+  size = sum(stat.st_size for stat in stats)
+  time = max(stat.st_mtime_ns for stat in stats)
+  return f'{os.path.abspath(path)} {len(files)} {size} {time}'
+
+
+def of_built(path):
+  """The `Source` of the built dataset in the folder `path`."""
+  report = builder.read_report(path)
+  labels = pipeline.label_names(path)
+  counts = {split: len(n) for split, n in report['num_frames'].items() if n}
+  found = list(findings.of_excluded(report['excluded']))
+  for name, damage in report['damaged']:
+    found.append(findings.Finding('damaged', [name], damage))
+  for name, cut in report['cut']:
+    found.append(findings.Finding('cut', [name], cut))
+  for split, count in counts.items():
+    stored = len(pipeline.open_split(path, split))
+    if stored != count:
+      detail = f'{stored} records of {split}, where {count} were built'
+      found.append(findings.Finding('frame_count', [], detail))
+    counts[split] = stored
+  places = [(split, i) for split, n in counts.items() for i in range(n)]
+  key = _key(path)
+  return Source(
+    name=str(path),
+    # Their names and labels are in their records.
+    items=[lists.Item(path, f'{s} {i}', '', s) for s, i in places],
+    clips=[(os.fspath(path), *place) for place in places],
+    keys=[f'{key} {split} {i}' for split, i in places],
+    labels=labels,
+    findings=found,
+    notes=report['notes'],
+  )
+
+
+def diagnose(source, num_frames, cache, pool):
+  """Examines every clip of a dataset.
+
+  Args:
+    source: a `Source`.
+    num_frames: T, that a clip of training needs.
+    cache: folder of what is known of each clip.
+    pool: `workers.Workers` of `examine.facts`.
+
+  Returns:
+    A `Diagnosis`.
+  """
+  tally = findings.Tally(num_frames)
+  clips, examples = {}, {}
+  for number, facts in enumerate(_facts(source, cache, pool)):
+    item = source.items[number]
+    if 'video_id' in facts:
+      item = _labelled(item, facts, source.labels)
+    clips[item.video_id] = source.clips[number]
+    if not facts.get('error'):
+      examples.setdefault(item.label, item.video_id)
+    tally.add(item, facts)
+  tally.end(source.labels)
+  found = [*source.findings, *tally.findings]
+  order = list(findings.KINDS)
+  found.sort(key=lambda finding: order.index(finding.kind))
+  classes = {label: {} for label in source.labels}
+  for (split, label), count in tally.counts.items():
+    classes.setdefault(label, {})[split] = count
+  splits = {
+    split: {
+      'clips': len(lengths),
+      'frames': [min(lengths), statistics.median(lengths), max(lengths)],
+    }
+    for split, lengths in tally.lengths.items()
+  }
+  return Diagnosis(
+    source.name, found, splits, classes, source.notes, clips, examples
+  )
+
+
+def _labelled(item, facts, labels):
+  """The item of a record, whose name and label are known by now."""
+  label = facts['label']
+  name = labels[label] if 0 <= label < len(labels) else ''
+  return item._replace(video_id=facts['video_id'], label=name)
+
+
+def _facts(source, cache, pool):
+  """Yields `examine.facts` of every clip, from the cache if it has them."""
+  digest = hashlib.sha256(os.path.abspath(source.name).encode()).hexdigest()
+  known = result_cache.Kept(cache / f'{digest[:16]}_{examine.VERSION}.jsonl')
+  unknown = [
+    clip for clip, key in zip(source.clips, source.keys) if key not in known
+  ]
+  outcomes = pool.outcomes(unknown)
+  progress = tqdm.tqdm(source.keys, desc='examine', leave=False, disable=None)
+  try:
+    for key in progress:
+      if key in known:
+        yield known[key]
+        continue
+      facts, reason = next(outcomes)
+      if facts:
+        known[key] = facts
+      # A crash is not kept: it may have been for want of memory.
+      yield facts or {'error': reason, 'empty': False}
+  finally:
+    outcomes.close()
+    known.close()
+
+
+def as_json(diagnosis):
+  """A diagnosis as a dict for JSON, with everything that is found."""
+  return {
+    'source': diagnosis.source,
+    'num_clips': len(diagnosis.clips),
+    'num_problems': diagnosis.problems(),
+    'splits': diagnosis.splits,
+    'classes': diagnosis.classes,
+    'findings': [
+      {'severity': findings.KINDS[found.kind].severity, **found._asdict()}
+      for found in diagnosis.findings
+    ],
+    'notes': diagnosis.notes,
+  }

@@ -1,0 +1,233 @@
+"""What is true of one clip: decoded whole, by the reader that builds use.
+
+It runs in processes of its own, so this module imports little.
+"""
+
+import functools
+import hashlib
+import os
+
+import av
+import cv2
+import numpy as np
+
+from tsm_jax.data.clips import containers, images, videos
+
+# Facts of another version, or decoder, are not used again.
+VERSION = f'2_av_{av.__version__}'
+GRID = 16  # cells per side of the shrunken frames that motion is seen in
+ALL = 1 << 30  # a short side that no frame exceeds: as it is
+THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
+CHUNK = 32  # frames of a record that are in memory at a time
+GAP = 3  # pixels between them
+
+
+def facts(clip):
+  """Decodes a clip and describes it.
+
+  Args:
+    clip: path of a video file or of a folder of images, as text;
+      `(path, 'flow')` of a folder of flow; or `(dataset, split, index)` of a
+      record of a built dataset.
+
+  Returns:
+    A dict for JSON. Where the clip cannot be used: error (the reason) and
+    empty (whether it opens, but no frame decodes). Else: num_frames (of flow,
+    pairs of x and y), width, height; fps, damage and share as of
+    `videos.Video`; stated_frames, stated_duration and rotation as it
+    `claimed`; end, seconds at which the last frame ends; odd_intervals and
+    rates as `_intervals`; motion, the largest change of any cell of a `GRID`
+    from the first frame, in levels of grey; content, a hash of all pixels. Of
+    a record also video_id and label.
+  """
+  seen = _Seen()
+  read, record = _open(clip)
+  found = _describe(read, seen)
+  if record:
+    found['video_id'] = record['video_id'].decode()
+    found['label'] = int(record['label'])
+  return found
+
+
+def _describe(read, seen):
+  try:
+    video = read(seen.add)
+  except videos.VideoError as error:
+    empty = isinstance(error, videos.NoFrameError)
+    return {'error': str(error), 'empty': empty}
+  odd_intervals, rates = _intervals(video.times)
+  height, width = seen.size
+  return {
+    'num_frames': len(video.frames),
+    'width': width,
+    'height': height,
+    'fps': video.fps,
+    'damage': video.damage,
+    'share': video.share,
+    'stated_frames': video.claimed.num_frames,
+    'stated_duration': video.claimed.duration,
+    'rotation': video.claimed.rotation,
+    'end': containers.end_of(video.times, video.fps),
+    'odd_intervals': odd_intervals,
+    'rates': rates,
+    'motion': seen.motion,
+    'content': seen.digest.hexdigest()[:32],
+  }
+
+
+def sheet(clip, count=8):
+  """A contact sheet of a clip: pictures from its beginning to its end.
+
+  Args:
+    clip: as in `facts`.
+    count: of the pictures; fewer where there are fewer frames.
+
+  Returns:
+    JPEG bytes, the pictures in a row.
+
+  Raises:
+    VideoError: if there is none.
+  """
+  some = _Some(4 * count)
+  read, _ = _open(clip)
+  read(some.add)
+  last = len(some.kept) - 1
+  chosen = np.unique(np.linspace(0, last, count).astype(int))
+  gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
+  row = [part for i in chosen for part in (gap, some.kept[i])][1:]
+  return videos.encode_jpeg(np.concatenate(row, axis=1), 80)
+
+
+class _Seen:
+  """What remains of the frames of a clip, in memory that does not grow."""
+
+  def __init__(self):
+    self.digest = hashlib.sha256()
+    self.size = None
+    self.motion = 0
+    self._first = None
+
+  def add(self, frame):
+    self.digest.update(f'{frame.shape}'.encode())
+    self.digest.update(np.ascontiguousarray(frame))
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    cells = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    if self._first is None:
+      self.size, self._first = frame.shape[:2], cells
+    change = cv2.absdiff(cells, self._first).max()
+    self.motion = max(self.motion, int(change))
+
+
+class _Some:
+  """Small pictures of every n-th frame, at most `most`, from first to last."""
+
+  def __init__(self, most):
+    self.kept = []
+    self._most = most
+    self._every = 1
+    self._count = 0
+
+  def add(self, frame):
+    if self._count % self._every == 0:
+      if len(self.kept) == self._most:
+        self.kept = self.kept[::2]
+        self._every *= 2
+      height, width = frame.shape[:2]
+      size = max(1, width * THUMBNAIL // height), THUMBNAIL
+      self.kept.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    self._count += 1
+
+
+def _open(clip):
+  """`(read, record)`: what `_read`s it for its argument `keep`, maybe a record.
+
+  Args:
+    clip: as in `facts`.
+  """
+  if isinstance(clip, str):
+    return functools.partial(_read, clip), None
+  if len(clip) == 2:
+    path, modality = clip
+    return functools.partial(_read, path, modality=modality), None
+  dataset, split, index = clip
+  record = _split(dataset, split)[index]
+  return functools.partial(_read_record, record), record
+
+
+@functools.lru_cache
+def _split(dataset, split):
+  from tsm_jax.data.input import pipeline
+
+  return pipeline.open_split(dataset, split)
+
+
+def _read(path, keep, modality='rgb'):
+  """The `videos.Video` of a clip, of which `keep` sees the frames."""
+  is_flow = modality == 'flow'
+  if not os.path.isdir(path) and not is_flow:
+    return videos.read(path, keep)
+  # JPEG images come as they are; others are encoded, which changes them little.
+  record, video = images.to_record(path, ALL, 95, modality=modality)
+  for index in range(record['num_frames']):
+    if is_flow:
+      keep(_picture(record, index))
+    else:
+      keep(videos.decode_jpeg(video.frames[index]))
+  return video._replace(frames=[None] * record['num_frames'])
+
+
+def _picture(record, index):
+  """One flow as a picture: x is its red, y its green, and grey is no motion."""
+  from tsm_jax.data.input import records  # heavy, and not needed for RGB files
+
+  (flow,) = records.decode(record, [index], 'flow')
+  return np.pad(flow, [(0, 0), (0, 0), (0, 1)], constant_values=128)
+
+
+def _read_record(record, keep):
+  """As `_read`, of a record of a built dataset."""
+  from tsm_jax.data.input import records
+
+  stated = int(record['num_frames'])
+  # Of flow, each has an image of x and one of y, which may be empty.
+  is_flow = stated and len(record['frames']) == 2 * stated
+  count = stated if is_flow else len(record['frames'])
+  size = record['height'], record['width']
+  step = 1 if is_flow else CHUNK
+  for start in range(0, count, step):
+    where = f'of its record, after {start} frames,'
+    try:
+      some = np.arange(start, min(start + step, count))
+      frames = (
+        [_picture(record, start)] if is_flow else records.decode(record, some)
+      )
+    except ValueError as error:
+      raise videos.VideoError(f'{where} are {error}') from error
+    for frame in frames:
+      if frame.shape[:2] != size:
+        raise videos.VideoError(
+          f'{where} one has the size {frame.shape[1::-1]}, not {size[::-1]}'
+        )
+      keep(frame)
+  if not count:
+    raise videos.NoFrameError('its record holds no frame')
+  claimed = containers.Claims(num_frames=stated)
+  return videos.Video([None] * count, 0.0, '', 1.0, claimed=claimed)
+
+
+def _intervals(times):
+  """How evenly the frames of a video follow each other.
+
+  Returns:
+    `(share, [slowest, fastest])`: the share of the intervals between frames
+    that differ from the median by more than a quarter, and the frame rates
+    that the longest and shortest mean. `(0, [])` where the times are unknown,
+    or do not increase, as in AVI files: there they are guessed.
+  """
+  steps = np.diff(times)
+  if len(steps) < 2 or not (steps > 0).all():  # also of NaN
+    return 0.0, []
+  median = np.median(steps)
+  # Containers round their times, Matroska to milliseconds.
+  odd = np.abs(steps - median) > max(median / 4, 0.002)
+  return float(odd.mean()), [float(1 / steps.max()), float(1 / steps.min())]

@@ -1,0 +1,257 @@
+"""What is wrong with the clips of a dataset, from the facts of each."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tsm_jax.data.clips import containers
+from tsm_jax.data.sources import folder
+
+MIN_FRAMES = 3  # with fewer, nothing moves on; the official code drops them
+STATIC = 4  # levels of grey, of any part of the picture, that are no motion
+ODD_INTERVALS = 0.05  # of the intervals between frames; one dropped is none
+SHOWN = 5  # of equal clips in a sentence
+IMBALANCE = 10  # times the clips of the rarest class
+
+PROBLEM, NOTE = 'problem', 'note'
+
+
+class Kind(NamedTuple):
+  """A kind of finding.
+
+  Attributes:
+    severity: 'problem', or 'note' of what training copes with.
+    title: a few words.
+    meaning: a sentence for people.
+  """
+
+  severity: str
+  title: str
+  meaning: str
+
+
+KINDS = {
+  'unreadable': Kind(
+    PROBLEM, 'Unreadable', 'Cannot be opened, or is no video; it is not used.'
+  ),
+  'no_frames': Kind(
+    PROBLEM, 'Zero frames', 'Opens, but no frame decodes; it is not used.'
+  ),
+  'truncated': Kind(
+    PROBLEM, 'Truncated', 'Ends before the time that its container states.'
+  ),
+  'damaged': Kind(
+    PROBLEM,
+    'Damaged',
+    'Frames are missing, do not decode or are damaged.',
+  ),
+  'frame_count': Kind(
+    PROBLEM, 'Frame count', 'Another number of frames than is stated.'
+  ),
+  'too_short': Kind(PROBLEM, 'Too short', f'Fewer than {MIN_FRAMES} frames.'),
+  'rotation': Kind(
+    PROBLEM, 'Odd rotation', 'Rotated by no multiple of 90 degrees.'
+  ),
+  'static': Kind(
+    # Something small may move in it, which is below the noise of a camera.
+    NOTE,
+    'Static',
+    'The picture hardly changes from first to last.',
+  ),
+  'label': Kind(PROBLEM, 'Label', 'Has no label, or one not in the map.'),
+  'unusable': Kind(
+    PROBLEM, 'Not used', 'Listed, but missing, listed twice or not a video.'
+  ),
+  'duplicate_split': Kind(
+    PROBLEM,
+    'Duplicate, other split',
+    'The same frames are in several splits: evaluation has seen them.',
+  ),
+  'duplicate_label': Kind(
+    PROBLEM,
+    'Duplicate, other label',
+    'The same frames have several labels.',
+  ),
+  'variable_rate': Kind(
+    NOTE,
+    'Variable frame rate',
+    'Frames do not follow each other evenly; chosen by number, their times '
+    'are uneven.',
+  ),
+  'rotated': Kind(
+    NOTE, 'Rotated', 'Stored on its side; it is turned upright when read.'
+  ),
+  'short': Kind(
+    NOTE, 'Short', 'Fewer frames than a clip needs; some are repeated.'
+  ),
+  'cut': Kind(NOTE, 'Cut', 'The list states fewer frames; no others are used.'),
+  'duplicate': Kind(
+    NOTE, 'Duplicate', 'The same frames, in one split and with one label.'
+  ),
+  'imbalance': Kind(
+    NOTE,
+    'Class imbalance',
+    f'A class has more than {IMBALANCE} times the training clips of another.',
+  ),
+}
+
+
+class Finding(NamedTuple):
+  """One thing found.
+
+  Attributes:
+    kind: a key of `KINDS`.
+    clips: the names of the clips that it is about; of classes if none is.
+    detail: what exactly, in words.
+  """
+
+  kind: str
+  clips: Sequence[str]
+  detail: str
+
+
+def of_clip(facts, num_frames):
+  """Yields `(kind, detail)` of all that is odd about one clip.
+
+  Args:
+    facts: as from `examine.facts`.
+    num_frames: T, that a clip of training needs.
+  """
+  if reason := facts.get('error'):
+    yield 'no_frames' if facts['empty'] else 'unreadable', reason
+    return
+  yield from _broken(facts)
+  count, rotation = facts['num_frames'], facts['rotation']
+  if count < MIN_FRAMES:
+    yield 'too_short', _plural(count, 'frame')
+  elif count < num_frames:
+    yield 'short', f'{count} frames, where a clip has {num_frames}'
+  if rotation:
+    kind = 'rotation' if rotation % 90 else 'rotated'
+    yield kind, f'by {rotation:g} degrees'
+  if _is_uneven(facts):
+    slow, fast = facts['rates']
+    yield (
+      'variable_rate',
+      f'{slow:.2f} to {fast:.2f} frames per second; '
+      f'{facts["odd_intervals"]:.0%} of the intervals are odd',
+    )
+  if count > 1 and facts['motion'] < STATIC:
+    yield 'static', f'changes by at most {facts["motion"]} of 255 levels'
+
+
+def _is_uneven(facts):
+  return facts['odd_intervals'] > ODD_INTERVALS
+
+
+def _broken(facts):
+  """The one kind of damage that a clip has, if any."""
+  count, stated = facts['num_frames'], facts['stated_frames']
+  damage, end = facts['damage'], facts['end']
+  duration = facts['stated_duration']
+  if facts['fps']:  # of a cut AVI file, FFmpeg corrects the duration
+    duration = max(duration, stated / facts['fps'])
+  if end and end < containers.MIN_DURATION * duration:
+    ends = f'ends after {end:.2f} of {duration:.2f} s'
+    yield 'truncated', ends if damage in ('', ends) else f'{ends}; {damage}'
+  elif damage.endswith(containers.UNEVEN) and _is_uneven(facts):
+    return  # it is not damage, but the other of the two
+  elif damage:
+    missing = damage.endswith(containers.MISSING)
+    yield 'frame_count' if missing else 'damaged', damage
+  elif stated and stated != count:
+    yield 'frame_count', f'{count} frames decode, where {stated} are stated'
+
+
+def _plural(count, noun):
+  return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
+
+
+def of_excluded(excluded):
+  """Findings of `folder.Listing.excluded`."""
+  for name, reason in excluded:
+    is_label = reason == folder.NO_LABEL or reason.endswith(folder.NOT_IN_MAP)
+    yield Finding('label' if is_label else 'unusable', [name], reason)
+
+
+class Tally:
+  """What can be said of all clips together; add them one by one.
+
+  Attributes:
+    findings: of the clips so far, in their order.
+    counts: clips by split and label.
+    lengths: frame counts by split.
+  """
+
+  def __init__(self, num_frames):
+    self.findings = []
+    self.counts = {}
+    self.lengths = {}
+    self._num_frames = num_frames
+    self._first = {}  # content to the first clip that has it
+    self._copies = {}  # content to the others
+
+  def add(self, item, facts):
+    """Takes in one clip.
+
+    Args:
+      item: a `lists.Item`.
+      facts: as from `examine.facts`.
+    """
+    for kind, detail in of_clip(facts, self._num_frames):
+      self.findings.append(Finding(kind, [item.video_id], detail))
+    if facts.get('error'):
+      return
+    count = facts['num_frames']
+    if item.num_frames and item.num_frames != count:
+      self.findings.append(
+        Finding(
+          'cut' if item.num_frames < count else 'frame_count',
+          [item.video_id],
+          f'has {count} frames, its list {item.num_frames}',
+        )
+      )
+    key = (item.split, item.label)
+    self.counts[key] = self.counts.get(key, 0) + 1
+    self.lengths.setdefault(item.split, []).append(facts['num_frames'])
+    content = bytes.fromhex(facts['content'])
+    if content in self._first:
+      self._copies.setdefault(content, []).append(item)
+    else:
+      self._first[content] = item
+
+  def end(self, labels):
+    """Adds what needs all clips to be known.
+
+    Args:
+      labels: class names.
+    """
+    for content, others in self._copies.items():
+      self.findings.append(_duplicates([self._first[content], *others]))
+    train = {la: self.counts.get(('train', la), 0) for la in labels}
+    present = {la: count for la, count in train.items() if count}
+    if present:
+      most = max(present, key=present.get)
+      least = min(present, key=present.get)
+      if present[most] > IMBALANCE * present[least]:
+        self.findings.append(
+          Finding(
+            'imbalance',
+            [],
+            f'{most!r} has {present[most]} training clips, {least!r} '
+            f'{present[least]}',
+          )
+        )
+
+
+def _duplicates(items):
+  names = [item.video_id for item in items]
+  if len({item.split for item in items}) > 1:
+    kind = 'duplicate_split'
+  elif len({item.label for item in items}) > 1:
+    kind = 'duplicate_label'
+  else:
+    kind = 'duplicate'
+  some = [f'{i.video_id} ({i.split}, {i.label})' for i in items[:SHOWN]]
+  if len(items) > SHOWN:
+    some.append(f'{len(items) - SHOWN} more')
+  return Finding(kind, names, f'the same frames: {", ".join(some)}')

@@ -1,0 +1,199 @@
+"""Batches out of a built dataset, as a pure function of (seed, step).
+
+Reading needs neither TensorFlow nor state: the position in the data follows
+from the step, so a run continues where it was on any number of processes.
+"""
+
+import concurrent.futures as futures
+import functools
+
+import grain
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tsm_jax import errors, modalities
+from tsm_jax.data.input import records
+
+
+def check_modality(dataset, modality):
+  """Raises InputError unless a dataset holds what the model's modality reads.
+
+  Args:
+    dataset: its report, as from `builder.read_report`.
+    modality: of the model.
+  """
+  stored = modalities.MODALITIES[modality].stored
+  if dataset['modality'] != stored:
+    raise errors.InputError(
+      f'model.modality is {modality!r}, but the dataset {dataset["name"]} '
+      f'holds {dataset["modality"]}; build one by python -m '
+      f'tsm_jax.data.build NAME --modality {stored}.'
+    )
+
+
+def open_split(path, split):
+  """The records of one split of a built dataset.
+
+  Args:
+    path: as returned by `builder.prepare`.
+    split: 'train', 'val' or 'test'.
+
+  Returns:
+    A random-access source of records; see `codec.py`.
+
+  Raises:
+    InputError: if the dataset has no such split, or no clip in it.
+  """
+  builder = tfds.builder_from_directory(str(path))
+  sizes = {
+    name: info.num_examples for name, info in builder.info.splits.items()
+  }
+  if not sizes.get(split):
+    raise errors.InputError(
+      f'The dataset {str(path)!r} has no clip in the split {split!r}; it has '
+      f'{", ".join(f"{name} ({size})" for name, size in sizes.items())}.'
+    )
+  return builder.as_data_source(split)
+
+
+def label_names(path):
+  """The class names of a built dataset, in the order of their indices."""
+  builder = tfds.builder_from_directory(str(path))
+  return list(builder.info.features['label'].names)
+
+
+def check_threads(data):
+  """Raises InputError unless data.num_threads is a number of threads."""
+  if data.num_threads < 1:
+    raise errors.InputError(
+      f'data.num_threads is {data.num_threads}; it must be at least 1.'
+    )
+
+
+def train_batches(source, config, preprocessing, start_step, process):
+  """Training batches from `start_step` on, without end.
+
+  Every epoch has all clips once, in an order that depends on the seed and the
+  epoch alone; batches cross its end. The crop and frames of a clip depend on
+  the seed and its position alone.
+
+  Args:
+    source: as returned by `open_split`.
+    config: needs seed, batch_size (over all processes) and data.
+    preprocessing: a `preprocess.Preprocessing`.
+    start_step: the number of batches to pass over.
+    process: `(index, count)` of this process.
+
+  Returns:
+    An iterator of dicts: frames uint8 `[B / count, T, S, S, C]` and label
+    int32 `[B / count]`.
+  """
+  local = config.batch_size // process[1]
+  augment = functools.partial(
+    records.train_clip,
+    preprocessing=preprocessing,
+    scales=tuple(config.data.scales),
+    ops=config.data.randaugment_ops,
+    magnitude=config.data.randaugment_magnitude,
+    resize=config.data.resize,
+  )
+  # Of numbers: grain would measure all the frames of every record.
+  dataset = (
+    grain.MapDataset.range(len(source))
+    .seed(config.seed)
+    .shuffle()
+    .repeat(None)
+    .random_map(lambda number, rng: augment(source[number], rng))
+  )
+  dataset = grain.MapDataset.source(_Part(dataset, local, start_step, process))
+  options = grain.ReadOptions(
+    num_threads=config.data.num_threads, prefetch_buffer_size=2 * local
+  )
+  return iter(dataset.to_iter_dataset(options).batch(local))
+
+
+def ahead(batches):
+  """The same batches, of which the next is put together by a thread.
+
+  To stack the clips of a batch takes as long as many a step of a fast device,
+  which would wait for it.
+
+  Args:
+    batches: as from `train_batches`.
+
+  Returns:
+    An iterator; `close` it to end the thread.
+  """
+  return grain.experimental.ThreadPrefetchDatasetIterator(batches, 1)
+
+
+class _Part:
+  """A process's clips: its row of every batch, from a step on.
+
+  A row, not every n-th clip, so that a clip has the same place in the global
+  batch on any number of processes, and with it the same random flip.
+  """
+
+  def __init__(self, dataset, local, start_step, process):
+    self._dataset = dataset
+    self._local = local
+    self._start_step = start_step
+    self._index, self._count = process
+
+  def __len__(self):
+    return len(self._dataset) // self._count - self._start_step * self._local
+
+  def __getitem__(self, i):
+    step, place = divmod(i, self._local)
+    row = (self._start_step + step) * self._count + self._index
+    return self._dataset[row * self._local + place]
+
+
+def eval_batches(source, batch_size, preprocessing, views, threads, process):
+  """Every clip of a split exactly once, over all processes.
+
+  Args:
+    source: as returned by `open_split`.
+    batch_size: clips of a batch over all processes.
+    preprocessing: a `preprocess.Preprocessing`.
+    views: a `records.Views`.
+    threads: that decode.
+    process: `(index, count)` of this process.
+
+  Yields:
+    As many batches on every process: frames uint8 `[b, V, T, S, S, C]`, label
+    int32 `[b]`, number (of the record) int32 `[b]` and mask float32 `[b]`, 0
+    for the clips that fill up the last batches.
+  """
+  index, count = process
+  local = batch_size // count
+  mine = list(range(index, len(source), count))
+  num_batches = -(-len(source) // batch_size)
+  shape = views.shape(preprocessing)
+
+  def fill(batch, row, i):
+    record = source[i]
+    batch['frames'][row] = records.eval_views(record, preprocessing, views, i)
+    batch['label'][row] = record['label']
+    batch['number'][row] = i
+    batch['mask'][row] = 1
+
+  with futures.ThreadPoolExecutor(threads) as pool:
+    following = None
+    for number in range(num_batches + 1):
+      chosen = mine[number * local : (number + 1) * local]
+      batch = {
+        'frames': np.zeros((local, *shape), np.uint8),
+        'label': np.zeros(local, np.int32),
+        'number': np.zeros(local, np.int32),
+        'mask': np.zeros(local, np.float32),
+      }
+      pending = [
+        pool.submit(fill, batch, row, i) for row, i in enumerate(chosen)
+      ]
+      if number > 0:
+        ready, filled = following
+        for future in filled:
+          future.result()
+        yield ready
+      following = batch, pending

@@ -1,0 +1,132 @@
+"""What turns a video into a network's input, in one value.
+
+It follows from the configuration, travels with the checkpoint, and is all that
+prediction, evaluation and streams need to know of the data.
+"""
+
+import dataclasses
+
+from tsm_jax import errors, modalities
+from tsm_jax.data import sampling
+from tsm_jax.data.clips import codec
+from tsm_jax.data.input import cropping
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+  """All that turns a video into the network's input; stored in a checkpoint.
+
+  Attributes:
+    num_frames: T, frames of a clip.
+    image_size: S, both sides of the input in pixels.
+    mean: one for all channels, or one of each, after `divisor`.
+    std: likewise.
+    short_side: pixels of the shorter side as stored.
+    quality: of the stored JPEG.
+    sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
+    official_quirks: whether training and its evaluation choose frames as the
+      official code does, oddities included; see `sampling.py`.
+    storage: 'frames' or 'video', see `codec.py`.
+    fps: frames per second as stored; 0: those of the video.
+    modality: a key of `modalities.MODALITIES`.
+    divisor: of pixel values, 255 or 1.
+    channel_order: of colours at the network's input, 'rgb' or 'bgr'.
+  """
+
+  num_frames: int
+  image_size: int
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  short_side: int
+  quality: int
+  sampling: str = 'uniform'
+  official_quirks: bool = False
+  storage: str = 'frames'
+  fps: float = 0.0
+  modality: str = 'rgb'
+  divisor: float = 255.0
+  channel_order: str = 'rgb'
+
+  def kind(self):
+    """The `modalities.Modality`."""
+    return modalities.MODALITIES[self.modality]
+
+  def stored(self):
+    """The options of `codec.to_record`."""
+    return {name: getattr(self, name) for name in codec.DEFAULTS}
+
+  def clip_shape(self):
+    """The shape of one clip as the network sees it, `(1, T, S, S, C)`."""
+    size = self.image_size
+    return (1, self.num_frames, size, size, self.kind().channels)
+
+  def read_shape(self):
+    """The shape of one clip as the host reads it, `(1, T, S, S, C')`."""
+    return (*self.clip_shape()[:-1], self.kind().read_channels)
+
+  def normalize(self, frames):
+    """The network's input from uint8 frames `[..., C']`; on the device."""
+    return cropping.normalize(
+      frames,
+      self.mean,
+      self.std,
+      self.divisor,
+      self.channel_order,
+      self.modality,
+    )
+
+
+def preprocessing_of(config):
+  """The `Preprocessing` in a configuration; the only place that maps them."""
+  data = config.data
+  sizes = {
+    'model.num_frames': config.model.num_frames,
+    'data.image_size': data.image_size,
+  }
+  for field, value in sizes.items():
+    if value < 1:
+      raise errors.InputError(f'{field} is {value}; it must be at least 1.')
+  if data.sampling not in ('uniform', 'dense'):
+    raise errors.InputError(
+      f"data.sampling is {data.sampling!r}; choose from 'uniform', 'dense'."
+    )
+  window = sampling.DENSE_WINDOW
+  if data.sampling == 'dense' and config.model.num_frames > window:
+    raise errors.InputError(
+      f'model.num_frames is {config.model.num_frames}, but a dense clip spans '
+      f"{window} frames; choose fewer, or data.sampling='uniform'."
+    )
+  _check_normalization(config.model, data)
+  return Preprocessing(
+    num_frames=config.model.num_frames,
+    image_size=data.image_size,
+    mean=tuple(data.mean),
+    std=tuple(data.std),
+    sampling=data.sampling,
+    official_quirks=data.official_quirks,
+    **codec.options_of({**codec.DEFAULTS, **data}),
+    modality=config.model.modality,
+    divisor=data.divisor,
+    channel_order=data.channel_order,
+  )
+
+
+def _check_normalization(model, data):
+  """Raises InputError unless the fields fit the channels of the modality."""
+  for field, value, choices in (
+    ('model.modality', model.modality, tuple(modalities.MODALITIES)),
+    ('data.divisor', data.divisor, (1.0, 255.0)),
+    ('data.channel_order', data.channel_order, ('rgb', 'bgr')),
+  ):
+    if value not in choices:
+      raise errors.InputError(f'{field} is {value!r}; choose from {choices}.')
+  channels = modalities.MODALITIES[model.modality].channels
+  usual = modalities.normalization(model.name, model.modality)
+  for field in ('mean', 'std'):
+    if len(data[field]) not in (1, channels):
+      raise errors.InputError(
+        f'data.{field} has {len(data[field])} values, but model.modality '
+        f'{model.modality!r} has {channels} channels; give one value for each '
+        f'or for all, usually {getattr(usual, field)}, as --config '
+        f'FILE:modality={model.modality} does.'
+      )

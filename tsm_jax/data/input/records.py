@@ -1,0 +1,190 @@
+"""One record of a built dataset as a training clip, or as views of it."""
+
+import dataclasses
+
+import numpy as np
+
+from tsm_jax import errors
+from tsm_jax.data import sampling
+from tsm_jax.data.clips import codec, videos
+from tsm_jax.data.input import cropping, randaugment
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+  """The views of a video over which evaluation averages the logits.
+
+  Attributes:
+    clips: over time: the middles of the segments, then their beginnings; or
+      as many dense clips.
+    crops: of each clip, 1, 3, 5 or 10; see `cropping.crop_positions`.
+    full_resolution: whether crops are as large as the scaled short side.
+    validation: whether this is an evaluation within a training; it matters to
+      `official_quirks` alone, with a single clip.
+  """
+
+  clips: int = 1
+  crops: int = 1
+  full_resolution: bool = False
+  validation: bool = False
+
+  def shape(self, preprocessing):
+    """The shape of a video's views as stored, `(V, T, S, S, C)`."""
+    _, num_frames, size, _, channels = preprocessing.read_shape()
+    if self.full_resolution:
+      size = cropping.full_size(size)
+    return (self.clips * self.crops, num_frames, size, size, channels)
+
+
+def views_of(config, validation=False):
+  """The `Views` in a configuration's `eval`.
+
+  Raises:
+    InputError: if a field has no such value.
+  """
+  views = config.eval
+  if views.clips < 1:
+    raise errors.InputError(
+      f'eval.clips is {views.clips}; it must be at least 1.'
+    )
+  if views.crops not in cropping.CROPS:
+    raise errors.InputError(
+      f'eval.crops is {views.crops}; choose from '
+      f'{", ".join(map(str, cropping.CROPS))}.'
+    )
+  return Views(views.clips, views.crops, views.full_resolution, validation)
+
+
+def train_clip(
+  record, rng, preprocessing, scales, ops=0, magnitude=0, resize='exact'
+):
+  """A record to a training clip: random frames, one random crop, RandAugment.
+
+  Args:
+    record: with frames, as stored, and label.
+    rng: numpy Generator.
+    preprocessing: a `preprocess.Preprocessing`.
+    scales: see `cropping.multi_scale_crop`.
+    ops: see `randaugment.augment`.
+    magnitude: likewise.
+    resize: a key of `cropping.RESIZES`.
+
+  Returns:
+    A dict of frames uint8 `[T, S, S, C]` and label int32.
+  """
+  how, quirks = preprocessing, preprocessing.official_quirks
+  count, images = num_images(record, how), how.kind().images
+  if how.sampling == 'dense':
+    indices = sampling.random_dense_indices(
+      rng, count, how.num_frames, official_quirks=quirks
+    )
+  else:
+    indices = sampling.random_indices(
+      rng, count, how.num_frames, images, official_quirks=quirks
+    )
+  following = sampling.following(indices, images, count)  # [T, L]
+  frames = decode(record, following.ravel(), how.kind().stored)
+  clip = cropping.train_frames(frames, rng, how.image_size, scales, resize)
+  clip = randaugment.augment(clip, rng, ops, magnitude)
+  clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
+  return {'frames': clip, 'label': np.int32(record['label'])}
+
+
+def eval_indices(num_frames, preprocessing, views, number=0):
+  """The frames of a video that evaluation sees, int64 `[clips, T]`.
+
+  Args:
+    num_frames: of the video.
+    preprocessing: a `preprocess.Preprocessing`.
+    views: a `Views`.
+    number: of the video in its split; seeds the official validation's start
+      of a dense clip, which is random.
+  """
+  how = preprocessing
+  dense, images = how.sampling == 'dense', how.kind().images
+  if how.official_quirks and views.validation and views.clips == 1:
+    if dense:
+      rng = np.random.default_rng(number)
+      indices = sampling.random_dense_indices(
+        rng, num_frames, how.num_frames, official_quirks=True
+      )
+    else:
+      indices = sampling.official_validation_indices(
+        num_frames, how.num_frames, images
+      )
+    return indices[None]
+  if dense:
+    return sampling.dense_indices(num_frames, how.num_frames, views.clips)
+  return sampling.uniform_indices(
+    num_frames, how.num_frames, views.clips, images
+  )
+
+
+def eval_views(record, preprocessing, views, number=0):
+  """A record to its views.
+
+  Args:
+    record: with frames, as stored.
+    preprocessing: a `preprocess.Preprocessing`.
+    views: a `Views`.
+    number: see `eval_indices`.
+
+  Returns:
+    uint8 `[V, T, S, S, C]`, as the official test orders them: all clips of the
+    first crop, then all of the second.
+  """
+  how = preprocessing
+  count = num_images(record, how)
+  indices = eval_indices(count, how, views, number)  # [clips, T]
+  following = sampling.following(indices, how.kind().images, count)
+  chosen, inverse = np.unique(following, return_inverse=True)
+  crops = cropping.eval_crops(
+    decode(record, chosen, how.kind().stored),
+    how.image_size,
+    views.crops,
+    views.full_resolution,
+    how.kind().stored,
+  )  # [crops, frames, S, S, c]: frames that clips share are scaled once
+  clips = crops[:, inverse.reshape(following.shape)]
+  return stack(clips).reshape(views.shape(how))
+
+
+def num_images(record, preprocessing):
+  """The frames of a record, or its pairs of flow images."""
+  per_image = 2 if preprocessing.kind().stored == 'flow' else 1
+  return len(record['frames']) // per_image
+
+
+def stack(images):
+  """uint8 `[..., L, S, S, c]` to `[..., S, S, L * c]`, image by image."""
+  if images.shape[-4] == 1:  # without a copy
+    return images[..., 0, :, :, :]
+  moved = np.moveaxis(images, -4, -2)  # [..., S, S, L, c]
+  return moved.reshape((*moved.shape[:-2], -1))
+
+
+def decode(record, indices, stored='rgb'):
+  """Decodes the chosen images, each of them once.
+
+  Args:
+    record: as from `images.to_record`.
+    indices: of frames, or of pairs of flow images.
+    stored: what it holds, 'rgb' or 'flow'.
+
+  Returns:
+    uint8 `[H, W, 3]` of each index, or `[H, W, 2]` of flow.
+  """
+  chosen, inverse = np.unique(indices, return_inverse=True)
+  if stored == 'flow':
+    images = [_flow(record['frames'], i) for i in chosen.tolist()]
+  else:
+    images = codec.decode(record, chosen.tolist())
+  return [images[i] for i in inverse.tolist()]
+
+
+def _flow(jpegs, number):
+  x, y = jpegs[2 * number : 2 * number + 2]
+  if not y:  # x holds both
+    return videos.decode_jpeg(x)[..., :2]
+  pair = (videos.decode_jpeg(x, gray=True), videos.decode_jpeg(y, gray=True))
+  return np.stack(pair, axis=-1)

@@ -1,0 +1,160 @@
+"""The published datasets, read from their official distributions."""
+
+import pathlib
+
+from tsm_jax import errors
+from tsm_jax.data.sources import (
+  folder,
+  frame_lists,
+  kinetics,
+  motion,
+  small_sets,
+  twentybn,
+)
+
+READERS = {
+  'ssv1': twentybn.ssv1,
+  'ssv2': twentybn.ssv2,
+  'kinetics400': kinetics.kinetics,
+  'kinetics600': kinetics.kinetics,
+  'kinetics700': kinetics.kinetics,
+  'jester': twentybn.jester,
+  'ucf101': small_sets.ucf101,
+  'hmdb51': small_sets.hmdb51,
+  'diving48': small_sets.diving48,
+  'frame_lists': frame_lists.frame_lists,
+}
+
+# What is published: classes, and videos listed in each split. The lists of
+# Kinetics differ between its editions, so only those of 400 are held to it.
+NUM_LABELS = {
+  'ssv1': 174,
+  'ssv2': 174,
+  'kinetics400': 400,
+  'kinetics600': 600,
+  'kinetics700': 700,
+  'jester': 27,
+  'ucf101': 101,
+  'hmdb51': 51,
+  'diving48': 48,
+}
+NUM_VIDEOS = {
+  'ssv1': {'train': 86017, 'val': 11522, 'test': 10960},
+  'ssv2': {'train': 168913, 'val': 24777, 'test': 27157},
+  'kinetics400': {'train': 246534, 'val': 19906},
+  'jester': {'train': 118562, 'val': 14787, 'test': 14743},
+  'diving48': {'train': 15027, 'val': 1970},
+}
+NUM_VIDEOS_OF_SPLIT = {
+  'ucf101': (
+    {'train': 9537, 'val': 3783},
+    {'train': 9586, 'val': 3734},
+    {'train': 9624, 'val': 3696},
+  ),
+  'hmdb51': ({'train': 3570, 'val': 1530},) * 3,
+}
+
+
+FLOW = 'frame_lists'  # the one that may be of optical flow
+
+
+def num_train(name):
+  """Published training videos of a dataset (of split 1); None if unknown."""
+  several = NUM_VIDEOS_OF_SPLIT.get(name, ({},))[0]
+  return {**several, **NUM_VIDEOS.get(name, {})}.get('train')
+
+
+def published(config, name=''):
+  """`(classes, training clips)` of a configuration's dataset, as published.
+
+  Args:
+    config: a whole configuration; its name begins with that of its dataset.
+    name: of another dataset, or ''.
+
+  Returns:
+    Two numbers, each None if it is not published.
+  """
+  if config.data.source == 'motion' and not name:
+    return motion.num_train()
+  name = name or name_of(config)
+  return NUM_LABELS.get(name), num_train(name)
+
+
+def num_classes(config):
+  """Of a model without data: the field, else as published, else 1000."""
+  return config.model.num_classes or published(config)[0] or 1000
+
+
+def name_of(config):
+  """The dataset that a configuration is meant for."""
+  stem = config.name.partition('-')[0]
+  return {'kinetics': 'kinetics400'}.get(stem, stem)
+
+
+def read(name, manual_dir, split=1, modality='rgb'):
+  """What an official distribution holds.
+
+  Args:
+    name: a key of `READERS`.
+    manual_dir: the folder into which it was unpacked.
+    split: where several ways to part a dataset are published, which one.
+    modality: 'rgb', or 'flow' of `FLOW`.
+
+  Returns:
+    A `folder.Listing`. Its labels are in the official order; its notes tell
+    where it differs from the published counts.
+
+  Raises:
+    InputError: if the name or split is unknown, or lists or videos are not
+      where they should be.
+  """
+  if name not in READERS:
+    raise errors.InputError(
+      f'NAME is {name!r}; choose from {", ".join((*READERS, "folder"))}.'
+    )
+  num_splits = len(NUM_VIDEOS_OF_SPLIT.get(name, (1,)))
+  if not 1 <= split <= num_splits and name != 'frame_lists':
+    choices = f'1 to {num_splits}' if num_splits > 1 else '1 alone'
+    raise errors.InputError(f'--split is {split}; {name} has {choices}.')
+  if modality != 'rgb' and name != FLOW:
+    raise errors.InputError(
+      f'--modality is {modality!r}, but {name} is distributed as RGB; flow '
+      f"that was extracted is read as NAME {FLOW!r} or 'folder'."
+    )
+  root = pathlib.Path(manual_dir).expanduser()
+  if not root.is_dir():
+    raise errors.InputError(
+      f'--manual_dir is {str(manual_dir)!r}, but no such folder exists.'
+    )
+  more = {'modality': modality} if name == FLOW else {}
+  found = READERS[name](root, split, **more)
+  notes = [*_differences(name, split, found), *found.notes]
+  items = [i for i in found.items if i.label or i.split != 'test']
+  if unlabelled := len(found.items) - len(items):
+    notes.append(f'{unlabelled} test videos have no label and are left out')
+  items, excluded = folder.usable(items, found.labels)
+  if not items:
+    some = '; '.join(f'{video} {why}' for video, why in excluded[:5])
+    raise errors.InputError(
+      f'--manual_dir is {str(manual_dir)!r}, in which no labelled video of '
+      f'{name} is found' + (f': {some}.' if some else '.')
+    )
+  items.sort(key=lambda item: item.video_id)
+  notes += folder.empty_classes(items, found.labels)
+  return folder.Listing(
+    items, found.labels, excluded, notes, found.fps, modality
+  )
+
+
+def _differences(name, split, found):
+  """Sentences on where the lists differ from the published counts."""
+  expected = NUM_LABELS.get(name)
+  if expected not in (None, len(found.labels)):
+    yield f'{len(found.labels)} classes, where {expected} are published'
+  counts = dict(NUM_VIDEOS.get(name, {}))
+  if name in NUM_VIDEOS_OF_SPLIT:
+    counts = NUM_VIDEOS_OF_SPLIT[name][split - 1]
+  for part, expected in counts.items():
+    listed = sum(item.split == part for item in found.items)
+    if listed != expected:
+      yield f'{listed} {part} videos are listed, where {expected} are published'

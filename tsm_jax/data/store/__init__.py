@@ -1,0 +1,1 @@
+"""Records <-> disk: TFDS datasets of array_record files."""

@@ -1,0 +1,128 @@
+"""The models of an ensemble, each with its dataset, and which clip is which."""
+
+import os
+import pathlib
+from typing import NamedTuple
+
+from tqdm import auto as tqdm
+
+from tsm_jax import errors, evaluate
+from tsm_jax.data.clips import codec, videos
+from tsm_jax.data.input import pipeline
+from tsm_jax.data.store import builder
+from tsm_jax.runs import checkpoints
+
+
+class Member(NamedTuple):
+  """One of the models.
+
+  Attributes:
+    path: of its checkpoint, as of `checkpoints.restore_model`.
+    weight: of its scores, positive; only proportions matter.
+    source: a built dataset; by default what it was trained with.
+  """
+
+  path: str
+  weight: float = 1.0
+  source: str = ''
+
+
+class Opened(NamedTuple):
+  """A member's checkpoint, its dataset and the records of the split."""
+
+  trained: checkpoints.Model
+  dataset: pathlib.Path
+  records: object
+
+
+def open_member(member, split, log):
+  """Opens a member's checkpoint and its dataset.
+
+  Args:
+    member: a `Member`.
+    split: of the dataset.
+    log: called with every line for the user.
+
+  Returns:
+    An `Opened`.
+
+  Raises:
+    InputError: if a part is missing or they do not fit.
+  """
+  trained = checkpoints.restore_model(member.path)
+  data = trained.meta['config']['data']
+  if member.source:
+    report = pathlib.Path(member.source).expanduser() / builder.REPORT
+    if not report.exists():
+      raise errors.InputError(
+        f'--sources has {member.source!r}, which is no built dataset; build it '
+        'by python -m tsm_jax.data.build.'
+      )
+    data = {**codec.DEFAULTS, 'source': member.source, 'data_dir': ''}
+  elif not data.get('source'):
+    raise errors.InputError(
+      f'{member.path} names no dataset, as it was not trained here; give those '
+      'of all models by --sources.'
+    )
+  log(f'{member.path}:')
+  dataset = evaluate.prepare_dataset(data, trained.config.modality, log)
+  evaluate.check_labels(trained.labels, pipeline.label_names(dataset))
+  return Opened(trained, dataset, pipeline.open_split(dataset, split))
+
+
+def check_classes(members, opened):
+  """Raises InputError unless all have the same classes in the same order."""
+  first, labels = members[0].path, opened[0].trained.labels
+  for member, one in zip(members, opened):
+    others = one.trained.labels
+    if labels != others:
+      differing = [pair for pair in zip(labels, others) if pair[0] != pair[1]]
+      a, b = differing[0] if differing else (len(labels), len(others))
+      what = 'class' if differing else 'number of classes'
+      raise errors.InputError(
+        f'{first} and {member.path} do not have the same classes in the same '
+        f'order: where one has the {what} {a!r}, the other has {b!r}.'
+      )
+
+
+def matched(members, opened):
+  """For each member, its rows in the order of the first one's videos.
+
+  Raises:
+    InputError: if the datasets do not hold the same videos by name.
+  """
+  names = {}  # of a dataset, once
+  for one in opened:
+    if one.dataset not in names:
+      names[one.dataset] = _names(one.records)
+  first = names[opened[0].dataset]
+  orders = []
+  for member, one in zip(members, opened):
+    rows = names[one.dataset]
+    if rows.keys() != first.keys():
+      raise errors.InputError(
+        f'The datasets of {members[0].path} and {member.path} do not hold the '
+        f'same videos: {_some(first.keys() - rows.keys())} only in the first, '
+        f'{_some(rows.keys() - first.keys())} only in the other.'
+      )
+    orders.append([rows[name] for name in first])
+  return orders
+
+
+def _names(source):
+  """The row of every video; a folder of flow is called as its video file."""
+  ids = [
+    source[i]['video_id'].decode()
+    for i in tqdm.trange(len(source), desc='names', leave=False, disable=None)
+  ]
+  stems = [
+    stem if suffix.lower() in videos.SUFFIXES else stem + suffix
+    for stem, suffix in map(os.path.splitext, ids)
+  ]
+  unique = len(set(stems)) == len(ids)
+  return {name: i for i, name in enumerate(stems if unique else ids)}
+
+
+def _some(names):
+  listed = ', '.join(map(repr, sorted(names)[:5]))
+  return f'{len(names)} ({listed}{", ..." if len(names) > 5 else ""})'

@@ -1,0 +1,79 @@
+"""What a run is about to do, and the model's table, as lines."""
+
+from flax import linen as nn
+import jax
+import numpy as np
+
+from tsm_jax import models
+from tsm_jax.data.input import preprocess
+from tsm_jax.data.sources import published
+from tsm_jax.models import cost
+from tsm_jax.program import optim
+
+
+def describe_model(model, preprocessing):
+  """The model's parts, parameters and arithmetic, as lines."""
+  frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
+  tabulate = nn.tabulate(
+    model,
+    jax.random.key(0),
+    depth=1,
+    console_kwargs={'width': 110, 'force_terminal': False},
+  )
+  yield tabulate(np.zeros(frames.shape, frames.dtype))  # traced, not run
+  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+  count = cost.num_parameters(shapes['params'])
+  macs, attention = cost.multiply_adds(model.apply, shapes, frames)
+  more = f' and {attention / 1e9:.2f} G in attention' if attention else ''
+  yield (
+    f'{count:,} parameters, {macs / 1e9:.2f} G multiply-adds{more} '
+    f'({2 * (macs + attention) / 1e9:.2f} GFLOPs) per clip of '
+    f'{preprocessing.num_frames} frames.'
+  )
+
+
+def describe(config):
+  """`--mode=describe`: the model of a configuration, as lines; no data needed.
+
+  The number of classes is that of the field, else as published for the dataset
+  of the configuration, else 1000.
+  """
+  config.model.num_classes = published.num_classes(config)
+  yield f'{config.name}, {config.model.num_classes} classes'
+  model = models.create_model(config.model)
+  yield from describe_model(model, preprocess.preprocessing_of(config))
+
+
+def describe_plan(config, lengths, num_train, num_eval, steps, mesh):
+  """What is about to happen, in numbers, as lines.
+
+  Args:
+    config: the effective configuration.
+    lengths: frame counts of all videos of the dataset.
+    num_train: clips of the training split.
+    num_eval: clips of the evaluated split.
+    steps: of the whole run.
+    mesh: of all devices.
+
+  Yields:
+    Lines.
+  """
+  num_frames, size = config.model.num_frames, config.data.image_size
+  yield (
+    f'Training on {num_train} clips of {num_frames} frames, {size}x{size} '
+    f'pixels, for {config.epochs} epochs: {steps} steps of {config.batch_size} '
+    f'clips on {mesh.size} {mesh.devices.flat[0].platform} device(s).'
+  )
+  yield (
+    f'Learning rate {config.learning_rate:g} after scaling with the batch, '
+    f'{config.schedule.kind} schedule, {optim.warmup_epochs(config):g} epochs '
+    'of warm-up.'
+  )
+  yield (
+    f'Evaluating on {num_eval} clips of {config.eval.split!r} every '
+    f'{config.eval.every_epochs} epochs, '
+    f'{config.eval.clips * config.eval.crops} view(s) each.'
+  )
+  short = sum(length < num_frames for length in lengths)
+  if short:
+    yield f'{short} videos are shorter than {num_frames} frames; theirs repeat.'
