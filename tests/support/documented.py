@@ -3,6 +3,7 @@
 import argparse
 import ast
 import contextlib
+import functools
 import re
 import runpy
 import shlex
@@ -10,7 +11,7 @@ import sys
 from unittest import mock
 import warnings
 
-from absl import app, flags
+from absl import flags, logging
 
 from support import helpers
 from tsm_jax import cli
@@ -55,7 +56,10 @@ def code_spans(text):
 
 
 def understand(module, *arguments):
-  """Lets the parser of a command read its arguments; returns the parser.
+  """Lets the parser of a command read its arguments.
+
+  Returns:
+    Its help texts by the names of its options.
 
   Raises:
     AssertionError: if it does not accept them.
@@ -125,103 +129,95 @@ def _config(arguments):
 
 @contextlib.contextmanager
 def _stopped_after_parsing(found):
-  """Each parser of a program raises `Parsed` once it accepts its arguments.
+  """The parser of a program raises `Parsed` once it accepts its arguments.
 
   Args:
-    found: a list, to which parsers are added.
+    found: a list, to which the options of parsers are added.
   """
+  running = []  # calls of parsers; one may call others
+
+  def stopping(parse):
+    @functools.wraps(parse)
+    def call(*args, **kwargs):
+      running.append(parse)
+      try:
+        result = parse(*args, **kwargs)
+      finally:
+        running.pop()
+      if not running:
+        found.append(_options(args[0]))
+        if _is_complete(args[0], result):
+          raise Parsed
+      return result
+
+    return call
+
   with contextlib.ExitStack() as stack:
-    # One that parses outside of a parser of argparse: names of fields.
-    stop = _stop(cli.parse_fields)
-    stack.enter_context(mock.patch.object(cli, 'parse_fields', stop))
-    stack.enter_context(_argparse(found))
-    stack.enter_context(_absl(found))
+    for owner, name in _parsers():
+      patch = mock.patch.object(owner, name, stopping(getattr(owner, name)))
+      stack.enter_context(patch)
+    stack.enter_context(_own_flags())
+    stack.enter_context(contextlib.chdir(helpers.ROOT))
+    stack.enter_context(mock.patch.dict('os.environ'))
     # Of libraries that load config files, and of modules that run a second
     # time, as programs.
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter('ignore')
-    stack.enter_context(contextlib.chdir(helpers.ROOT))
-    stack.enter_context(mock.patch.dict('os.environ'))
     yield
 
 
-def _stop(parse):
-  def stopping(*args, **kwargs):
-    parse(*args, **kwargs)
-    raise Parsed
-
-  return stopping
-
-
-def _argparse(found):
-  """Patches all classes of parsers, also those that commands derive."""
-  stack = contextlib.ExitStack()
-  depth = [0]
-
-  def patch(kind, name):
-    parse = getattr(kind, name)
-
-    def stopping(self, *args, **kwargs):
-      _alias(self)
-      depth[0] += 1
-      try:
-        result = parse(self, *args, **kwargs)
-      finally:
-        depth[0] -= 1
-      if depth[0] == 0:  # not a parser's own call
-        found.append(self)
-        delegates = any(a.nargs == argparse.REMAINDER for a in self._actions)
-        rest = result[1] if name == 'parse_known_args' else ()
-        if not delegates and not rest:
-          raise Parsed
-      return result
-
-    stack.enter_context(mock.patch.object(kind, name, stopping))
-
+def _parsers():
+  """Yields `(owner, name)` of all functions that parse arguments."""
+  yield cli, 'parse_fields'
+  yield flags.FlagValues, '__call__'
   kinds = [argparse.ArgumentParser]
-  for kind in kinds:
+  for kind in kinds:  # also those that commands derive
     kinds += kind.__subclasses__()
     for name in ('parse_args', 'parse_known_args'):
       if name in vars(kind):
-        patch(kind, name)
-  return stack
+        yield kind, name
 
 
-def _alias(parser):
-  for flag, action in list(parser._option_string_actions.items()):
-    alias = f'--{flag[2:].replace("-", "_")}'
-    parser._option_string_actions.setdefault(alias, action)
+def _options(parser):
+  if isinstance(parser, argparse.ArgumentParser):
+    return {
+      action.option_strings[0]: action.help
+      for action in parser._actions
+      if action.option_strings
+    }
+  if isinstance(parser, flags.FlagValues):
+    return {f'--{name}': parser[name].help for name in parser}
+  return {}
+
+
+def _is_complete(parser, result):
+  """Whether no other parser is to read what this one leaves."""
+  if isinstance(parser, flags.FlagValues):
+    assert len(result) == 1, f'{result[1:]} are no flags'
+  if not isinstance(parser, argparse.ArgumentParser):
+    return True
+  if any(action.nargs == argparse.REMAINDER for action in parser._actions):
+    return False
+  return not isinstance(result, tuple) or not result[1]
 
 
 @contextlib.contextmanager
-def _absl(found):
+def _own_flags():
   """Gives a program the flags of absl for itself."""
-  values, state = flags.FLAGS, dict(vars(flags.FLAGS))
-  read = flags.FlagValues.__call__
-
-  def stopping(self, *args, **kwargs):
-    rest = read(self, *args, **kwargs)
-    assert len(rest) == 1, f'{rest[1:]} are no flags'
-    found.append(self)
-    raise Parsed
-
+  state = dict(vars(flags.FLAGS))
   # Flags are defined on import: what a program imports late, it imports again.
-  defining = {name for name in sys.modules if name == 'tsm_jax.bench.step'}
-  held = {name: sys.modules.pop(name) for name in defining}
-  vars(values).clear()
-  values.__init__()
+  late = sys.modules.pop('tsm_jax.bench.step', None)
+  vars(flags.FLAGS).clear()
+  flags.FLAGS.__init__()
   try:
+    # A program's log is not that of the tests, and needs flags of its own.
     with (
-      mock.patch.object(app, 'run', _only_parse),
-      mock.patch.object(flags.FlagValues, '__call__', stopping),
+      mock.patch.object(logging, 'use_absl_handler'),
+      mock.patch.object(logging, 'set_verbosity'),
     ):
       yield
   finally:
-    found[:] = [dict(f._flags()) if f is values else f for f in found]
-    vars(values).clear()
-    vars(values).update(state)
-    sys.modules.update(held)
-
-
-def _only_parse(main, flags_parser):
-  flags_parser(sys.argv)
+    vars(flags.FLAGS).clear()
+    vars(flags.FLAGS).update(state)
+    if late:
+      sys.modules['tsm_jax.bench.step'] = late
