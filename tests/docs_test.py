@@ -76,6 +76,13 @@ def test_every_page_is_reached_and_begins_with_a_command():
     assert '```' in before, path.name
 
 
+def test_commands_are_found():
+  places = {place for place, _ in documented.commands()}
+  assert {'README.md', 'launch/README.md', 'launch/gke.sh'} <= places
+  assert {f'configs/{p.name}' for p in ROOT.glob('configs/[!c]*.py')} <= places
+  assert len(COMMANDS) > 60
+
+
 @pytest.mark.parametrize('command', COMMANDS)
 def test_every_command_would_run(command):
   module, *arguments = command
