@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 import runpy
+import types
 
 import pytest
 
@@ -168,6 +169,21 @@ def test_the_floors_of_the_page_are_those_of_the_test():
   assert [set(re.findall(r'`(\w+)`', row)) for row in rows] == [
     set(floor.split()) for floor in found
   ]
+
+
+@pytest.mark.parametrize('path', documented.PAGES, ids=relative)
+def test_python_names_what_exists(path):
+  for block in documented.code_blocks(path.read_text(), 'python'):
+    names = {}
+    tree = ast.parse(block)
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Import | ast.ImportFrom):
+        exec(compile(ast.Module([node], []), str(path), 'exec'), names)
+    for node in ast.walk(tree):
+      if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        module = names.get(node.value.id)
+        if isinstance(module, types.ModuleType):
+          assert hasattr(module, node.attr), ast.unparse(node)
 
 
 def test_the_code_of_the_readme_runs():
