@@ -23,7 +23,7 @@ pytestmark = [
 # Beam's workers import it by its name.
 WORK = """
 import os, time
-from tsm_jax.data import frame_folders
+from tsm_jax.data.clips import images
 
 def work(path, **options):
   name = '/'.join(path.split('/')[-2:])
@@ -35,17 +35,18 @@ def work(path, **options):
       time.sleep(0.1)
   if name == os.environ['CRASHES_AT']:
     os._exit(1)
-  return frame_folders.to_record(path, **options)
+  return images.to_record(path, **options)
 """
 
 SCRIPT = """
 import functools, sys
 import work
-from tsm_jax.data import build, builders, shards
+from tsm_jax.data import build
+from tsm_jax.data.store import builder, shards
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builders._build = functools.partial(builders._build, work=work.work)
+  builder._build = functools.partial(builder._build, work=work.work)
   build.main(sys.argv[1:])
 """
 
