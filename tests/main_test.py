@@ -10,7 +10,7 @@ import pytest
 
 from support import commands, helpers
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes, stopping
+from tsm_jax.runs import checkpoints, stopping
 
 
 def interrupt(arguments, workdir, step, signum):

@@ -9,7 +9,7 @@ from support import helpers, trainings
 from tsm_jax import errors, evaluate
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes, stopping
+from tsm_jax.runs import checkpoints, stopping
 
 
 def test_eight_devices_give_the_loss_curve_of_one(

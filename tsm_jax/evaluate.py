@@ -35,7 +35,8 @@ class Result(NamedTuple):
   def scalars(self, prefix=''):
     """A dict of the fractions and the loss, for `metrics.Writer`."""
     return {
-      f'{prefix}{name}': getattr(self, name) for name in ('top1', 'top5', 'loss')
+      f'{prefix}{name}': getattr(self, name)
+      for name in ('top1', 'top5', 'loss')
     }
 
   def per_class(self):

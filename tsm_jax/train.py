@@ -200,7 +200,9 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   if stop.signal:
     saved_step = kept.latest_step()
-    log(f'{stop.signal.name}: step {saved_step} is saved; run again to continue.')
+    log(
+      f'{stop.signal.name}: step {saved_step} is saved; run again to continue.'
+    )
     raise SystemExit(stopping.status_of(stop.signal))
   if active and result is not None:
     path = run_report.write(workdir, data.labels, result)

@@ -110,6 +110,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
 
 def plan_steps(config, num_clips):
   """`(steps_per_epoch, total_steps)`; the former may be fractional."""
+  checks.check_numbers(config)
   steps_per_epoch = num_clips / config.batch_size
   return steps_per_epoch, max(1, round(config.epochs * steps_per_epoch))
 
