@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from configs import common
 from support import commands, helpers
 from tsm_jax import errors, evaluate, modalities, models, predict, train
+from tsm_jax.configs import common
 from tsm_jax.data import fingerprint, sampling
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import pipeline, preprocess, records

@@ -93,7 +93,7 @@ def dataset_size(config):
   classes = NUM_CLASSES.value or config.model.num_classes or classes
   clips = NUM_CLIPS.value or clips
   if not classes or not clips:
-    name = DATASET.value or published.name_of(config)
+    name = DATASET.value or config.data.dataset or config.data.source
     raise errors.InputError(
       f'The size of the dataset {name!r} is not published: give --num_clips '
       'and --num_classes, or --dataset, one of '

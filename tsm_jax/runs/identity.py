@@ -31,6 +31,7 @@ FREE = (
   'model.remat',
   'stall_seconds',
   'data.data_dir',
+  'data.dataset',
   'data.max_excluded',
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash

@@ -68,27 +68,21 @@ def published(config, name=''):
   """`(classes, training clips)` of a configuration's dataset, as published.
 
   Args:
-    config: a whole configuration; its name begins with that of its dataset.
-    name: of another dataset, or ''.
+    config: a whole configuration; `data.dataset` names its dataset.
+    name: another dataset to take instead, or ''.
 
   Returns:
     Two numbers, each None if it is not published.
   """
-  if config.data.source == 'motion' and not name:
+  if 'motion' in (name, not name and config.data.source):
     return motion.num_train()
-  name = name or name_of(config)
+  name = name or config.data.dataset
   return NUM_LABELS.get(name), num_train(name)
 
 
 def num_classes(config):
   """Of a model without data: the field, else as published, else 1000."""
   return config.model.num_classes or published(config)[0] or 1000
-
-
-def name_of(config):
-  """The dataset that a configuration is meant for."""
-  stem = config.name.partition('-')[0]
-  return {'kinetics': 'kinetics400'}.get(stem, stem)
 
 
 def read(name, manual_dir, split=1, modality='rgb'):
