@@ -58,8 +58,10 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   best = folders.open_best(workdir, config.checkpoint.keep_best)
   if manager.latest_step() is None:
     init_from.check(config.init_from)
-  models.set_local_clips(
-    config.model, config.batch_size // config.accumulation, mesh.size
+  config.model.update(
+    models.config.local_to_ghost(
+      config.model, config.batch_size // config.accumulation, mesh.size
+    )
   )
   dataset = evaluate_lib.prepare_dataset(
     config.data, config.model.modality, log

@@ -75,8 +75,10 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
   """
   config = config.copy_and_resolve_references()
   config.model.num_classes = num_classes
-  models.set_local_clips(
-    config.model, config.batch_size // config.accumulation, mesh.size
+  config.model.update(
+    models.config.local_to_ghost(
+      config.model, config.batch_size // config.accumulation, mesh.size
+    )
   )
   model = models.create_model(config.model)
   preprocessing = preprocess.preprocessing_of(config)
