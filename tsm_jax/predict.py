@@ -9,7 +9,8 @@ import numpy as np
 from rich import table
 
 from tsm_jax import cli, errors, evaluate, models
-from tsm_jax.data.clips import images, limits, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.runs import checkpoints
 
@@ -37,7 +38,7 @@ def make_predict(trained):
 
 
 def predict_video(
-  predict, trained, path, views=None, max_frames=limits.MAX_FRAMES
+  predict, trained, path, views=None, max_frames=defaults.USUAL.max_frames
 ):
   """Probabilities `[K]` float32 of a video file or folder of its images.
 
@@ -47,7 +48,7 @@ def predict_video(
   Args:
     predict: as from `make_predict`.
     trained: a `checkpoints.Model`.
-    path: as of `images.to_record`; for flow a folder.
+    path: as in `codec.to_record`; for flow a folder.
     views: a `records.Views`; by default the centre of one clip.
     max_frames: of the file; a longer one would take much memory.
 
@@ -56,12 +57,8 @@ def predict_video(
   """
   how = trained.preprocessing
   try:
-    record, video = images.to_record(
-      path,
-      **how.stored(),
-      modality=how.kind().stored,
-      max_frames=max_frames,
-    )
+    options = how.stored()._replace(max_frames=max_frames)
+    record, video = codec.to_record(path, options, how.kind().stored)
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:
@@ -90,7 +87,7 @@ def main(argv=None):
   parser.add_argument(
     '--max-frames',
     type=int,
-    default=limits.MAX_FRAMES,
+    default=defaults.USUAL.max_frames,
     help='of a video; longer ones are refused (default %(default)s)',
   )
   parser.add_argument('--json', action='store_true', help='for machines')

@@ -21,6 +21,7 @@ import numpy as np
 
 from tsm_jax import cli, errors
 from tsm_jax.data import sampling
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 
@@ -77,7 +78,7 @@ def _stages(record, number, labels, preprocessing, views):
     count, preprocessing, dataclasses.replace(views, validation=True), number
   )
   following = sampling.following(indices, images, count)
-  decoded = records.decode(
+  decoded = codec.decode(
     record, np.unique(following), preprocessing.kind().stored
   )
   cropped = records.eval_views(record, preprocessing, views, number)

@@ -13,6 +13,7 @@ import sys
 from rich import box, console, table, text
 
 from tsm_jax import cli, errors, modalities
+from tsm_jax.data import defaults
 from tsm_jax.data.clips import workers
 from tsm_jax.data.doctor import diagnosis, examine, findings, page
 from tsm_jax.data.sources import folder, published
@@ -174,7 +175,7 @@ def _parser():
   add(
     '--holdout',
     type=float,
-    default=0.2,
+    default=defaults.HOLDOUT,
     help='share of a folder without splits, as data.holdout',
   )
   add('--holdout_seed', type=int, default=0, help='as data.holdout_seed')
