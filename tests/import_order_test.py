@@ -21,7 +21,8 @@ FLOORS = (
   'main',
 )
 DATA_FLOORS = (
-  'clips sampling',
+  'defaults sampling',
+  'clips',
   'input sources',
   'store',
   'build doctor fingerprint',

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import errors, files, modalities, models, sharding
+from tsm_jax import errors, files, models, sharding
 from tsm_jax.data.input import pipeline, records
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, processes, progress
 
@@ -161,9 +161,9 @@ def evaluate_checkpoint(config, workdir, log=print):
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   pipeline.check_threads(config.data)  # told before the data is built
   views = records.views_of(config)
-  dataset = prepare_dataset(config.data, trained.config.modality, log)
-  check_labels(trained.labels, pipeline.label_names(dataset))
-  source = pipeline.open_split(dataset, config.eval.split)
+  path = prepare_dataset(config.data, trained.config.modality, log)
+  check_labels(trained.labels, pipeline.label_names(path))
+  source = pipeline.open_split(path, config.eval.split)
   model = models.create_model(trained.config)
   with progress.Stop() as stop:
     result = evaluate(
@@ -225,18 +225,12 @@ def summary(result):
 
 
 def prepare_dataset(config, modality, log):
-  """`builder.prepare` for all processes: one builds, the others wait.
+  """`dataset.prepare` for all processes: one builds, the others wait.
 
   Raises:
     InputError: if it holds nothing for a model of this modality.
   """
-  stored = modalities.MODALITIES[modality].stored
-  if jax.process_index() == 0:
-    builder.prepare(config, log, stored)
-  sharding.barrier('dataset is built')
-  dataset = builder.prepare(config, lambda line: None, stored)
-  pipeline.check_modality(builder.read_report(dataset), modality)
-  return dataset
+  return dataset.prepare(config, modality, log).path
 
 
 def check_labels(trained, given):

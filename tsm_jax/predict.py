@@ -12,9 +12,13 @@ import numpy as np
 from rich import table
 
 from tsm_jax import cli, errors, evaluate, models
-from tsm_jax.data.clips import images, limits, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.runs import checkpoints
+
+
+MAX_FRAMES = defaults.USUAL.max_frames
 
 
 class Prediction(NamedTuple):
@@ -32,7 +36,7 @@ class Model(checkpoints.Model):
   preprocessing, meta and step.
   """
 
-  def predict(self, video, top=5, max_frames=limits.MAX_FRAMES, **views):
+  def predict(self, video, top=5, max_frames=MAX_FRAMES, **views):
     """The most probable labels of a video, or of each of several.
 
     Args:
@@ -101,9 +105,7 @@ def make_predict(trained):
   return predict
 
 
-def predict_video(
-  predict, trained, path, views=None, max_frames=limits.MAX_FRAMES
-):
+def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
   """The probabilities of all labels for a video, float32 `[K]`.
 
   The video is stored, sampled and cropped as in evaluation, so that the result
@@ -121,12 +123,8 @@ def predict_video(
   """
   preprocessing = trained.preprocessing
   try:
-    record, video = images.to_record(
-      path,
-      **preprocessing.stored(),
-      modality=preprocessing.kind().stored,
-      max_frames=max_frames,
-    )
+    options = preprocessing.stored()._replace(max_frames=max_frames)
+    record, video = codec.to_record(path, options, preprocessing.kind().stored)
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:
@@ -174,7 +172,7 @@ def _parser():
   add(
     '--max_frames',
     type=positive,
-    default=limits.MAX_FRAMES,
+    default=MAX_FRAMES,
     help='longer videos are refused (default %(default)s)',
   )
   parser.add_switch('json', 'print JSON instead of a table')

@@ -6,7 +6,7 @@ import pytest
 from support import helpers, trainings
 from tsm_jax import errors, evaluate, models, train
 from tsm_jax.data.input import pipeline, preprocess
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 from tsm_jax.runs import checkpoints
 
 
@@ -67,11 +67,9 @@ def test_precise_statistics_are_those_of_the_batches(
   chex.assert_trees_all_equal(used['params'], raw.params)
   # From zeros, a training step leaves a tenth of the batch's statistics.
   zeros = jax.tree.map(np.zeros_like, raw.batch_stats)
-  dataset = builder.prepare(config.data, lambda line: None)
+  source = dataset.prepare(config.data, log=len).split('train')
   how = preprocess.preprocessing_of(config)
-  batches = pipeline.train_batches(
-    pipeline.open_split(dataset, 'train'), config, how, 0, (0, 1)
-  )
+  batches = pipeline.train_batches(source, config, how, 0, (0, 1))
   model = models.create_model(config.model)
   seen = []
   for _ in range(2):

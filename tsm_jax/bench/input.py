@@ -23,10 +23,10 @@ from tqdm import auto as tqdm
 import tsm_jax
 from tsm_jax import cli, errors
 from tsm_jax.bench import input_ways, interleave
+from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec
-from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import folder
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import builder, dataset
 
 QUIET = 0.004  # seconds of work in a tenth of a second that count as none
 PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
@@ -49,16 +49,18 @@ def main(argv=None):
     print(_machine(args, paths), flush=True)
     datasets = {
       kind: builder.build(
-        listing,
-        found,
-        scratch / 'data',
-        {**codec.DEFAULTS, 'storage': kind},
-        max_excluded=0.0,
+        builder.Plan(
+          listing,
+          found,
+          scratch / 'data',
+          defaults.USUAL._replace(storage=kind),
+          max_excluded=0.0,
+        ),
         log=lambda line: None,
       )
-      for kind in codec.KINDS
+      for kind in defaults.STORAGES
     }
-    sources = {k: pipeline.open_split(p, 'train') for k, p in datasets.items()}
+    sources = {k: dataset.open(p).split('train') for k, p in datasets.items()}
     for kind, source in sources.items():
       sizes = memory(source, args.clips, args.threads)
       print(

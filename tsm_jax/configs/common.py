@@ -14,7 +14,7 @@ A file of your own, in any folder:
 from ml_collections import config_dict
 
 from tsm_jax import errors, modalities, models
-from tsm_jax.data.clips import codec, limits
+from tsm_jax.data import defaults
 
 REFERENCE_BATCH = 128  # clips, for which the published learning rates are
 
@@ -115,15 +115,16 @@ def get_config(name, arg=None):
   data.dataset = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
-  data.holdout = 0.2  # share that becomes 'val' where no split is given
+  data.holdout = defaults.HOLDOUT  # share for 'val' where no split is given
   data.holdout_seed = 0
-  data.max_excluded = 0.02  # share of unusable videos that stops the build
+  # The share of unusable videos above which the build stops.
+  data.max_excluded = defaults.MAX_EXCLUDED
   # How clips are stored: short_side (pixels; smaller ones are not enlarged),
   # quality (of JPEGs), storage ('frames': JPEG, fastest; 'video': H.264,
-  # smaller; either decodes sampled frames only) and fps (frames per second that
-  # videos are resampled to; 0: their own frames).
-  data.update(codec.DEFAULTS)
-  data.max_frames = limits.MAX_FRAMES  # of a clip; longer ones are not used
+  # smaller; either decodes sampled frames only), fps (frames per second that
+  # videos are resampled to; 0: their own frames) and max_frames (of a clip;
+  # longer ones are not used).
+  data.update(defaults.USUAL._asdict())
   data.image_size = 224  # pixels, of the network's input
   # mean and std (of all channels, or of each), divisor (of pixels),
   # channel_order ('rgb' or 'bgr') and scales (of training crops) of the input.

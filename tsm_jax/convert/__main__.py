@@ -72,7 +72,6 @@ def preprocessing_of(config, file_name, image_size, short_side):
     modality=config['modality'],
     **usual._asdict(),
     short_side=short_side,
-    quality=90,
     sampling=infer.sampling_of(file_name),
   )
 

@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data.clips import codec, limits
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.store import beam, builder
 
@@ -49,16 +49,16 @@ def build(args):
     )
     several = args.name in published.NUM_VIDEOS_OF_SPLIT
     stem = f'{args.name}_{args.split}' if several else args.name
-  return builder.build(
+  plan = builder.Plan(
     listing,
     args.manual_dir,
     pathlib.Path(args.data_dir).expanduser(),
-    _options(args),
+    defaults.Options.from_fields(vars(args), '--'),
     args.max_excluded,
-    log=lambda line: print(line, flush=True),
-    stem=stem,
-    engine=_engine(args),
+    stem,
+    _engine(args),
   )
+  return builder.build(plan, log=lambda line: print(line, flush=True))
 
 
 def _engine(args):
@@ -74,14 +74,9 @@ def _engine(args):
   return None
 
 
-def _options(args):
-  options = {name: getattr(args, name) for name in codec.DEFAULTS}
-  return codec.limited(options, args.max_frames, '--')
-
-
 def _check(args):
   """Raises InputError if a value is outside its range or has no meaning."""
-  codec.check(_options(args), '--')
+  defaults.Options.from_fields(vars(args), '--')
   if not 0 <= args.max_excluded <= 1:
     raise errors.InputError(
       f'--max_excluded is {args.max_excluded}; it must be from 0 to 1.'
@@ -127,39 +122,39 @@ def _parser():
   add(
     '--short_side',
     type=int,
-    default=256,
+    default=defaults.USUAL.short_side,
     help='pixels; smaller clips are not enlarged (default %(default)s)',
   )
   add(
     '--quality',
     type=int,
-    default=90,
+    default=defaults.USUAL.quality,
     help='of stored JPEGs, 1 to 100 (default %(default)s)',
   )
   add(
     '--storage',
-    choices=codec.KINDS,
-    default='frames',
+    choices=defaults.STORAGES,
+    default=defaults.USUAL.storage,
     help="JPEG 'frames', fastest to read, or 'video': H.264, about seven times "
     'smaller (default %(default)s)',
   )
   add(
     '--fps',
     type=float,
-    default=0.0,
+    default=defaults.USUAL.fps,
     help='resample videos to so many frames per second, by their timestamps; '
     '0: keep their frames (default %(default)s)',
   )
   add(
     '--max_frames',
     type=int,
-    default=limits.MAX_FRAMES,
+    default=defaults.USUAL.max_frames,
     help='of a clip; longer ones are not used (default %(default)s)',
   )
   add(
     '--max_excluded',
     type=float,
-    default=0.02,
+    default=defaults.MAX_EXCLUDED,
     help='share of unusable videos that stops it (default %(default)s)',
   )
   add(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tqdm import auto as tqdm
 
 from tsm_jax import errors, evaluate
-from tsm_jax.data.clips import codec, videos
+from tsm_jax.data.clips import videos
 from tsm_jax.data.input import pipeline
 from tsm_jax.data.store import builder
 from tsm_jax.runs import checkpoints
@@ -58,7 +58,7 @@ def open_member(member, split, log):
         f'--sources has {member.source!r}, which is no built dataset; build it '
         'by python -m tsm_jax.data.build.'
       )
-    data = {**codec.DEFAULTS, 'source': member.source, 'data_dir': ''}
+    data = {'source': member.source, 'data_dir': ''}
   elif not data.get('source'):
     raise errors.InputError(
       f'{member.path} names no dataset, as it was not trained here; give those '

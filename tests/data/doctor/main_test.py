@@ -215,7 +215,8 @@ def test_a_built_dataset(tmp_path, storage):
 
 SCRIPT = """
 import os, sys, time
-from tsm_jax.data import doctor, examine
+from tsm_jax.data.doctor import __main__ as doctor
+from tsm_jax.data.doctor import examine
 
 facts = examine.facts
 

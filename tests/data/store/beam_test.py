@@ -11,8 +11,7 @@ import time
 import pytest
 
 from support import helpers
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import build_report, dataset
 
 pytestmark = [
   pytest.mark.slow,
@@ -23,7 +22,7 @@ pytestmark = [
 # Beam's workers import it by its name.
 WORK = """
 import os, time
-from tsm_jax.data import frame_folders
+from tsm_jax.data.clips import codec
 
 def work(path, **options):
   name = '/'.join(path.split('/')[-2:])
@@ -35,17 +34,18 @@ def work(path, **options):
       time.sleep(0.1)
   if name == os.environ['CRASHES_AT']:
     os._exit(1)
-  return frame_folders.to_record(path, **options)
+  return codec.to_record(path, **options)
 """
 
 SCRIPT = """
 import functools, sys
 import work
-from tsm_jax.data import build, builders, shards
+from tsm_jax.data import build
+from tsm_jax.data.store import builder, shards
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builders._build = functools.partial(builders._build, work=work.work)
+  builder.Plan = functools.partial(builder.Plan, to_record=work.work)
   build.main(sys.argv[1:])
 """
 
@@ -110,7 +110,7 @@ def contents(path):
   clips = [
     {**record, 'frames': list(record['frames'])}
     for split in ('train', 'val')
-    for record in pipeline.open_split(path, split)
+    for record in dataset.open(path).split(split)
   ]
   return sorted(p.name for p in path.iterdir()), texts, clips
 
@@ -122,7 +122,7 @@ def test_the_dataset_is_the_same_as_without_beam(root):
   names, texts, clips = contents(found)
   assert sum('array_record' in name for name in names) == 5
   assert len(clips) == 13
-  assert 'a jump/1(!).avi' in texts[builder.REPORT]
+  assert 'a jump/1(!).avi' in texts[build_report.NAME]
   assert '  not used: a jump/1(!).avi: file is empty (0 bytes)' in lines
   assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
   logs = [
@@ -151,7 +151,7 @@ def test_a_killed_pipeline_continues_with_or_without_beam(root, beam):
   finally:
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-  assert not list(root.parent.glob(f'data/**/{builder.REPORT}'))
+  assert not list(root.parent.glob(f'data/**/{build_report.NAME}'))
   done = finished()
   found, lines = run(root, 'data', 'second', beam=beam)
   assert lines[1] == f'{len(done)} shards of 3 videos are there already.'
@@ -166,7 +166,7 @@ def test_a_killed_pipeline_continues_with_or_without_beam(root, beam):
 
 def test_a_decoder_that_crashes_is_reported_by_name(root):
   found, _ = run(root, 'data', crashes_at='wave/3(!).avi')
-  assert sorted(builder.read_report(found)['excluded']) == [
+  assert sorted(dataset.open(found).report['excluded']) == [
     ['a jump/1(!).avi', 'file is empty (0 bytes)'],
     ['wave/3(!).avi', 'the process that read it crashed'],
   ]
@@ -185,7 +185,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(root):
   assert done.returncode == 2
   assert 'took no more: File too large; make room and start' in done.stderr
   assert not list(root.parent.glob('data/**/*.array_record*'))
-  assert not list(root.parent.glob(f'data/**/{builder.REPORT}'))
+  assert not list(root.parent.glob(f'data/**/{build_report.NAME}'))
   found, _ = run(root, 'data')
   other, _ = run(root, 'other', beam=False)
   assert contents(found) == contents(other)

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 from tqdm import auto as tqdm
 
 from tsm_jax.data.doctor import examine, findings, result_cache
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.sources import lists
-from tsm_jax.data.store import builder
+from tsm_jax.data.sources import listings
 
 
 class Source(NamedTuple):
@@ -21,7 +19,7 @@ class Source(NamedTuple):
 
   Attributes:
     name: for people.
-    items: a `lists.Item` of every clip.
+    items: a `listings.Item` of every clip.
     clips: of every item, an argument of `examine.facts`.
     keys: of every item, a text that changes when the clip does.
     labels: class names.
@@ -30,7 +28,7 @@ class Source(NamedTuple):
   """
 
   name: str
-  items: list[lists.Item]
+  items: list[listings.Item]
   clips: list[Any]
   keys: list[str]
   labels: list[str]
@@ -88,7 +86,7 @@ def _count(number, noun, ending='s'):
 
 
 def of_listing(listing, name):
-  """The `Source` of a `folder.Listing`."""
+  """The `Source` of a `listings.Listing`."""
   clips = [os.fspath(item.path) for item in listing.items]
   keys = [_key(item.path) for item in listing.items]
   if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
@@ -117,18 +115,17 @@ def _key(path):
   return f'{os.path.abspath(path)} {len(files)} {size} {time}'
 
 
-def of_built(path):
-  """The `Source` of the built dataset in the folder `path`."""
-  report = builder.read_report(path)
-  labels = pipeline.label_names(path)
-  counts = {split: len(n) for split, n in report['num_frames'].items() if n}
+def of_built(built):
+  """The `Source` of a `dataset.Dataset`."""
+  path, report = built.path, built.report
+  counts = {split: len(n) for split, n in built.num_frames.items() if n}
   found = list(findings.of_excluded(report['excluded']))
   for name, damage in report['damaged']:
     found.append(findings.Finding('damaged', [name], damage))
   for name, cut in report['cut']:
     found.append(findings.Finding('cut', [name], cut))
   for split, count in counts.items():
-    stored = len(pipeline.open_split(path, split))
+    stored = len(built.split(split))
     if stored != count:
       detail = f'{stored} records of {split}, where {count} were built'
       found.append(findings.Finding('frame_count', [], detail))
@@ -138,10 +135,10 @@ def of_built(path):
   return Source(
     name=str(path),
     # Their names and labels are in their records.
-    items=[lists.Item(path, f'{s} {i}', '', s) for s, i in places],
+    items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
     clips=[(os.fspath(path), *place) for place in places],
     keys=[f'{key} {split} {i}' for split, i in places],
-    labels=labels,
+    labels=built.labels,
     findings=found,
     notes=report['notes'],
   )

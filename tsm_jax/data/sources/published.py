@@ -4,9 +4,9 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data.sources import (
-  folder,
   frame_lists,
   kinetics,
+  listings,
   motion,
   small_sets,
   twentybn,
@@ -95,7 +95,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
     modality: 'rgb', or 'flow' of `FLOW`.
 
   Returns:
-    A `folder.Listing`. Its labels are in the official order; its notes tell
+    A `listings.Listing`. Its labels are in the official order; its notes tell
     where it differs from the published counts.
 
   Raises:
@@ -126,7 +126,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
     notes.append(f'{unlabelled} test videos have no label and are left out')
-  items, excluded = folder.usable(items, found.labels)
+  items, excluded = listings.usable(items, found.labels)
   if not items:
     some = '; '.join(f'{video} {why}' for video, why in excluded[:5])
     raise errors.InputError(
@@ -134,8 +134,8 @@ def read(name, manual_dir, split=1, modality='rgb'):
       f'{name} is found' + (f': {some}.' if some else '.')
     )
   items.sort(key=lambda item: item.video_id)
-  notes += folder.empty_classes(items, found.labels)
-  return folder.Listing(
+  notes += listings.empty_classes(items, found.labels)
+  return listings.Listing(
     items, found.labels, excluded, notes, found.fps, modality
   )
 
