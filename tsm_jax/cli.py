@@ -3,12 +3,8 @@
 import argparse
 import ast
 import functools
-import pathlib
 import re
-import runpy
 import sys
-
-from absl import flags
 
 from tsm_jax import configuration, errors
 
@@ -80,6 +76,7 @@ class Parser(argparse.ArgumentParser):
   """
 
   def __init__(self, module, **kwargs):
+    kwargs.setdefault('formatter_class', argparse.RawDescriptionHelpFormatter)
     super().__init__(
       prog=f'python -m tsm_jax.{module}', allow_abbrev=False, **kwargs
     )
@@ -113,7 +110,7 @@ class Parser(argparse.ArgumentParser):
     )
 
   def add_compare(self):
-    """Adds `--compare`, for `identity.variants`."""
+    """Adds `--compare`, for `plan.columns`."""
     self.add_argument(
       '--compare',
       action='append',
@@ -214,6 +211,7 @@ def _split_overrides(argv):
 
 def _load(name, overrides):
   """The configuration of `--config`, changed by its `--config.FIELD`."""
+  from absl import flags
   from ml_collections import config_flags
 
   config = configuration.load(name, called='--config')
@@ -283,65 +281,3 @@ def show(*tables):
     terminal.width = 1000
   for table in tables:
     terminal.print(table)
-
-
-def parse_flags(argv, values=flags.FLAGS):
-  """`absl.app.run`'s parser; ends with status 2 and a sentence on bad flags.
-
-  Args:
-    argv: of the program; `--config` is a config file flag.
-
-  Returns:
-    What is left of `argv`.
-  """
-  _check_config_file(argv)
-  try:
-    rest = values(argv)
-    if len(rest) > 1:
-      fail(f'Unknown argument {rest[1]!r}; every argument is a --flag.')
-    return rest
-  except AttributeError as error:  # how a locked config refuses a field
-    fail(_unknown_field(argv) or ' '.join(str(error).split()))
-  except flags.Error as error:
-    # An exception inside a config file comes with its traceback as text.
-    reasons = re.findall(r'^ *\w*Error: (.+)$', str(error), re.MULTILINE)
-    fail(reasons[-1] if reasons else ' '.join(str(error).split()))
-
-
-def _config_argument(argv):
-  """The config file named by the last `--config`, and its arguments."""
-  values = re.findall(r'--?config[= ](\S+)', ' '.join(argv))
-  path, _, arg = values[-1].partition(':') if values else ('', '', '')
-  return path, arg or None
-
-
-def _check_config_file(argv):
-  path, _ = _config_argument(argv)
-  if path and not pathlib.Path(path).exists():
-    others = sorted(str(p) for p in pathlib.Path(path).parent.glob('*.py'))
-    fail(
-      f'--config is {path!r}, but there is no such file'
-      + (f'; choose from {", ".join(others)}.' if others else '.')
-    )
-
-
-def _unknown_field(argv):
-  """A sentence on the first `--config.field` that the config does not have."""
-  path, arg = _config_argument(argv)
-  fields = list(_fields(runpy.run_path(path)['get_config'](arg)))
-  for argument in argv:
-    match = re.match(r'--?config\.([\w.]+)', argument)
-    if match and match[1] not in fields:
-      name = match[1]
-      same_end = [f for f in fields if f.rpartition('.')[2] == name]
-      near = same_end or [errors.nearest(name, fields)]
-      return f'The config has no field {name!r}; did you mean {near[0]!r}?'
-  return None
-
-
-def _fields(config, prefix=''):
-  for name, value in config.items():
-    if hasattr(value, 'items'):
-      yield from _fields(value, f'{prefix}{name}.')
-    else:
-      yield prefix + name

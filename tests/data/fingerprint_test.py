@@ -160,9 +160,7 @@ def test_the_command(config, tmp_path):
 def test_a_file_compared_with_itself_and_with_none(config, tmp_path, capsys):
   path = str(tmp_path / 'one.json')
   fingerprint.write(config, path)
-  with pytest.raises(SystemExit) as same:
-    fingerprint.compare_files([path, path])
-  assert same.value.code == 0
+  assert fingerprint.main(['compare', path, path]) == 0
   assert 'All 2 clips are the same' in capsys.readouterr().out
   odd = ('{"clips": [{}]}', '{"clips": 5}', '{"settings": [], "clips": []}')
   odd = [text.replace('{"clips', '{"settings": {}, "clips') for text in odd]
@@ -170,7 +168,7 @@ def test_a_file_compared_with_itself_and_with_none(config, tmp_path, capsys):
     if text:
       (tmp_path / 'bad.json').write_text(text)
     with pytest.raises(SystemExit) as bad:
-      fingerprint.compare_files([path, str(tmp_path / 'bad.json')])
+      fingerprint.main(['compare', path, str(tmp_path / 'bad.json')])
     assert bad.value.code == 2
     assert "bad.json' is no fingerprint" in capsys.readouterr().err
 

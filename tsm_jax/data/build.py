@@ -1,6 +1,5 @@
 """Builds a dataset ahead of training: `python -m tsm_jax.data.build NAME`."""
 
-import argparse
 import os
 import pathlib
 import sys
@@ -20,16 +19,11 @@ example:
 """
 
 
+@cli.command('Interrupted; the same command continues.')
 def main(argv=None):
   args = _parser().parse_args(argv)
-  try:
-    _check(args)
-    path = build(args)
-  except (errors.InputError, OSError) as error:
-    cli.fail(error)
-  except KeyboardInterrupt:
-    print('Interrupted; the same command continues.', file=sys.stderr)
-    sys.exit(130)
+  _check(args)
+  path = build(args)
   print(f'Train on it with --config.data.source={path}')
 
 
@@ -92,11 +86,10 @@ def _check(args):
 
 
 def _parser():
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.data.build',
+  parser = cli.Parser(
+    'data.build',
     description='Builds a published dataset, or your own folder, for training.',
     epilog=EXAMPLE % ', '.join(published.READERS),
-    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
   add('name', metavar='NAME', help='of the dataset, see below')
@@ -174,4 +167,4 @@ def _parser():
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

@@ -1,13 +1,11 @@
 """What a run is: its configuration, and when another one continues it."""
 
-import copy
 from importlib import metadata
 import json
 import platform
-import re
 
 import tsm_jax
-from tsm_jax import cli, errors, files
+from tsm_jax import errors, files
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -104,19 +102,3 @@ def flatten(tree, prefix=''):
     else:
       flat[prefix + key] = value
   return flat
-
-
-def variants(config, changes):
-  """`{title: config}`: the configuration, and one for each of `changes`.
-
-  Raises:
-    InputError: if a field is unknown or a value has another type.
-  """
-  columns = {'as configured': config}
-  defaults = flatten(config.to_dict())
-  for change in changes:
-    fields = [f'--{part}' for part in re.split(r',(?=[\w.]+=)', change)]
-    changed = copy.deepcopy(config)  # keeps that the rate follows the batch
-    changed.update_from_flattened_dict(cli.parse_fields(fields, defaults))
-    columns[change] = changed
-  return columns
