@@ -24,7 +24,7 @@ Two streams: build the flow, too, train it and evaluate both together:
   python -m tsm_jax.main --config configs/ssv1.py:modality=flow \\
       --config.data.source=FLOW --config.init_from=resnet50-imagenet.pth
   python -m tsm_jax.ensemble runs/ssv1 runs/ssv1-modality=flow \\
-      --clips=2 --crops=3 --full-resolution
+      --clips=2 --crops=3 --full_resolution
 
 With 16 frames each, RGB and flow reached 52.6 (paper, table 2).
 """

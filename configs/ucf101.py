@@ -25,7 +25,7 @@ Optical flow, and both streams together:
   python -m tsm_jax.main --config configs/ucf101.py:modality=flow \\
       --config.data.source=FLOW --config.init_from=KINETICS_FLOW_CHECKPOINT
   python -m tsm_jax.ensemble RUN RUN-modality=flow --clips=2 --crops=3 \\
-      --full-resolution
+      --full_resolution
 
 Both are matched by the names of the videos: build RGB by frame_lists, too.
 """
