@@ -30,9 +30,11 @@ Optical flow, and both streams together:
 Both are matched by the names of the videos: build RGB by frame_lists, too.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.fine_tuned('hmdb51', arg, args)
+  config = common.fine_tuned('hmdb51', arg, args)
+  config.data.dataset = 'hmdb51'
+  return config

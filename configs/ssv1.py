@@ -29,9 +29,11 @@ Two streams: build the flow, too, train it and evaluate both together:
 With 16 frames each, RGB and flow reached 52.6 (paper, table 2).
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.something('ssv1', arg, args)
+  config = common.something('ssv1', arg, args)
+  config.data.dataset = 'ssv1'
+  return config

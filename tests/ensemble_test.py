@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
 from support import commands, helpers
 from tsm_jax import errors, evaluate, models
+from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import __main__ as ensemble

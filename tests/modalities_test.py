@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from configs import common
 from support import commands, helpers
 from tsm_jax import errors, evaluate, modalities, models, predict, train
+from tsm_jax.configs import common
 from tsm_jax.data import fingerprint, sampling
-from tsm_jax.data.clips import videos
+from tsm_jax.data.clips import codec, pixels
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.models import classifier
@@ -141,7 +141,7 @@ def test_a_training_clip_of_flow_reads_five_pairs_from_each_index():
   # Every image has one level, which tells its number: x is even, y odd.
   record = {
     'frames': [
-      videos.encode_jpeg(np.full((40, 48), 100 + 10 * i, np.uint8), 95)
+      pixels.encode_jpeg(np.full((40, 48), 100 + 10 * i, np.uint8), 95)
       for i in range(14)  # seven pairs
     ],
     'label': 0,
@@ -175,7 +175,7 @@ def test_flow_in_one_image_is_the_same(tmp_path):
   path, _ = helpers.build(root, tmp_path / 'data', modality='flow', holdout=0.0)
   for record in dataset.open(path).split('train'):
     name = record['video_id'].decode()[0]
-    decoded = records.decode(record, np.arange(5), 'flow')
+    decoded = codec.decode(record, np.arange(5), 'flow')
     jpegs = sorted((root / name / 'clip').iterdir())
     for jpeg, found, flow_values in zip(jpegs, decoded, values[name]):
       with Image.open(jpeg) as image:

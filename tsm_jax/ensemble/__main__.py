@@ -8,16 +8,15 @@ one model of RGB and one of flow. The official code adds raw logits, which are
 on different scales, and divides by the number of models.
 """
 
-import argparse
 import functools
 import json
-import pathlib
+import sys
 
 import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import cli, errors, evaluate, sharding
+from tsm_jax import cli, errors, evaluate, files, sharding
 from tsm_jax.data.input import cropping, pipeline, records
 from tsm_jax.ensemble import members as members_lib
 from tsm_jax.program import metrics
@@ -163,54 +162,64 @@ def _result(scores, label):
   return evaluate.summarize(total, len(label))
 
 
+@cli.command()
 def main(argv=None):
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.ensemble',
-    description='Evaluates the weighted mean of the scores of several models.',
+  args = _parser().parse_args(argv)
+  _, report = ensemble(
+    _members(args),
+    args.mean,
+    args.split,
+    records.Views(args.clips, args.crops, args.full_resolution),
+    args.batch_size,
+    args.threads,
   )
-  add = parser.add_argument
-  add('checkpoints', nargs='+', help='workdirs, or steps in them')
-  add('--weights', nargs='+', type=float, help='one of each (default: equal)')
-  add(
-    '--sources', nargs='+', help='built datasets, one of each, if not its own'
-  )
-  add('--mean', default='softmax', choices=MEANS, help='of which scores')
-  add('--split', default='val', help='of the datasets (default %(default)s)')
-  add('--clips', type=int, default=1, help='views over time')
-  add('--crops', type=int, default=1, choices=cropping.CROPS, help='of a clip')
-  add('--full-resolution', action='store_true', help='crops of the short side')
-  add('--batch_size', type=int, default=0, help='clips (default: 1 per device)')
-  add('--threads', type=int, default=16, help='that decode')
-  add('--out', default='ensemble.json', help='file (default %(default)s)')
-  args = parser.parse_args(argv)
-  count = len(args.checkpoints)
-  for name, given in (('weights', args.weights), ('sources', args.sources)):
-    if given and len(given) != count:
-      parser.error(f'--{name} has {len(given)} values for {count} checkpoints.')
-  for name in ('clips', 'threads'):
-    if getattr(args, name) < 1:
-      parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
-  members = map(
-    members_lib.Member,
-    args.checkpoints,
-    args.weights or [1.0] * count,
-    args.sources or [''] * count,
-  )
-  views = records.Views(args.clips, args.crops, args.full_resolution)
-  try:
-    _, report = ensemble(
-      list(members),
-      args.mean,
-      args.split,
-      views,
-      args.batch_size,
-      args.threads,
-    )
-    pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
-  except (errors.InputError, OSError) as error:
-    cli.fail(error)
+  files.write(args.out, json.dumps(report, indent=1))
   print(f'All numbers are in {args.out}.')
 
 
+def _members(args):
+  """The members that the flags name, in the order of the checkpoints."""
+  count = len(args.checkpoints)
+  for name in ('weights', 'sources'):
+    given = getattr(args, name)
+    if given and len(given) != count:
+      raise errors.InputError(
+        f'--{name} has {len(given)} values for {count} checkpoints.'
+      )
+  weights, sources = args.weights or [1.0] * count, args.sources or [''] * count
+  return [
+    members_lib.Member(*member)
+    for member in zip(args.checkpoints, weights, sources)
+  ]
+
+
+def _parser():
+  parser = cli.Parser(
+    'ensemble',
+    description='Evaluates the weighted mean of the scores of several models.',
+  )
+  add, positive = parser.add_argument, cli.at_least(1)
+  add('checkpoints', nargs='+', help='workdirs, or steps in them')
+  add('--weights', nargs='+', type=float, help='one of each (default: equal)')
+  add(
+    '--sources',
+    nargs='+',
+    help='a built dataset for each (default: those they were trained on)',
+  )
+  add(
+    '--mean', default='softmax', choices=MEANS, help='which scores to average'
+  )
+  add('--split', default='val', help='of the datasets (default %(default)s)')
+  add('--clips', type=positive, default=1, help='views over time')
+  add(
+    '--crops', type=int, default=1, choices=cropping.CROPS, help='of each clip'
+  )
+  parser.add_switch('full_resolution', 'crops of the whole short side')
+  add('--batch_size', type=int, default=0, help='clips (default: 1 per device)')
+  add('--threads', type=positive, default=16, help='for decoding')
+  add('--out', default='ensemble.json', help='JSON file (default %(default)s)')
+  return parser
+
+
 if __name__ == '__main__':
-  main()
+  sys.exit(main())
