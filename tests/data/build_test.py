@@ -144,10 +144,10 @@ def test_the_need_of_disk_is_told_and_about_right(tmp_path, capsys):
   build.main(args)
   lines = capsys.readouterr().out.splitlines()
   needed, unit = lines[1].split('It needs about ')[1].split()[:2]
-  assert unit in ('KB,', 'MB,') and lines[1].endswith('GB are free.')
+  assert unit in ('kB,', 'MB,') and lines[1].endswith('GB are free.')
   path = path_in(lines)
   found = sum(p.stat().st_size for p in path.glob('*.array_record*'))
-  needed = float(needed) * {'KB,': 1e3, 'MB,': 1e6}[unit]
+  needed = float(needed) * {'kB,': 1e3, 'MB,': 1e6}[unit]
   assert 0.8 < needed / found < 1.1
 
 
