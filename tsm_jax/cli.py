@@ -12,18 +12,19 @@ from absl import flags
 from tsm_jax import errors
 
 
-def parse_flags(argv):
+def parse_flags(argv, values=flags.FLAGS):
   """`absl.app.run`'s parser; ends with status 2 and a sentence on bad flags.
 
   Args:
     argv: of the program; `--config` is a config file flag.
+    values: the flags, by default those of all modules.
 
   Returns:
     What is left of `argv`.
   """
   _check_config_file(argv)
   try:
-    rest = flags.FLAGS(argv)
+    rest = values(argv)
     if len(rest) > 1:
       fail(f'Unknown argument {rest[1]!r}; every argument is a --flag.')
     return rest

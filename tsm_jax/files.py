@@ -1,5 +1,6 @@
 """Files of a run, in a local folder or a bucket (`gs://`, `s3://`)."""
 
+import os
 import re
 
 from etils import epath
@@ -42,7 +43,8 @@ def write(name, content):
   """Writes a text or bytes so that the file is whole, or as it was before."""
   target = path(name)
   target.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = target.parent / f'{target.name}.unfinished'
+  # Two processes may write the same file.
+  unfinished = target.parent / f'{target.name}.{os.getpid()}.unfinished'
   if isinstance(content, bytes):
     unfinished.write_bytes(content)
   else:

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -37,7 +38,7 @@ def test_the_table_is_whole(tmp_path, capsys):
   for rate, ratio in found.values():
     pytorch = found['PyTorch DataLoader, H.264 as found'][0]
     assert ratio == pytest.approx(rate / pytorch, rel=0.1)
-  assert '8 videos, 1 repeats' in text and 'grain' in text
+  assert '8 videos, 1 turns' in text and 'grain' in text
   shares = re.findall(r"'(?:frames|video)'.*", text)
   for line in shares[-2:]:
     assert abs(sum(map(int, re.findall(r'\((-?\d+)%\)', line))) - 100) <= 2
@@ -77,8 +78,11 @@ def test_memory_stays_flat(tmp_path, kind):
 
 def test_the_official_input_is_as_described(tmp_path):
   path = helpers.write_video(tmp_path / 'a.mp4', 20, (40, 56))
-  how, scales = input_ways.HOW, (1.0, 0.75)
-  clips = official.Clips([str(path)], 9, 4, 32, scales, how)
+  scales = (1.0, 0.75)
+  preprocessing = dataclasses.replace(
+    input_ways.PREPROCESSING, num_frames=4, image_size=32
+  )
+  clips = official.Clips([str(path)], 9, preprocessing, scales)
   decoded = videos.read(path).frames
   flips = set()
   for number in range(6):
@@ -90,7 +94,7 @@ def test_the_official_input_is_as_described(tmp_path):
     if rng.random() < 0.5:
       expected = expected[:, :, ::-1]
       flips.add(number)
-    expected = (expected / 255 - how.mean) / how.std
+    expected = (expected / 255 - preprocessing.mean) / preprocessing.std
     found, label = clips[number]
     assert (label, found.shape, str(found.dtype)) == (
       number,

@@ -167,7 +167,7 @@ def test_every_task_takes_the_gpu_of_its_local_number(slurm, tmp_path):
   python.write_text(f"""#!{sys.executable}
 import os
 import jax
-from tsm_jax import processes
+from tsm_jax.runs import processes
 processes.join(None, None, None)
 mine = jax.config.values['jax_cuda_visible_devices']
 print('of', os.environ['CUDA_VISIBLE_DEVICES'], 'mine is', mine)

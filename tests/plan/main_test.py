@@ -10,10 +10,15 @@ import pytest
 
 from configs import ssv2
 from support import helpers
-from tsm_jax import sharding
+from tsm_jax import program, sharding
 from tsm_jax.models import cost
-from tsm_jax.program import step
-from tsm_jax.runs import identity
+from tsm_jax.plan import __main__ as plan
+from tsm_jax.plan import columns
+
+# How ml_collections loads a configuration.
+pytestmark = pytest.mark.filterwarnings(
+  'ignore:the load_module:DeprecationWarning'
+)
 
 # Few layers, for they are what compiling takes; frames enough that what is
 # kept of them does not fit into the fast memory of a TPU.
@@ -25,13 +30,6 @@ TINY = {
   'model.stage_sizes': (1,),
   'model.width': 64,
 }
-# A process in which libtpu is not installed.
-HIDDEN = """
-import runpy, sys
-sys.modules['libtpu'] = None
-sys.argv[0] = 'plan'
-runpy.run_module('tsm_jax.plan', run_name='__main__', alter_sys=True)
-"""
 
 
 def installed(name):
@@ -52,14 +50,33 @@ needs_cuda = pytest.mark.skipif(
 )
 
 
-def run_plan(*arguments, program=('-m', 'tsm_jax.plan'), **fields):
-  command = [sys.executable, *program, '--config=configs/ssv2.py']
-  for name, value in {**TINY, **fields}.items():
-    command.append(f'--config.{name}={value}')
-  command += arguments
+def command_line(*arguments, **fields):
+  fields = {**TINY, **fields}.items()
+  return [
+    '--config=configs/ssv2.py',
+    *(f'--config.{name}={value}' for name, value in fields),
+    *arguments,
+  ]
+
+
+def run_plan(*arguments, **fields):
+  """A process of its own: libtpu stays in one that has loaded it."""
   return subprocess.run(
-    command, capture_output=True, text=True, cwd=helpers.ROOT
+    [
+      *(sys.executable, '-m', 'tsm_jax.plan'),
+      *command_line(*arguments, **fields),
+    ],
+    capture_output=True,
+    text=True,
+    cwd=helpers.ROOT,
   )
+
+
+@pytest.fixture
+def here(monkeypatch):
+  """This process, as one in which libtpu is not installed."""
+  monkeypatch.chdir(helpers.ROOT)
+  monkeypatch.setitem(sys.modules, 'libtpu', None)
 
 
 def numbers_of(cache, *arguments, **fields):
@@ -73,7 +90,7 @@ def tiny_program(num_devices):
   config = ssv2.get_config()
   config.update_from_flattened_dict(TINY)
   mesh = sharding.create_mesh(jax.devices()[:num_devices])
-  return step.build(config, mesh, 174, 168913)
+  return program.build(config, mesh, 174, 168913)
 
 
 @pytest.fixture(scope='module')
@@ -89,12 +106,9 @@ def on_four(cache):
   return numbers, time.perf_counter() - start
 
 
-def test_explain_needs_no_compiler():
-  done = run_plan(
-    '--explain', '--topology=v5e:2x2', program=('-c', HIDDEN), batch_size=128
-  )
-  assert done.returncode == 0, done.stderr
-  lines = done.stdout.splitlines()
+def test_explain_needs_no_compiler(here, capsys):
+  plan.main(command_line('--explain', '--topology=v5e:2x2', batch_size=128))
+  lines = capsys.readouterr().out.splitlines()
   for line in (
     'batch_size = 128',
     'model.width = 64',
@@ -120,28 +134,43 @@ def test_explain_needs_no_compiler():
     (['--explain', '--compare=model.dpeth=34'], ['model.depth']),
     (['--explain', '--compare=model.depth=deep'], ['model.depth', 'int']),
     (['--explain', '--dataset=mine'], ["'mine'", '--num_clips', 'kinetics400']),
+    (['--nosuch=1'], ["'nosuch'"]),
+    (['--topology=h100', '--utilisation=0.5,2'], ["'0.5,2'", 'at most 1']),
+    (['--topology=h100', '--frames_per_cpu=0'], ['--frames_per_cpu is 0.0']),
   ],
 )
-def test_bad_input_is_a_sentence(arguments, parts):
-  done = run_plan(*arguments, program=('-c', HIDDEN))
-  assert done.returncode == 2
-  assert done.stdout == ''
-  (line,) = done.stderr.splitlines()
+def test_bad_input_is_a_sentence(arguments, parts, here, capsys):
+  with pytest.raises(SystemExit) as caught:
+    plan.main(command_line(*arguments))
+  assert caught.value.code == 2
+  written = capsys.readouterr()
+  assert written.out == ''
+  (line,) = written.err.splitlines()
   assert line.startswith('error: ')
   for part in parts:
     assert part in line
 
 
-def test_variants_keep_what_follows_from_the_batch():
-  config = ssv2.get_config()
-  columns = identity.variants(
-    config, ['batch_size=256,model.remat=block', 'model.stage_sizes=(1,2)']
-  )
-  changed = columns['batch_size=256,model.remat=block']
+def test_columns_keep_what_follows_from_the_batch(here):
+  both, sizes = 'batch_size=256,model.remat=block', 'model.stage_sizes=(1,2)'
+  argv = ['--config=configs/ssv2.py', f'--compare={both}', f'--compare={sizes}']
+  options = columns.new_flags(argv)
+  columns.parse(options, argv, '')
+  config, changed, third = columns.configurations(options).values()
   assert changed.learning_rate == 4 * config.learning_rate
   assert changed.model.remat == 'block'
-  assert columns['model.stage_sizes=(1,2)'].model.stage_sizes == (1, 2)
+  assert third.model.stage_sizes == (1, 2)
   assert config.batch_size == 64
+
+
+def test_help_names_the_flags(capsys):
+  with pytest.raises(SystemExit) as caught:
+    plan.main(['--help'])
+  assert not caught.value.code
+  text = capsys.readouterr().out
+  assert text.startswith('What a run would need')
+  for name in ('config', 'compare', 'topology', '[no]explain', 'num_clips'):
+    assert f'--{name}:' in text
 
 
 @pytest.mark.slow
@@ -206,7 +235,7 @@ def test_a_second_run_is_the_same_and_compiles_nothing(on_four, cache):
 @pytest.mark.slow
 @needs_libtpu
 def test_options_change_memory_and_work_as_they_should(on_four, cache):
-  columns = numbers_of(
+  found = numbers_of(
     cache,
     '--topology=v5e:2x2',
     '--compare=batch_size=128',
@@ -214,7 +243,7 @@ def test_options_change_memory_and_work_as_they_should(on_four, cache):
     '--compare=model.bn_stats=local',
     '--compare=accumulation=4',
   )
-  base, batch, fsdp, local, accumulated = columns.values()
+  base, batch, fsdp, local, accumulated = found.values()
   assert base == on_four[0]
 
   def memory(column, kind='activations and temporaries'):

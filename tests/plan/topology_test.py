@@ -51,11 +51,11 @@ def test_unknown_ones_list_the_known(name):
 # In a process of its own: libtpu stays in one that has loaded it.
 ALL_SLICES = """
 import json, re
-from tsm_jax import topology
+from tsm_jax.plan import chips, topology
 topology.prepare()
 import jax
 found = {}
-for name, chip in topology.CHIPS.items():
+for name, chip in chips.CHIPS.items():
   for shape in () if chip.gpu else chip.shapes:
     target = topology.parse(f'{name}:{shape}')
     devices = topology.devices(target)

@@ -1,1 +1,1 @@
-"""Ratios, measured side by side."""
+"""Speeds, measured side by side."""

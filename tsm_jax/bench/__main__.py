@@ -1,4 +1,4 @@
-"""Ratios, measured side by side: `python -m tsm_jax.bench NAME`."""
+"""Speeds, measured side by side: `python -m tsm_jax.bench NAME`."""
 
 import argparse
 import importlib
@@ -6,10 +6,10 @@ import sys
 
 from tsm_jax import cli, errors
 
-# Imported when asked for: each needs other packages.
+# Imported by name when one is chosen: each needs other packages.
 BENCHMARKS = {
   'input': 'how many clips per second and core the input delivers',
-  'step': 'how fast the devices that are here train, without the input',
+  'step': 'how fast the devices of this machine train, without the input',
 }
 
 

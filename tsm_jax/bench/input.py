@@ -1,8 +1,8 @@
-"""How fast training clips come, and what that is relative to other ways.
+"""How fast training clips are ready, compared with other ways to make them.
 
-Processor time is measured, of all threads together, so that idle cores do not
-matter: a rate per core is clips per second of it. All ways are run by turns,
-several times, and medians are told.
+Measures the processor time of all threads together, so that idle cores do not
+matter: clips per second of it is a rate per core. All ways take turns; the
+tables show medians.
 """
 
 import argparse
@@ -24,12 +24,18 @@ import tsm_jax
 from tsm_jax import cli, errors
 from tsm_jax.bench import input_ways, interleave
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import codec
 from tsm_jax.data.sources import folder
 from tsm_jax.data.store import builder, dataset
 
 QUIET = 0.004  # seconds of work in a tenth of a second that count as none
 PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
+TITLES = {
+  'frames': "ours, storage 'frames'",
+  'video': "ours, storage 'video'",
+  'pytorch': 'PyTorch DataLoader, H.264 as found',
+  'pil decode': 'PIL: only decode the JPEGs',
+  'pil decode crop': 'PIL: decode, crop, resize',
+}
 
 
 def main(argv=None):
@@ -47,20 +53,7 @@ def main(argv=None):
     listing = folder.scan(found, holdout=0.0)
     paths = [item.path for item in listing.items]
     print(_machine(args, paths), flush=True)
-    datasets = {
-      kind: builder.build(
-        builder.Plan(
-          listing,
-          found,
-          scratch / 'data',
-          defaults.USUAL._replace(storage=kind),
-          max_excluded=0.0,
-        ),
-        log=lambda line: None,
-      )
-      for kind in defaults.STORAGES
-    }
-    sources = {k: dataset.open(p).split('train') for k, p in datasets.items()}
+    sources = build(listing, found, scratch / 'data')
     for kind, source in sources.items():
       sizes = memory(source, args.clips, args.threads)
       print(
@@ -75,45 +68,62 @@ def main(argv=None):
     show(times, input_ways.kilobytes(sources, paths), args.clips_per_s)
 
 
+def build(listing, found, data_dir):
+  """Training clips of a folder by kind of storage: `{kind: record source}`."""
+  sources = {}
+  for kind in defaults.STORAGES:
+    options = defaults.USUAL._replace(storage=kind)
+    plan = builder.Plan(listing, found, data_dir, options, max_excluded=0.0)
+    path = builder.build(plan, log=lambda line: None)
+    sources[kind] = dataset.open(path).split('train')
+  return sources
+
+
 def _parser():
   parser = argparse.ArgumentParser(
     prog='python -m tsm_jax.bench input', description=__doc__
   )
   add = parser.add_argument
   add('--source', default='', help='folder of videos (default: drawn ones)')
-  add('--videos', type=int, default=16, help='that are drawn (%(default)s)')
-  add('--clips', type=int, default=1000, help='for the memory (%(default)s)')
-  add('--repeats', type=int, default=7, help='of each way (%(default)s)')
+  add('--videos', type=int, default=16, help='videos to draw (%(default)s)')
+  add(
+    '--clips',
+    type=int,
+    default=1000,
+    help='clips over which memory is watched (%(default)s)',
+  )
+  add('--repeats', type=int, default=7, help='turns (%(default)s)')
   add(
     '--threads',
     type=int,
     default=os.cpu_count(),
-    help='that decode (default: one per core)',
+    help='threads that decode (default: one per core)',
   )
   add(
     '--clips_per_s',
     type=float,
     default=1000.0,
-    help='that an accelerator takes; tells the cores for it (%(default)s)',
+    help='clips that an accelerator takes per second; the table shows how many '
+    'cores make them (%(default)s)',
   )
   return parser
 
 
 def memory(source, clips, threads):
-  """Resident megabytes at the start, middle and end of many clips."""
+  """Resident megabytes before, in the middle of and after many clips."""
   batches = input_ways.train_clips(source, threads)
   steps = max(2, clips // input_ways.BATCH)
   resident = []
   for step in tqdm.trange(steps + 1, desc='memory', leave=False, disable=None):
     next(batches)
     if step in (0, steps // 2, steps):
-      settle()  # each time as many clips are read ahead
+      settle()  # the same number of clips is read ahead each time
       resident.append(psutil.Process().memory_info().rss / 1e6)
   return resident
 
 
 def settle():
-  """Waits until no thread of this process works: what is ahead is read."""
+  """Waits until no thread of this process works: reading ahead is done."""
   before = time.process_time()
   while True:
     time.sleep(0.1)
@@ -124,7 +134,7 @@ def settle():
 
 
 def work(run, clips=4 * input_ways.BATCH):
-  """Milliseconds of processor time per clip of a function of their number."""
+  """Milliseconds of processor time per clip that `run(clips)` takes."""
   settle()
   before = time.process_time()
   run(clips)
@@ -133,8 +143,22 @@ def work(run, clips=4 * input_ways.BATCH):
 
 
 def show(times, sizes, clips_per_s):
-  """Prints the table."""
+  """Prints the tables.
+
+  Args:
+    times: lists of milliseconds per clip, by way.
+    sizes: kilobytes of a clip, by way.
+    clips_per_s: that an accelerator takes.
+  """
   median = {name: statistics.median(values) for name, values in times.items()}
+  cli.show(_speeds(median, sizes, clips_per_s), _stages(median))
+  print(
+    f'Normalised on the device, here {jax.devices()[0].platform}: '
+    f'{median["normalise"]:.2f} ms per clip.'
+  )
+
+
+def _speeds(median, sizes, clips_per_s):
   rows = table.Table(
     'input',
     'KB per clip',
@@ -145,37 +169,30 @@ def show(times, sizes, clips_per_s):
     'x PIL, decode + crop',
     f'cores for {clips_per_s:g} clips/s',
   )
-  names = {
-    'frames': "ours, storage 'frames'",
-    'video': "ours, storage 'video'",
-    'pytorch': 'PyTorch DataLoader, H.264 as found',
-    'pil decode': 'PIL: decode the JPEGs alone',
-    'pil decode crop': 'PIL: decode, crop, resize',
-  }
-  for name, text in names.items():
+  for name, title in TITLES.items():
     ms = median[name]
     others = ('pytorch', 'pil decode', 'pil decode crop')
     rows.add_row(
-      text,
+      title,
       f'{sizes[name]:.0f}' if name in sizes else '',
       f'{ms:.2f}',
       f'{1e3 / ms:.0f}',
       *(f'{median[other] / ms:.2f}' for other in others),
       f'{clips_per_s * ms / 1e3:.1f}',
     )
-  stages = table.Table('share of', 'read', 'decode', 'crop, resize', 'the rest')
-  for kind in codec.KINDS:
+  return rows
+
+
+def _stages(median):
+  rows = table.Table('share of', 'read', 'decode', 'crop, resize', 'the rest')
+  for kind in defaults.STORAGES:
     parts = [median[f'{kind} {s}'] for s in ('read', 'decode', 'crop')]
     parts.append(median[kind] - sum(parts))
-    stages.add_row(
+    rows.add_row(
       f"'{kind}'",
       *(f'{p:.2f} ms ({p / median[kind]:.0%})' for p in parts),
     )
-  cli.show(rows, stages)
-  print(
-    f'Normalised on the device, here {jax.devices()[0].platform}: '
-    f'{median["normalise"]:.2f} ms per clip.'
-  )
+  return rows
 
 
 def _machine(args, paths):
@@ -186,7 +203,7 @@ def _machine(args, paths):
     f'tsm_jax {tsm_jax.__version__}, {", ".join(versions)}, Python '
     f'{platform.python_version()}; {_processor()}, '
     f'{os.cpu_count()} cores; {args.threads} threads. '
-    f'{len(paths)} videos, {args.repeats} repeats by turns, medians.'
+    f'{len(paths)} videos, {args.repeats} turns, medians.'
   )
 
 

@@ -12,7 +12,7 @@ from tsm_jax.data import defaults, sampling
 from tsm_jax.data.clips import codec, pixels, videos
 from tsm_jax.data.input import cropping, pipeline, preprocess
 
-HOW = preprocess.Preprocessing(
+PREPROCESSING = preprocess.Preprocessing(
   8,
   224,
   (0.485, 0.456, 0.406),
@@ -21,11 +21,11 @@ HOW = preprocess.Preprocessing(
 )
 SCALES = (1.0, 0.875, 0.75, 0.66)
 BATCH = 8  # clips
-LENGTH = 1 << 20  # clips of an epoch: a short one costs more to shuffle
+LENGTH = 1 << 20  # clips of an epoch; short epochs cost more shuffling
 
 
 class Cycle:
-  """A short source of records as a long one."""
+  """A short source of records, repeated until it is long."""
 
   def __init__(self, source):
     self._source = source
@@ -38,7 +38,7 @@ class Cycle:
 
 
 def draw(root, count):
-  """Writes H.264 videos of 100 frames of 320x240, textures that move."""
+  """Writes H.264 videos of moving textures, 100 frames of 320x240 each."""
   for number in range(count):
     rng = np.random.default_rng(number)
     path = root / 'train' / 'drawn' / f'{number}.mp4'
@@ -61,7 +61,7 @@ def draw(root, count):
 
 
 def train_clips(source, threads):
-  """Training batches out of a source, as in training."""
+  """Training batches of a source, made as in training."""
   data = types.SimpleNamespace(
     scales=SCALES,
     num_threads=threads,
@@ -70,17 +70,17 @@ def train_clips(source, threads):
     resize='fast',
   )
   config = types.SimpleNamespace(batch_size=BATCH, seed=0, data=data)
-  return pipeline.train_batches(Cycle(source), config, HOW, 0, (0, 1))
+  return pipeline.train_batches(Cycle(source), config, PREPROCESSING, 0, (0, 1))
 
 
 def our_rows(sources, threads):
-  """Functions of a number of clips, by name: all of it, and its stages."""
+  """`{name: function of a number of clips}` for our input and its stages."""
   rows = {}
   for kind, source in sources.items():
     rng = np.random.default_rng(0)
-    kept = list(source)
+    stored = list(source)
     batches = train_clips(source, threads)
-    frames = [codec.decode(r, _indices(r, rng)) for r in kept]
+    frames = [codec.decode(r, _indices(r, rng)) for r in stored]
     rows |= {
       f'{kind}': lambda n, batches=batches: [
         next(batches) for _ in range(n // BATCH)
@@ -88,16 +88,18 @@ def our_rows(sources, threads):
       f'{kind} read': lambda n, source=source: [
         source[i % len(source)] for i in range(n)
       ],
-      f'{kind} decode': lambda n, kept=kept, rng=rng: [
-        codec.decode(r, _indices(r, rng)) for r in _cycle(kept, n)
+      f'{kind} decode': lambda n, stored=stored, rng=rng: [
+        codec.decode(r, _indices(r, rng)) for r in _cycle(stored, n)
       ],
       f'{kind} crop': lambda n, frames=frames, rng=rng: [
-        cropping.train_frames(f, rng, HOW.image_size, SCALES, 'fast')
+        cropping.train_frames(f, rng, PREPROCESSING.image_size, SCALES, 'fast')
         for f in _cycle(frames, n)
       ],
     }
   batch = next(train_clips(sources['frames'], threads))['frames']
-  normalize = jax.jit(lambda x: cropping.normalize(x, HOW.mean, HOW.std))
+  normalize = jax.jit(
+    lambda x: cropping.normalize(x, PREPROCESSING.mean, PREPROCESSING.std)
+  )
   rows['normalise'] = lambda n: [
     normalize(batch).block_until_ready() for _ in range(n // BATCH)
   ]
@@ -105,7 +107,11 @@ def our_rows(sources, threads):
 
 
 def their_rows(sources, paths):
-  """Likewise, of the official input; without PyTorch there is none."""
+  """`{name: function of a number of clips}` for the official input.
+
+  Raises:
+    InputError: if PyTorch is not installed.
+  """
   try:
     from tsm_jax.bench import official
   except ImportError as error:
@@ -113,14 +119,12 @@ def their_rows(sources, paths):
       f"The official input needs PyTorch ({error}); install 'tsm_jax[torch]'."
     ) from None
   rng = np.random.default_rng(0)
-  kept = list(sources['frames'])
+  stored = list(sources['frames'])
   batches = official.loader(
     [os.fspath(p) for p in paths],
     LENGTH,
-    HOW.num_frames,
-    HOW.image_size,
+    PREPROCESSING,
     SCALES,
-    HOW,
     batch_size=BATCH,
   )
 
@@ -130,16 +134,18 @@ def their_rows(sources, paths):
 
   return {
     'pytorch': lambda n: [next(batches) for _ in range(n // BATCH)],
-    'pil decode': lambda n: [decode(r) for r in _cycle(kept, n)],
+    'pil decode': lambda n: [decode(r) for r in _cycle(stored, n)],
     'pil decode crop': lambda n: [
-      official.crop(decode(r), rng, HOW.image_size, SCALES)
-      for r in _cycle(kept, n)
+      official.crop(decode(r), rng, PREPROCESSING.image_size, SCALES)
+      for r in _cycle(stored, n)
     ],
   }
 
 
 def _indices(record, rng):
-  return sampling.random_indices(rng, len(record['frames']), HOW.num_frames)
+  return sampling.random_indices(
+    rng, len(record['frames']), PREPROCESSING.num_frames
+  )
 
 
 def _cycle(items, count):
@@ -147,7 +153,7 @@ def _cycle(items, count):
 
 
 def kilobytes(sources, paths):
-  """Of a clip as stored and as found."""
+  """Kilobytes of a clip by storage, and of its file (`pytorch`)."""
   sizes = {
     kind: statistics.mean(sum(map(len, r['frames'])) for r in source) / 1e3
     for kind, source in sources.items()

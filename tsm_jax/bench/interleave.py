@@ -1,17 +1,17 @@
-"""Measuring by turns, so that a busy moment of the machine is one for all."""
+"""Functions that take turns, so that a busy moment of the machine hits all."""
 
 from tqdm import auto as tqdm
 
 
 def measure(runs, repeats):
-  """Runs all functions by turns, and all once before to warm up.
+  """Runs each function once in every turn, after one turn to warm up.
 
   Args:
-    runs: functions by name, which return what they measured.
-    repeats: turns.
+    runs: functions by name. Each returns one measured value.
+    repeats: number of turns that count.
 
   Returns:
-    A dict of lists with a value for each repeat.
+    A dictionary from name to list of values, one for each turn.
   """
   measured = {name: [] for name in runs}
   for turn in tqdm.trange(

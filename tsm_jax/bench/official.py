@@ -1,8 +1,8 @@
-"""What `bench input` is held to: the official input, by Pillow and PyTorch.
+"""The official input by Pillow and PyTorch, to compare `bench input` with.
 
-It is written anew from its description: RGB frames of a file, the crop of
+Written anew from its description: RGB frames of a file, the crop of
 `cropping.multi_scale_crop`, Pillow's resize, a mirror half of the time, and
-floats that are normalised on the host.
+normalisation in float32 on the host.
 """
 
 import io
@@ -17,16 +17,26 @@ from tsm_jax.data.input import cropping
 
 
 class Clips(torch.utils.data.Dataset):
-  """Training clips out of video files, float32 `[T * 3, S, S]`, and labels."""
+  """Training clips of video files, float32 `[T * 3, S, S]`, and their numbers.
 
-  def __init__(self, paths, length, num_frames, image_size, scales, how):
+  Args:
+    paths: of the videos.
+    length: number of clips; they take turns through the videos.
+    preprocessing: a `preprocess.Preprocessing`: frames, size, mean and std.
+    scales: of the multi-scale crop.
+  """
+
+  def __init__(self, paths, length, preprocessing, scales):
     self._paths = paths
     self._length = length
-    self._num_frames = num_frames
-    self._image_size = image_size
+    self._num_frames = preprocessing.num_frames
+    self._image_size = preprocessing.image_size
     self._scales = scales
-    self._mean = torch.tensor(how.mean).repeat(num_frames)[:, None, None]
-    self._std = torch.tensor(how.std).repeat(num_frames)[:, None, None]
+    self._mean = self._by_channel(preprocessing.mean)
+    self._std = self._by_channel(preprocessing.std)
+
+  def _by_channel(self, rgb):
+    return torch.tensor(rgb).repeat(self._num_frames)[:, None, None]
 
   def __len__(self):
     return self._length
@@ -46,8 +56,8 @@ class Clips(torch.utils.data.Dataset):
 def read(path, num_frames, rng):
   """Random frames of a file as images.
 
-  It is decoded in order up to the last of them, and only they become images:
-  faster than to seek each of them, or to decode all.
+  Decodes in order up to the last of the frames and converts only those. This
+  is faster than seeking each one, and faster than decoding the whole file.
   """
   with av.open(path) as container:
     stream = container.streams.video[0]
@@ -81,6 +91,6 @@ def decode(jpegs):
 
 
 def loader(*args, batch_size, **kwargs):
-  """An iterator of batches, in this process: no time for pipes between many."""
+  """An iterator of batches, made in this process: no time is lost in pipes."""
   torch.set_num_threads(1)
   return iter(torch.utils.data.DataLoader(Clips(*args, **kwargs), batch_size))

@@ -5,82 +5,81 @@
       --compare model.dtype=bfloat16 --compare model.remat=block
   python -m tsm_jax.plan --config configs/ssv2.py --explain
 
-The true training step is compiled ahead of time, which takes minutes and is
-then remembered. Every number is predicted. No data is needed.
+Compiles the true training step ahead of time. That takes minutes, once: the
+result is remembered. Every number is predicted. No data is needed.
 """
 
 import contextlib
+import functools
 import json
 import sys
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags, logging
 
 from tsm_jax import cli
-from tsm_jax.plan import topology
-
-CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'A file of configs/, with its arguments after a colon.'
-)
-TOPOLOGY = flags.DEFINE_string(
-  'topology', None, f'To compile for: {topology.known()}.'
-)
-COMPARE = flags.DEFINE_multi_string(
-  'compare', [], 'One more column: field=value, or several after commas.'
-)
-EXPLAIN = flags.DEFINE_bool(
-  'explain', False, 'Print the effective configuration; compile nothing.'
-)
-DATASET = flags.DEFINE_string(
-  'dataset', None, 'A published dataset; by default that of the config.'
-)
-NUM_CLIPS = flags.DEFINE_integer(
-  'num_clips', None, 'Of the training split; by default as published.', 1
-)
-NUM_CLASSES = flags.DEFINE_integer(
-  'num_classes', None, 'Of the dataset; by default as published.', 1
-)
-FRAMES_PER_CPU = flags.DEFINE_float(
-  'frames_per_cpu',
-  550.0,
-  'Frames that a logical CPU of a host decodes, crops and resizes per second; '
-  "the default was measured with this project's loader and JPEG frames of "
-  '320x240, on an AMD EPYC whose logical CPUs were all busy.',
-)
-UTILISATION = flags.DEFINE_list(
-  'utilisation', ['1.0', '0.5', '0.3'], 'Shares of the predicted speed.'
-)
-CACHE_DIR = flags.DEFINE_string(
-  'cache_dir', '~/.cache/tsm_jax', 'Where compilations are kept.'
-)
-JSON = flags.DEFINE_bool('json', False, 'Print numbers for machines.')
-flags.mark_flag_as_required('config')
+from tsm_jax.plan import columns, topology
 
 
-def main(argv):
-  del argv
-  logging.set_verbosity(logging.FATAL)  # an error is told once, below
+def main(argv=None):
+  argv = sys.argv[1:] if argv is None else argv
+  options = define_flags(argv)
+  columns.parse(options, argv, __doc__)
+  # Libraries log an error before they raise it; it is printed once, below.
+  logging.set_verbosity(logging.FATAL)
   from tsm_jax import errors
-  from tsm_jax.runs import identity
 
   try:
-    target = topology.parse(TOPOLOGY.value) if TOPOLOGY.value else None
-    if target is None and not EXPLAIN.value:
+    target = topology.parse(options.topology) if options.topology else None
+    if target is None and not options.explain:
       raise errors.InputError(
         f'--topology is missing; choose from {topology.known()}.'
       )
-    columns = identity.variants(CONFIG.value, COMPARE.value)
-    if EXPLAIN.value:
-      print('\n'.join(list(explain(CONFIG.value, target))))
-      return
-    plan(columns, target)
+    configs = columns.configurations(options)
+    if options.explain:
+      print('\n'.join(list(explain(options, target))))
+    else:
+      plan(options, configs, target)
   except errors.InputError as error:
     cli.fail(error)
   except OSError as error:  # for example a full disk
-    cli.fail(f'{error} (--cache_dir {CACHE_DIR.value})')
+    cli.fail(f'{error} (--cache_dir {options.cache_dir})')
 
 
-def dataset_size(config):
+def define_flags(argv):
+  """The flags of this command as `flags.FlagValues`, not parsed yet."""
+  values = columns.new_flags(argv)
+  text = functools.partial(flags.DEFINE_string, flag_values=values)
+  text('topology', None, f'To compile for: {topology.known()}.')
+  text('dataset', None, 'A published dataset; by default that of the config.')
+  text('cache_dir', '~/.cache/tsm_jax', 'Where compilations are remembered.')
+  count = functools.partial(
+    flags.DEFINE_integer, default=None, lower_bound=1, flag_values=values
+  )
+  count('num_clips', help='Training clips; by default as published.')
+  count('num_classes', help='Classes; by default as published.')
+  switch = functools.partial(
+    flags.DEFINE_bool, default=False, flag_values=values
+  )
+  switch('explain', help='Print the whole configuration; compile nothing.')
+  switch('json', help='Print the numbers as JSON.')
+  flags.DEFINE_float(
+    'frames_per_cpu',
+    550.0,
+    'Frames that a logical CPU of a host decodes, crops and resizes in a '
+    "second. The default was measured with this project's loader and JPEG "
+    'frames of 320x240, on an AMD EPYC whose logical CPUs were all busy.',
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    'utilisation',
+    ['1.0', '0.5', '0.3'],
+    'Shares of the predicted speed, for the durations.',
+    flag_values=values,
+  )
+  return values
+
+
+def dataset_size(options, config):
   """`(classes, training clips)` of the dataset, by the flags or as published.
 
   Raises:
@@ -89,11 +88,11 @@ def dataset_size(config):
   from tsm_jax import errors
   from tsm_jax.data.sources import published
 
-  classes, clips = published.published(config, DATASET.value)
-  classes = NUM_CLASSES.value or config.model.num_classes or classes
-  clips = NUM_CLIPS.value or clips
+  classes, clips = published.published(config, options.dataset)
+  classes = options.num_classes or config.model.num_classes or classes
+  clips = options.num_clips or clips
   if not classes or not clips:
-    name = DATASET.value or published.name_of(config)
+    name = options.dataset or published.name_of(config)
     raise errors.InputError(
       f'The size of the dataset {name!r} is not published: give --num_clips '
       'and --num_classes, or --dataset, one of '
@@ -102,81 +101,92 @@ def dataset_size(config):
   return classes, clips
 
 
-def explain(config, target):
+def explain(options, target):
   """The effective configuration and what follows from it, as lines."""
   from tsm_jax.plan import table
   from tsm_jax.runs import identity
 
+  config = options.config
   for name, value in sorted(identity.flatten(config.to_dict()).items()):
     yield f'{name} = {value!r}'
-  classes, clips = dataset_size(config)
+  classes, clips = dataset_size(options, config)
   yield ''
   yield f'{clips} training clips of {classes} classes'
   for label, text in table.recipe(config, clips, target):
     yield f'{label}: {text}'
 
 
-def plan(columns, target):
+def plan(options, configs, target):
   """Prints the numbers of every configuration, side by side."""
   from tsm_jax import errors
-  from tsm_jax.plan import forecast, table
+  from tsm_jax.plan import compilation, forecast, table
+
+  shares = utilisation(options)
+  # Mistakes are found before the first compilation.
+  for config in configs.values():
+    list(table.recipe(config, dataset_size(options, config)[1], target))
+  compiler = compilation.Compiler(target, options.cache_dir, _watch)
+  numbers, rows = {}, {}
+  for title, config in configs.items():
+    classes, clips = dataset_size(options, config)
+    found = forecast.forecast(config, compiler, classes, clips)
+    found['input'] = table.host_input(
+      config, target, found, options.frames_per_cpu
+    )
+    numbers[title] = found
+    rows[title] = [
+      *table.recipe(config, clips, target),
+      *table.rows(config, target, found, clips, shares),
+    ]
+  if options.json:
+    print(json.dumps(numbers, indent=1))
+  else:
+    table.show(options.config.name, target, rows)
+  first = numbers[columns.FIRST]
+  if not first['fits']:
+    raise errors.InputError(table.misfit(options.config, target, first))
+
+
+def utilisation(options):
+  """The shares of `--utilisation`, with `--frames_per_cpu` checked as well."""
+  from tsm_jax import errors
 
   try:
-    shares = [float(share) for share in UTILISATION.value]
+    shares = [float(share) for share in options.utilisation]
     assert shares and all(0 < share <= 1 for share in shares)
   except (AssertionError, ValueError):
     raise errors.InputError(
-      f'--utilisation is {",".join(UTILISATION.value)!r}; it must be shares '
+      f'--utilisation is {",".join(options.utilisation)!r}; it must be shares '
       'above 0, at most 1, such as 0.5,0.3.'
     ) from None
-  if FRAMES_PER_CPU.value <= 0:
+  if options.frames_per_cpu <= 0:
     raise errors.InputError(
-      f'--frames_per_cpu is {FRAMES_PER_CPU.value}; it must be above 0.'
+      f'--frames_per_cpu is {options.frames_per_cpu}; it must be above 0.'
     )
-  for config in columns.values():  # told before the first is compiled
-    list(table.recipe(config, dataset_size(config)[1], target))
-  numbers, rows = {}, {}
-  for title, config in columns.items():
-    classes, clips = dataset_size(config)
-    numbers[title] = forecast.forecast(
-      config, target, classes, clips, CACHE_DIR.value, _watch
-    )
-    numbers[title]['input'] = table.host_input(
-      config, target, numbers[title], FRAMES_PER_CPU.value
-    )
-    rows[title] = [
-      *table.recipe(config, clips, target),
-      *table.rows(config, target, numbers[title], clips, shares),
-    ]
-  if JSON.value:
-    print(json.dumps(numbers, indent=1))
-  else:
-    table.show(CONFIG.value.name, target, rows)
-  first = numbers['as configured']
-  if not first['fits']:
-    raise errors.InputError(table.misfit(CONFIG.value, target, first))
+  return shares
 
 
 @contextlib.contextmanager
 def _watch(line):
-  """Shows a line and the time that what is inside takes, on stderr."""
+  """Shows a line and the time that the work inside takes, on stderr."""
   from rich import console, progress
 
-  columns = (
-    progress.SpinnerColumn(),
-    progress.TextColumn('{task.description}'),
-    progress.TimeElapsedColumn(),
-  )
   stderr = console.Console(stderr=True)
   if not stderr.is_terminal:
     print(f'{line} ...', file=sys.stderr, flush=True)
     yield
     return
-  with progress.Progress(*columns, console=stderr, transient=True) as bar:
+  with progress.Progress(
+    progress.SpinnerColumn(),
+    progress.TextColumn('{task.description}'),
+    progress.TimeElapsedColumn(),
+    console=stderr,
+    transient=True,
+  ) as bar:
     bar.add_task(line)
     yield
 
 
 if __name__ == '__main__':
   topology.prepare()
-  app.run(main, flags_parser=cli.parse_flags)
+  main()

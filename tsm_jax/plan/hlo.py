@@ -1,4 +1,4 @@
-"""What a compiled program sends and moves, read from its text (XLA's HLO)."""
+"""What a compiled program sends and moves, read from its HLO text."""
 
 import math
 import re
@@ -15,7 +15,7 @@ _HEAD = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) \(.*\{$')
 _LINE = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([a-z][\w\-]*)\((.*)$')
 _SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
 _CALLED = re.compile(r'(?:calls|to_apply|body|condition)=%?([\w.\-]+)')
-# These move nothing: they name what is there already.
+# These move nothing; they only name arrays that exist.
 _FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast')
 
 
@@ -33,10 +33,10 @@ class Collective(NamedTuple):
 
   Attributes:
     kind: one of `KINDS`.
-    num_bytes: of the whole array: what an all-gather makes, what a
-      reduce-scatter is given.
-    group: devices that take part together.
-    in_loop: whether it is repeated by a loop of the program.
+    num_bytes: of the whole array: the result of an all-gather, the operand of
+      a reduce-scatter.
+    group: number of devices that exchange data with each other.
+    in_loop: whether a loop of the program repeats it.
   """
 
   kind: str
@@ -46,7 +46,11 @@ class Collective(NamedTuple):
 
   @property
   def sent_bytes(self):
-    """What each device sends at least, in bytes (rings)."""
+    """The least bytes that each device sends, along a ring.
+
+    For `n` bytes and a group of `g`: `2 n (g - 1) / g` for an all-reduce, half
+    of it for the others, `n` for a permutation.
+    """
     if self.kind == 'collective-permute':
       return self.num_bytes
     rounds = 2 if self.kind == 'all-reduce' else 1
@@ -54,7 +58,7 @@ class Collective(NamedTuple):
 
 
 def parse(text):
-  """`{computation: [Instruction, ...]}`, and the name of the entry."""
+  """`({computation: [Instruction, ...]}, name of the entry computation)`."""
   computations, entry = {}, None
   for line in text.splitlines():
     if head := _HEAD.match(line):
@@ -89,7 +93,7 @@ def collectives(text, num_devices):
 
   Args:
     text: `compiled.as_text()`.
-    num_devices: that run it.
+    num_devices: on which it runs.
 
   Returns:
     A list of `Collective`.
@@ -103,7 +107,7 @@ def collectives(text, num_devices):
       if kind not in KINDS:
         continue
       channel = re.search(r'channel_id=(\d+)', line.rest)
-      # The parts of an asynchronous one repeat it under the same channel.
+      # An asynchronous operation appears in parts that share a channel.
       if channel and channel[1] in channels:
         continue
       channels.add(channel and channel[1])

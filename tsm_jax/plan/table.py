@@ -2,16 +2,15 @@
 
 from rich import console, table
 
-from tsm_jax import sharding
+from tsm_jax import program, sharding
 from tsm_jax.program import optim
-from tsm_jax.runs import progress
 
 GIB, MIB = 2**30, 2**20
 
 
 def recipe(config, num_clips, target):
-  """What the batch makes of the recipe: pairs of label and text."""
-  _, total = progress.plan_steps(config, num_clips)
+  """What follows from the batch: pairs of label and text."""
+  _, total = program.plan_steps(config, num_clips)
   yield 'batch', f'{config.batch_size} clips'
   if target is not None:
     sharding.check_batch_size(
@@ -26,7 +25,7 @@ def recipe(config, num_clips, target):
 
 
 def host_input(config, target, numbers, frames_per_cpu):
-  """What the hosts must feed at the predicted speed; {} if it is unknown."""
+  """What the hosts must feed at the predicted speed; {} if that is unknown."""
   if 'step_seconds' not in numbers:
     return {}
   clips = config.batch_size / numbers['step_seconds']
@@ -42,13 +41,23 @@ def host_input(config, target, numbers, frames_per_cpu):
 def rows(config, target, numbers, num_clips, utilisation):
   """Pairs of label and text; a text of None makes the label a heading."""
   yield from _memory(numbers)
-  if 'step_seconds' not in numbers:
-    return
+  if 'step_seconds' in numbers:
+    yield from _work(target, numbers)
+    yield from _input(target.chip, numbers['input'])
+    yield 'Duration', None
+    epoch = num_clips / numbers['input']['clips_per_second']
+    for share in utilisation:
+      yield f'epoch at {share:.0%} of that speed', _duration(epoch / share)
+      whole = config.epochs * epoch / share
+      yield f'{config.epochs:g} epochs at {share:.0%}', _duration(whole)
+
+
+def _work(target, numbers):
   yield 'Work of a step, per chip', None
   yield 'arithmetic', f'{numbers["chip_flops"] / 1e12:.3f} TFLOPs'
   yield 'memory traffic', f'{numbers["chip_bytes"] / 1e9:.2f} GB'
   for kind, row in numbers['collectives'].items():
-    yield kind, f'{row["count"]} of {row["bytes"] / MIB:.1f} MiB together'
+    yield kind, f'{row["count"]}, {row["bytes"] / MIB:.1f} MiB together'
   if target.size > 1:
     yield 'sent', f'{numbers["chip_sent_bytes"] / MIB:.1f} MiB'
   yield 'Least time of a step (roofline)', None
@@ -56,26 +65,17 @@ def rows(config, target, numbers, num_clips, utilisation):
     yield name, f'{1e3 * seconds:.2f} ms'
   yield 'step', f'{1e3 * numbers["step_seconds"]:.2f} ms'
   yield 'bound by', numbers['bound']
-  feed = numbers['input']
+
+
+def _input(chip, feed):
   yield 'Input at that speed', None
   yield 'clips', f'{feed["clips_per_second"]:.0f} /s'
   yield (
     f'logical CPUs at {feed["frames_per_cpu"]:g} frames/s',
     f'{feed["cpus"]:.0f}',
   )
-  if target.chip.vcpus:
-    yield (
-      f'per host of {target.chip.vcpus} vCPUs',
-      f'{feed["cpus_per_host"]:.1f}',
-    )
-  yield 'Duration', None
-  epoch = num_clips / feed['clips_per_second']
-  for share in utilisation:
-    yield f'epoch at {share:.0%} of that speed', _duration(epoch / share)
-    yield (
-      f'{config.epochs:g} epochs at {share:.0%}',
-      _duration(config.epochs * epoch / share),
-    )
+  if chip.vcpus:
+    yield f'per host of {chip.vcpus} vCPUs', f'{feed["cpus_per_host"]:.1f}'
 
 
 def _memory(numbers):
@@ -96,7 +96,7 @@ def _memory(numbers):
 
 
 def misfit(config, target, numbers):
-  """Why a configuration does not fit and what may help, as a sentence."""
+  """A sentence: why a configuration does not fit, and what may help."""
   memory = numbers['memory']
   need = numbers['out_of_memory']
   if need is None:
@@ -147,6 +147,6 @@ def show(name, target, columns):
     f'{name} on {target.name}: {target.size} chips, {target.num_hosts} hosts.\n'
     'All numbers are predicted, from the program that the compiler made for '
     'this topology\nand published figures of the chip '
-    f'({target.chip.source}); nobody measured them.\n'
+    f'({target.chip.source}); none is measured.\n'
   )
   out.print(grid)

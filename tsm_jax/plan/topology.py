@@ -1,7 +1,7 @@
-"""Accelerators that need not be here: their published figures, their devices.
+"""Accelerators that need not be here: their shapes, and devices to compile for.
 
-Nothing here imports JAX before `devices` is called, so that `prepare` can set
-the environment that JAX and libtpu read when they are loaded.
+Only `devices` imports JAX, so that `prepare` can set the environment that JAX
+and libtpu read when they are loaded.
 """
 
 import importlib.util
@@ -10,10 +10,9 @@ import os
 from typing import NamedTuple
 
 from tsm_jax import errors
+from tsm_jax.plan import chips
 
-GB, GIB = 1e9, 2**30
-
-# What libtpu asks for where it finds no TPU: without them it prints warnings,
+# What libtpu asks for where it finds no TPU. Without it, libtpu prints warnings
 # and refuses to be loaded by two processes at a time.
 ENVIRONMENT = {
   'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
@@ -23,96 +22,17 @@ ENVIRONMENT = {
 }
 
 
-class Gpu(NamedTuple):
-  """What XLA must know of a GPU (CUDA C++ Programming Guide, whitepapers)."""
-
-  major: int  # of the compute capability
-  cores: int  # streaming multiprocessors
-  fpus: int  # for float32, of each
-  clock: float  # GHz
-  l2_cache: int  # bytes
-  shared_memory: int  # bytes of each core
-  registers: int = 65536  # of each core
-
-
-class Chip(NamedTuple):
-  """Published figures of one chip.
-
-  Attributes:
-    bf16: peak FLOP/s of dense products of bfloat16.
-    f32: the same of float32, at the precision that XLA takes by default: one
-      pass of bfloat16 on a TPU, TF32 on a GPU.
-    memory: bytes that a program may use. TPU: what libtpu's compiler says is
-      available (a little less than is built in); GPU: the three quarters of
-      the built-in memory that JAX allocates.
-    bandwidth: bytes/s of that memory.
-    link: bytes/s of one interconnect link in one direction.
-    vcpus: of a host (half as many cores, where a core runs two threads).
-    per_host: chips of a host.
-    wraps: whether an axis of the slice is a ring, by the slice's shape.
-    shapes: of the slices that exist.
-    source: of the figures.
-    gpu: a `Gpu`, or None.
-  """
-
-  bf16: float
-  f32: float
-  memory: float
-  bandwidth: float
-  link: float
-  vcpus: int
-  per_host: int
-  wraps: bool | int
-  shapes: tuple[str, ...]
-  source: str
-  gpu: Gpu | None = None
-
-
-_FLAT = ('1x1', '2x2', '2x4', '4x4', '4x8', '8x8', '8x16', '16x16')
-_CUBES = ('2x2x1', '2x2x2', '2x2x4', '2x4x4', '4x4x4', '4x4x8', '4x8x8')
-_CUBES += ('8x8x8', '8x8x16', '8x16x16', '16x16x16')
-_NVIDIA = "NVIDIA's data sheet (dense, SXM)"
-
-CHIPS = {
-  'v4': Chip(
-    *(275e12, 275e12, 30.75 * GIB, 1200 * GB, 50 * GB, 240, 4, 4, _CUBES),
-    'cloud.google.com/tpu/docs/v4; links: arXiv 2304.01433, table 4',
-  ),
-  'v5e': Chip(
-    *(197e12, 197e12, 15.75 * GIB, 819 * GB, 50 * GB, 112, 4, 16, _FLAT),
-    'cloud.google.com/tpu/docs/v5e',
-  ),
-  'v5p': Chip(
-    *(459e12, 459e12, 95.74 * GIB, 2765 * GB, 100 * GB, 208, 4, 4),
-    (*_CUBES, '16x16x24'),
-    'cloud.google.com/tpu/docs/v5p',
-  ),
-  'v6e': Chip(
-    *(918e12, 918e12, 31.25 * GIB, 1638 * GB, 100 * GB, 180, 4, 16, _FLAT),
-    'cloud.google.com/tpu/docs/v6e',
-  ),
-  'a100': Chip(
-    *(312e12, 156e12, 0.75 * 80 * GB, 2039 * GB, 0, 0, 1, 0, ('',), _NVIDIA),
-    Gpu(8, 108, 64, 1.41, 40 * 2**20, 164 * 2**10),
-  ),
-  'h100': Chip(
-    *(989e12, 494e12, 0.75 * 80 * GB, 3350 * GB, 0, 0, 1, 0, ('',), _NVIDIA),
-    Gpu(9, 132, 128, 1.98, 50 * 2**20, 228 * 2**10),
-  ),
-}
-
-
 class Topology(NamedTuple):
   """A slice of TPUs, or one GPU.
 
   Attributes:
     name: for example 'v5e:4x4'.
-    chip: a `Chip`.
+    chip: the published figures of one chip.
     shape: chips along each axis; () for a GPU.
   """
 
   name: str
-  chip: Chip
+  chip: chips.Chip
   shape: tuple[int, ...]
 
   @property
@@ -127,8 +47,8 @@ class Topology(NamedTuple):
   def interconnect(self):
     """Bytes/s that a chip can send in a collective over the whole slice.
 
-    All links count where every axis is a ring. On an axis that is a line, the
-    chips at its ends have one link, and the others wait for them.
+    On an axis that is a ring, a chip sends by two links. On a line, the chips
+    at the ends have one link, and the others wait for them.
     """
     wraps = self.chip.wraps and all(
       n % self.chip.wraps == 0 for n in self.shape
@@ -138,10 +58,10 @@ class Topology(NamedTuple):
 
 
 def known():
-  """The names of all topologies, by chip, as text."""
+  """A text that names all topologies, chip by chip."""
   return '; '.join(
     f'{name}:' + ', '.join(chip.shapes) if chip.shapes[0] else name
-    for name, chip in CHIPS.items()
+    for name, chip in chips.CHIPS.items()
   )
 
 
@@ -149,20 +69,20 @@ def parse(name):
   """The `Topology` of a name such as 'v5e:4x4' or 'h100'.
 
   Raises:
-    InputError: if there is none; it lists those that are known.
+    InputError: if the name is unknown; it lists the known ones.
   """
   chip, _, shape = name.partition(':')
-  if chip not in CHIPS or shape not in CHIPS[chip].shapes:
+  if chip not in chips.CHIPS or shape not in chips.CHIPS[chip].shapes:
     raise errors.InputError(f'--topology is {name!r}; choose from {known()}.')
   sizes = tuple(int(n) for n in shape.split('x') if n)
-  return Topology(name, CHIPS[chip], sizes)
+  return Topology(name, chips.CHIPS[chip], sizes)
 
 
 def prepare():
-  """Sets the environment; to be called before JAX is imported.
+  """Sets the environment; call it before JAX is imported.
 
-  The plan itself runs on the CPU, whatever the machine has: it must not take
-  a TPU or GPU on which something is being trained.
+  The plan itself always runs on the CPU. It must not take a TPU or GPU on which
+  something is being trained.
   """
   os.environ['JAX_PLATFORMS'] = 'cpu'
   for name, value in ENVIRONMENT.items():
@@ -170,7 +90,7 @@ def prepare():
 
 
 def devices(topology):
-  """The devices of a topology, to compile for.
+  """The devices of a topology. They can be compiled for, not run on.
 
   Raises:
     InputError: if the compiler for them is not installed.

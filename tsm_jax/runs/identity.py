@@ -1,13 +1,11 @@
 """What a run is: its configuration, and when another one continues it."""
 
-import copy
 from importlib import metadata
 import json
 import platform
-import re
 
 import tsm_jax
-from tsm_jax import cli, errors, files
+from tsm_jax import errors, files, models
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -31,6 +29,7 @@ FREE = (
   'model.remat',
   'stall_seconds',
   'data.data_dir',
+  'data.dataset',  # the name of what data.source holds
   'data.max_excluded',
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
@@ -71,6 +70,9 @@ def check_same(folder, saved, meta):
   """
   differing = []
   old, new = (flatten(m['config']) for m in (saved, meta))
+  # Fields of the model that came after the checkpoint was written.
+  defaults = flatten({'model': json.loads(json.dumps(models.DEFAULTS))})
+  old = {**{k: v for k, v in defaults.items() if k in new}, **old}
   for field in sorted(old.keys() | new.keys()):
     if field.startswith(FREE):
       continue
@@ -103,19 +105,3 @@ def flatten(tree, prefix=''):
     else:
       flat[prefix + key] = value
   return flat
-
-
-def variants(config, changes):
-  """`{title: config}`: the configuration, and one for each of `changes`.
-
-  Raises:
-    InputError: if a field is unknown or a value has another type.
-  """
-  columns = {'as configured': config}
-  defaults = flatten(config.to_dict())
-  for change in changes:
-    fields = [f'--{part}' for part in re.split(r',(?=[\w.]+=)', change)]
-    changed = copy.deepcopy(config)  # keeps that the rate follows the batch
-    changed.update_from_flattened_dict(cli.parse_fields(fields, defaults))
-    columns[change] = changed
-  return columns
