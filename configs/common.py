@@ -5,6 +5,7 @@ import difflib
 from ml_collections import config_dict
 
 from tsm_jax import modalities, models
+from tsm_jax.data import defaults
 
 REFERENCE_BATCH = 128  # to which the published learning rates belong
 
@@ -93,20 +94,25 @@ def get_config(name, arg=None):
   config.model = config_dict.ConfigDict(models.DEFAULTS)
 
   data = config.data = config_dict.ConfigDict()
+  usual = defaults.USUAL
   # A folder of videos, a CSV or JSON list, a built dataset, or 'motion'.
   data.source = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
-  data.holdout = 0.2  # share that becomes 'val' where no split is given
+  # share that becomes 'val' where no split is given
+  data.holdout = defaults.HOLDOUT
   data.holdout_seed = 0
-  data.max_excluded = 0.02  # share of unusable videos that stops the build
-  data.short_side = 256  # pixels, of stored frames; none is enlarged
-  data.quality = 90  # of stored JPEGs
+  # share of unusable videos that stops the build
+  data.max_excluded = defaults.MAX_EXCLUDED
+  # pixels, of stored frames; none is enlarged
+  data.short_side = usual.short_side
+  data.quality = usual.quality  # of stored JPEGs
   # 'frames' (JPEG, fastest) or 'video' (H.264, smaller); both decode only the
   # frames that are sampled.
-  data.storage = 'frames'
-  data.fps = 0.0  # that videos are resampled to as stored; 0: their own frames
-  data.max_frames = 20_000  # of a clip; a longer one is not used
+  data.storage = usual.storage
+  # that videos are resampled to as stored; 0: their own frames
+  data.fps = usual.fps
+  data.max_frames = usual.max_frames  # of a clip; a longer one is not used
   data.image_size = 224  # pixels, of the network's input
   # mean and std (of all channels, or of each), divisor (of pixels),
   # channel_order ('rgb' or 'bgr') and scales (of training crops) of the input.
