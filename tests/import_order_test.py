@@ -14,7 +14,7 @@ FLOORS = (
   'cli files models sharding',
   'data stream',
   'runs',
-  'convert program',
+  'checkpoints convert program',
   'evaluate insight plan',
   'bench ensemble predict report train',
   'main',

@@ -10,7 +10,7 @@ import pytest
 
 from support import commands, helpers
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes
+from tsm_jax.runs import checkpoints, stopping
 
 
 def interrupt(arguments, workdir, step, signum):
@@ -57,7 +57,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   code, _ = interrupt(arguments, parts, 8, signal.SIGKILL)
   assert code == -signal.SIGKILL
   code, output = interrupt(arguments, parts, 24, signal.SIGTERM)
-  assert code == processes.EXIT_AGAIN
+  assert code == stopping.EXIT_AGAIN
   assert 'Continuing' in output and 'SIGTERM: step' in output
   code, output = interrupt(arguments, parts, 36, signal.SIGINT)
   assert code == 128 + signal.SIGINT
@@ -124,7 +124,7 @@ def test_the_last_checkpoint_survives_a_full_disk(folder, data_dir, tmp_path):
     folder, data_dir, tmp_path, '--config.model.width=48'
   )
   code, output = interrupt(arguments, tmp_path, 8, signal.SIGTERM)
-  assert code == processes.EXIT_AGAIN, output
+  assert code == stopping.EXIT_AGAIN, output
   before = checkpoints.restore_model(tmp_path)
 
   # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails

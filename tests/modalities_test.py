@@ -13,8 +13,8 @@ from support import commands, helpers
 from tsm_jax import errors, evaluate, modalities, models, predict, train
 from tsm_jax.data import fingerprint, sampling
 from tsm_jax.data.clips import videos
-from tsm_jax.data.input import pipeline, preprocess, records
-from tsm_jax.data.store import builder
+from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.store import dataset
 from tsm_jax.models import classifier
 from tsm_jax.runs import checkpoints
 
@@ -81,7 +81,7 @@ def test_a_flow_model_is_trained_evaluated_and_predicts(flow, tmp_path):
   found = evaluate.evaluate_checkpoint(fields, tmp_path / 'run', lines.append)
   assert found.num_clips == 4
   logits = records.eval_views(
-    pipeline.open_split(lines_dataset(lines), 'val')[0],
+    dataset.open(lines_dataset(lines)).split('val')[0],
     how,
     records.Views(crops=10),
   )
@@ -110,10 +110,10 @@ def lines_dataset(lines):
 
 def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
   path, _ = helpers.build(flow, tmp_path, modality='flow')
-  assert builder.read_report(path)['modality'] == 'flow'
+  assert dataset.open(path).report['modality'] == 'flow'
   (record,) = [
     r
-    for r in pipeline.open_split(path, 'train')
+    for r in dataset.open(path).split('train')
     if r['video_id'].decode() == 'train/right/2'
   ]
   assert record['num_frames'] == 10 and len(record['frames']) == 20
@@ -173,7 +173,7 @@ def test_flow_in_one_image_is_the_same(tmp_path):
       image = Image.fromarray(np.concatenate([pair, blank], axis=-1))
       image.save(folder / f'{number:06d}.jpg', quality=95)
   path, _ = helpers.build(root, tmp_path / 'data', modality='flow', holdout=0.0)
-  for record in pipeline.open_split(path, 'train'):
+  for record in dataset.open(path).split('train'):
     name = record['video_id'].decode()[0]
     decoded = records.decode(record, np.arange(5), 'flow')
     jpegs = sorted((root / name / 'clip').iterdir())
@@ -193,7 +193,7 @@ def test_rgb_difference_uses_the_rgb_dataset(folder, data_dir, tmp_path):
   trained = checkpoints.restore_model(tmp_path / 'run')
   how = trained.preprocessing
   path, _ = helpers.build(folder, data_dir)
-  record = pipeline.open_split(path, 'val')[0]
+  record = dataset.open(path).split('val')[0]
   views = records.eval_views(record, how, records.Views(clips=2))
   assert views.shape == (2, 4, 32, 32, 18)
   # 12 frames, of which six are read at each of (12 - 6 + 1) / 4 * (i + 1 / 2).

@@ -38,7 +38,7 @@ def main(argv):
   # Imported late: processes that only decode start from this file, too.
   from tsm_jax import errors, evaluate, train
   from tsm_jax.insight import describe
-  from tsm_jax.runs import identity, processes
+  from tsm_jax.runs import identity, processes, stopping
 
   config = CONFIG.value
   workdir = WORKDIR.value or str(
@@ -68,13 +68,13 @@ def main(argv):
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
-    processes.end(f'a connection failed ({processes.first_line(error)})')
+    stopping.end(f'a connection failed ({stopping.first_line(error)})')
   except OSError as error:  # for example a full disk
     _fail(f'{error} (workdir {workdir})')
   except Exception as error:
-    if not processes.is_lost(error):
+    if not stopping.is_lost(error):
       raise
-    processes.end(f'it lost another process ({processes.first_line(error)})')
+    stopping.end(f'it lost another process ({stopping.first_line(error)})')
 
 
 def _fail(message):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from rich import table
 
-from tsm_jax import cli, errors, evaluate, models
+from tsm_jax import cli, errors, evaluate
 from tsm_jax.data.clips import images, limits, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.runs import checkpoints
@@ -18,13 +18,13 @@ def make_predict(trained):
   """The function `frames uint8 [V, T, S, S, C] -> probabilities [K]`.
 
   Args:
-    trained: a `checkpoints.Model`.
+    trained: a `checkpoints.TrainedModel`.
 
   Returns:
     A jitted function; the logits of the views are averaged before the softmax,
     as in evaluation.
   """
-  model = models.create_model(trained.config)
+  model = trained.module()
 
   @jax.jit
   def predict(frames):
@@ -46,7 +46,7 @@ def predict_video(
 
   Args:
     predict: as from `make_predict`.
-    trained: a `checkpoints.Model`.
+    trained: a `checkpoints.TrainedModel`.
     path: as of `images.to_record`; for flow a folder.
     views: a `records.Views`; by default the centre of one clip.
     max_frames: of the file; a longer one would take much memory.

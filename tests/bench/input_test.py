@@ -9,7 +9,8 @@ from tsm_jax.bench import __main__ as bench
 from tsm_jax.bench import input, input_ways, official
 from tsm_jax.data import sampling
 from tsm_jax.data.clips import videos
-from tsm_jax.data.input import cropping, pipeline
+from tsm_jax.data.input import cropping
+from tsm_jax.data.store import dataset
 
 
 def rates(text):
@@ -69,7 +70,7 @@ def test_it_is_three_times_as_fast_as_the_official_input(capsys):
 def test_memory_stays_flat(tmp_path, kind):
   root = input_ways.draw(tmp_path / 'drawn', 4)
   path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
-  source = pipeline.open_split(path, 'train')
+  source = dataset.open(path).split('train')
   input.memory(source, 400, 2)  # allocators have what they keep
   _, middle, end = input.memory(source, 2000, 2)
   assert end - middle < 15  # megabytes; the 1000 clips between have 1,200

@@ -10,9 +10,9 @@ import pytest
 from support import helpers
 from tsm_jax import errors
 from tsm_jax.data.clips import codec, videos
-from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.sources import folder
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 SIZE = (64, 96)
 
@@ -78,9 +78,9 @@ def test_unusual_formats_are_read(tmp_path, name):
 def build(source, tmp_path, **options):
   """The built dataset's report and `{video_id: record}` of all its splits."""
   path, _ = helpers.build(source, tmp_path / 'data', **options)
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   splits = [split for split, lengths in report['num_frames'].items() if lengths]
-  found = [r for split in splits for r in pipeline.open_split(path, split)]
+  found = [r for split in splits for r in dataset.open(path).split(split)]
   return path, report, {r['video_id'].decode(): r for r in found}
 
 
@@ -117,7 +117,7 @@ def views_of(path, name):
   config = helpers.tiny_config('', '')
   how = preprocess.preprocessing_of(config)
   for split in ('train', 'val'):
-    for record in pipeline.open_split(path, split):
+    for record in dataset.open(path).split(split):
       if record['video_id'].decode() == name:
         seen = records.eval_views(record, how, records.Views())
         clip = records.train_clip(
@@ -158,7 +158,7 @@ def test_names_with_blanks_and_letters_of_all_kinds(tmp_path):
     helpers.write_video(root / name, seed=number)
   path, _, found = build(root, tmp_path, holdout=0)
   assert sorted(found) == sorted(names)
-  assert pipeline.label_names(path) == sorted(n.split('/')[0] for n in names)
+  assert dataset.open(path).labels == sorted(n.split('/')[0] for n in names)
   for name in names:
     record, _ = codec.to_record(root / name, 256, 90)
     assert list(found[name]['frames']) == record['frames']
@@ -224,7 +224,7 @@ def test_an_empty_split_is_a_sentence(tmp_path, what):
   path, _, found = build(source, tmp_path)
   assert len(found) == 8
   with pytest.raises(errors.InputError, match="no clip in the split 'val'"):
-    pipeline.open_split(path, 'val')
+    dataset.open(path).split('val')
   shutil.rmtree(root / 'train')
   (root / 'train').mkdir()
   with pytest.raises(errors.InputError, match='holds no usable video'):

@@ -10,8 +10,7 @@ import tensorflow_datasets as tfds
 
 from support import helpers
 from tsm_jax.data import build
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder, disk, shards
+from tsm_jax.data.store import build_report, builder, dataset, disk, shards
 
 
 def run(*args, shell_before='true'):
@@ -49,11 +48,11 @@ def test_the_command_builds_what_training_reads(tmp_path):
   assert last.startswith(start) and path.parents[1].name == 'video_folder'
   assert path.parent.name.startswith('hmdb51_1-')
   config = {**helpers.DATA, 'source': str(path)}
-  assert builder.prepare(config, lines.append) == path
-  assert pipeline.label_names(path) == ['a jump', 'wave']
-  source = pipeline.open_split(path, 'train')
+  assert dataset.prepare(config, log=lines.append).path == path
+  assert dataset.open(path).labels == ['a jump', 'wave']
+  source = dataset.open(path).split('train')
   assert len(source) == 4 and source[0]['height'] == 24
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   assert report['options'] == {
     'short_side': 24,
     'quality': 80,
@@ -73,7 +72,7 @@ def test_your_own_folder(tmp_path, capsys):
   args = ['folder', '--manual_dir', str(root), '--data_dir', str(tmp_path)]
   build.main([*args, '--labels', str(labels)])
   path = capsys.readouterr().out.splitlines()[-1].partition('source=')[2]
-  assert pipeline.label_names(path) == ['run', 'jump']
+  assert dataset.open(path).labels == ['run', 'jump']
   message = fails(capsys, *args, '--split', 2)
   assert message.startswith("error: --split is 2; a 'folder' has no")
 
@@ -146,7 +145,7 @@ def test_the_need_of_disk_is_told_and_about_right(tmp_path, capsys):
   lines = capsys.readouterr().out.splitlines()
   needed, unit = lines[1].split('It needs about ')[1].split()[:2]
   assert unit in ('KB,', 'MB,') and lines[1].endswith('GB are free.')
-  path = dataset(lines)
+  path = path_in(lines)
   found = sum(p.stat().st_size for p in path.glob('*.array_record*'))
   needed = float(needed) * {'KB,': 1e3, 'MB,': 1e6}[unit]
   assert 0.8 < needed / found < 1.1
@@ -176,12 +175,14 @@ def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
   done = run(*args)
   assert done.returncode == 0, done.stderr
   path = done.stdout.splitlines()[-1].partition('source=')[2]
-  assert len(pipeline.open_split(path, 'train')) == 16
+  assert len(dataset.open(path).split('train')) == 16
 
 
 SCRIPT = """
 import functools, os, sys, time
-from tsm_jax.data import build, builders, frame_folders, shards
+from tsm_jax.data import build
+from tsm_jax.data.clips import images
+from tsm_jax.data.store import builder, shards
 
 def work(path, **options):
   name = os.path.basename(path)
@@ -191,11 +192,11 @@ def work(path, **options):
     parent = os.getppid()
     while os.getppid() == parent:
       time.sleep(0.1)
-  return frame_folders.to_record(path, **options)
+  return images.to_record(path, **options)
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builders._build = functools.partial(builders._build, work=work)
+  builder._build = functools.partial(builder._build, work=work)
   build.main(sys.argv[3:])
 """
 
@@ -224,7 +225,7 @@ def test_a_killed_build_continues(tmp_path, monkeypatch, capsys):
         time.sleep(0.05)
     finally:
       first.kill()
-  assert not list(tmp_path.glob(f'data/**/{builder.REPORT}'))
+  assert not list(tmp_path.glob(f'data/**/{build_report.NAME}'))
 
   second = subprocess.run(
     **command('second', ''), stdout=subprocess.PIPE, text=True, timeout=60
@@ -234,17 +235,17 @@ def test_a_killed_build_continues(tmp_path, monkeypatch, capsys):
   assert lines[1] == '1 shards of 3 videos are there already.'
   assert '  not used: a jump/1(!).avi: file is empty (0 bytes)' in lines
   assert len((tmp_path / 'second').read_text().splitlines()) == 14 - 3
-  found = dataset(lines)
+  found = path_in(lines)
   assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
 
   monkeypatch.setattr(shards, 'CLIPS_PER_SHARD', 3)
   build.main([*args, '--data_dir', str(tmp_path / 'other')])
-  other = dataset(capsys.readouterr().out.splitlines())
+  other = path_in(capsys.readouterr().out.splitlines())
   assert found != other and contents(found) == contents(other)
-  assert len(pipeline.open_split(found, 'train')) == 11
+  assert len(dataset.open(found).split('train')) == 11
 
 
-def dataset(lines):
+def path_in(lines):
   return pathlib.Path(lines[-1].partition('source=')[2])
 
 
@@ -258,7 +259,7 @@ def contents(path):
   clips = [
     {**record, 'frames': list(record['frames'])}
     for split in ('train', 'val')
-    for record in pipeline.open_split(path, split)
+    for record in dataset.open(path).split(split)
   ]
   return sorted(p.name for p in path.iterdir()), texts, clips
 
@@ -270,7 +271,7 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
   monkeypatch.setattr(os, 'link', link)
   source = helpers.write_folder(tmp_path / 'clips', clips=2)
   path, _ = helpers.build(source, tmp_path / 'data')
-  assert len(pipeline.open_split(path, 'train')) == 2
+  assert len(dataset.open(path).split('train')) == 2
   assert [p.name for p in path.parent.iterdir()] == ['1.0.0']
 
 

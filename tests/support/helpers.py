@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))  # configs are read from the repository's root
 
 from configs import quickstart  # noqa: E402
 from tsm_jax.data.clips import videos  # noqa: E402
-from tsm_jax.data.store import builder  # noqa: E402
+from tsm_jax.data.store import dataset  # noqa: E402
 
 DATA = {
   'source': '',
@@ -132,8 +132,8 @@ def build(source, data_dir, modality='rgb', **options):
   """Builds `source`; returns the built dataset's path and the lines logged."""
   lines = []
   config = {**DATA, 'source': str(source), 'data_dir': str(data_dir)}
-  path = builder.prepare({**config, **options}, lines.append, modality)
-  return path, lines
+  built = dataset.prepare({**config, **options}, modality, lines.append)
+  return built.path, lines
 
 
 def tiny_config(source, data_dir, **changes):

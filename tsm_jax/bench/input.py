@@ -24,9 +24,8 @@ import tsm_jax
 from tsm_jax import cli, errors
 from tsm_jax.bench import input_ways, interleave
 from tsm_jax.data.clips import codec
-from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import folder
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import builder, dataset
 
 QUIET = 0.004  # seconds of work in a tenth of a second that count as none
 PACKAGES = ('jax', 'grain', 'av', 'cv2', 'PIL', 'numpy')
@@ -81,7 +80,7 @@ def build(listing, found, data_dir):
       max_excluded=0.0,
       log=lambda line: None,
     )
-    sources[kind] = pipeline.open_split(path, 'train')
+    sources[kind] = dataset.open(path).split('train')
   return sources
 
 

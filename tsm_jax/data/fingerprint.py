@@ -19,10 +19,10 @@ from absl import app, flags
 from ml_collections import config_flags
 import numpy as np
 
-from tsm_jax import cli, errors, modalities
+from tsm_jax import cli, errors
 from tsm_jax.data import sampling
-from tsm_jax.data.input import pipeline, preprocess, records
-from tsm_jax.data.store import builder
+from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.store import dataset
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -45,7 +45,7 @@ def fingerprint(source, labels, preprocessing, views):
   """The fingerprint of a split, as a dict for JSON.
 
   Args:
-    source: of the split, as from `pipeline.open_split`.
+    source: of the split, as from `Dataset.split`.
     labels: class names by index.
     preprocessing: a `preprocess.Preprocessing`.
     views: a `records.Views`.
@@ -187,15 +187,11 @@ def write(config, out):
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.views_of(config)
   preprocess.preprocessing_of(config)  # wrong fields are told before a build
-  modality = config.model.modality
-  stored = modalities.MODALITIES[modality].stored
-  dataset = builder.prepare(config.data, modality=stored)
-  built = builder.read_report(dataset)
-  pipeline.check_modality(built, modality)
-  config.data.update(built['options'])
+  built = dataset.prepare(config.data, config.model.modality)
+  config.data.update(built.options)
   found = fingerprint(
-    pipeline.open_split(dataset, config.eval.split),
-    pipeline.label_names(dataset),
+    built.split(config.eval.split),
+    built.labels,
     preprocess.preprocessing_of(config),
     views,
   )

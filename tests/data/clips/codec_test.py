@@ -6,8 +6,7 @@ import pytest
 from support import helpers, scenes
 from tsm_jax import errors
 from tsm_jax.data.clips import codec, h264, images, videos
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 
 def whole(record):
@@ -198,16 +197,16 @@ def test_both_storages_of_a_dataset(tmp_path):
   paths = {}
   for kind in codec.KINDS:
     paths[kind], _ = helpers.build(source, tmp_path / 'data', storage=kind)
-    report = builder.read_report(paths[kind])
+    report = dataset.open(paths[kind]).report
     assert report['options'] == {**codec.DEFAULTS, 'storage': kind}
-  pairs = zip(*(pipeline.open_split(p, 'train') for p in paths.values()))
+  pairs = zip(*(dataset.open(p).split('train') for p in paths.values()))
   for frames, video in pairs:
     assert frames['video_id'] == video['video_id']
     assert len(frames['frames']) == len(video['frames']) == 12
     one, other = (codec.decode(r, range(12)) for r in (frames, video))
     assert scenes.mean_error(one, other) < 5
   resampled, _ = helpers.build(source, tmp_path / 'data', fps=12.0)
-  record = pipeline.open_split(resampled, 'train')[0]
+  record = dataset.open(resampled).split('train')[0]
   assert (record['num_frames'], record['fps']) == (6, 12)
   assert len({*paths.values(), resampled}) == 3
 

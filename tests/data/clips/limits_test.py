@@ -15,7 +15,7 @@ from tsm_jax.data import build
 from tsm_jax.data.clips import codec, images, limits, videos
 from tsm_jax.data.doctor import examine
 from tsm_jax.data.input import preprocess
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 
 @pytest.mark.parametrize('kind', codec.KINDS)
@@ -74,7 +74,7 @@ def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
     return out, out.splitlines()[-1].partition('source=')[2]
 
   out, path = built('--max_frames', '5')
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   reason = 'is longer than max_frames, 5: 6 frames are counted so far'
   assert report['excluded'] == [['run/long.mp4', reason]]
   assert f'not used: run/long.mp4: {reason}' in out
@@ -82,12 +82,12 @@ def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
   # The usual limit is no part of a dataset's name: those of before are found.
   _, whole = built()
   assert whole != path
-  assert builder.read_report(whole)['options'] == codec.DEFAULTS
+  assert dataset.open(whole).report['options'] == codec.DEFAULTS
   config = {**helpers.DATA, 'source': str(root), 'data_dir': tmp_path / 'other'}
-  same = builder.prepare({**config, 'max_frames': limits.MAX_FRAMES})
-  assert same.parent.name == builder.prepare(config).parent.name
+  same = dataset.prepare({**config, 'max_frames': limits.MAX_FRAMES})
+  assert same.name == dataset.prepare(config).name
   with pytest.raises(errors.InputError, match=r'^data\.max_frames is 0; it mu'):
-    builder.prepare({**config, 'max_frames': 0})
+    dataset.prepare({**config, 'max_frames': 0})
   with pytest.raises(SystemExit):
     build.main([*map(str, args), '--max_frames', '0'])
 

@@ -11,8 +11,7 @@ import pytest
 from support import helpers
 from tsm_jax.data.clips import videos
 from tsm_jax.data.doctor import examine, findings
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +252,7 @@ def test_a_record_is_its_clip(tmp_path):
   path, _ = helpers.build(source, tmp_path / 'data')
   clip = (str(path), 'train', 1)
   facts = examine.facts(clip)
-  record = pipeline.open_split(path, 'train')[1]
+  record = dataset.open(path).split('train')[1]
   assert facts['video_id'] == record['video_id'].decode()
   assert facts['label'] == record['label']
   assert facts['stated_frames'] == facts['num_frames'] == 12
@@ -264,7 +263,7 @@ def test_a_record_is_its_clip(tmp_path):
     digest.update(b'(32, 48, 3)' + frame.tobytes())
   assert facts['content'] == digest.hexdigest()[:32]
   assert pictures(examine.sheet(clip)) == 8
-  assert builder.read_report(path)['damaged'] == []
+  assert dataset.open(path).report['damaged'] == []
 
 
 def pictures(sheet):

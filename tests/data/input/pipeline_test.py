@@ -12,7 +12,7 @@ from tsm_jax import errors
 from tsm_jax.data import sampling
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, pipeline, preprocess, records
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 HOW = preprocess.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
 ONE, TWO = records.Views(), records.Views(clips=2)
@@ -285,7 +285,7 @@ def test_a_broken_record_is_an_error_not_a_hole(source, kind, data):
 def test_a_built_dataset_streams_as_its_videos(tmp_path, kind):
   root = helpers.write_folder(tmp_path / 'clips', clips=3)
   path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
-  built = pipeline.open_split(path, 'train')
+  built = dataset.open(path).split('train')
   plain = []
   for record in built:
     name = record['video_id'].decode()
@@ -300,5 +300,5 @@ def test_a_split_that_is_not_there_is_named(tmp_path):
   with pytest.raises(
     errors.InputError, match=r"no clip in the split 'val'; it has train \(4\)"
   ):
-    pipeline.open_split(path, 'val')
-  assert pipeline.label_names(path) == builder.read_report(path)['labels']
+    dataset.open(path).split('val')
+  assert dataset.open(path).labels == dataset.open(path).report['labels']

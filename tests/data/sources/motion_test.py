@@ -3,8 +3,9 @@ import pytest
 
 from support import helpers
 from tsm_jax.data.clips import videos
-from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.sources import motion
+from tsm_jax.data.store import dataset
 
 SCENES = {'train': 3, 'val': 2}
 HOW = preprocess.Preprocessing(8, 64, (0.5,) * 3, (0.25,) * 3, 256, 90)
@@ -16,8 +17,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def dataset(folder):
-  return helpers.build(folder, folder.parent / 'built')[0]
+def built(folder):
+  return dataset.open(helpers.build(folder, folder.parent / 'built')[0])
 
 
 def names(folder):
@@ -56,15 +57,15 @@ def test_scenes_differ(folder):
     assert len(first) == sum(SCENES.values())
 
 
-def test_the_ceiling_of_what_forgets_order_is_a_half(dataset):
+def test_the_ceiling_of_what_forgets_order_is_a_half(built):
   """No classifier that sees the frames of a view without their order, as one
   that averages over them, can be right more often than every second time."""
   groups = {}
-  for record in pipeline.open_split(dataset, 'val'):
+  for record in built.split('val'):
     (view,) = records.eval_views(record, HOW, records.Views())
     unordered = tuple(sorted(frame.tobytes() for frame in view))
     groups.setdefault(unordered, []).append((int(record['label']), view))
-  labels = pipeline.label_names(dataset)
+  labels = built.labels
   for members in groups.values():
     (one, first), (other, second) = members
     pair = {labels[one], labels[other]}

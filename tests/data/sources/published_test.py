@@ -8,9 +8,8 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors
-from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import published
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import build_report, builder, dataset
 
 
 def write_lines(path, *lines, encoding='utf-8'):
@@ -57,7 +56,7 @@ def build(listing, tmp_path, max_excluded=0.0):
     lambda line: None,
   )
   splits = {item.split for item in listing.items}
-  found = [r for s in splits for r in pipeline.open_split(path, s)]
+  found = [r for s in splits for r in dataset.open(path).split(s)]
   return path, {r['video_id'].decode(): r for r in found}
 
 
@@ -95,7 +94,7 @@ def test_ssv1(tmp_path):
   ]
   assert listing.notes[5] == '2 test videos have no label and are left out'
   path, found = build(listing, tmp_path)
-  assert pipeline.label_names(path) == listing.labels
+  assert dataset.open(path).labels == listing.labels
   assert sorted(found) == [str(i) for i in range(1, 10)]
   for name, record in found.items():
     label = SSV1_LABELS[int(name) % 3]
@@ -104,8 +103,8 @@ def test_ssv1(tmp_path):
     folder = root / '20bn-something-something-v1' / name
     expected = [(folder / f'{i:05d}.jpg').read_bytes() for i in (1, 2, 3)]
     assert list(record['frames']) == expected
-  assert len(pipeline.open_split(path, 'train')) == 6
-  assert len(pipeline.open_split(path, 'val')) == 3
+  assert len(dataset.open(path).split('train')) == 6
+  assert len(dataset.open(path).split('val')) == 3
 
 
 JESTER_LABELS = ('Swiping Left', 'Doing other things', 'No gesture')
@@ -144,7 +143,7 @@ def test_frames_that_are_damaged_or_missing(tmp_path):
   listing = published.read('jester', tmp_path)
   assert listing.excluded == [('3', 'file does not exist')]
   path, found = build(listing, tmp_path, max_excluded=0.5)
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   assert dict(report['excluded']) == {
     '1': '2 of 3 images are good: image 2 is missing',
     '3': 'file does not exist',
@@ -461,7 +460,7 @@ def test_frame_lists(tmp_path, frames):
     'd': 0,
     'e': 0,
   }
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   assert report['damaged'] == [['d', 'has 29 frames, its list 30']]
   assert report['excluded'] == [['f', 'has 3 frames, its list 6']]
   # The official code sees no more than the list knows of.
@@ -473,7 +472,7 @@ def test_frame_lists(tmp_path, frames):
   ]
   reason = 'has 6 frames, its list 4: the first 4 are used'
   assert report['cut'] == [['e', reason]]
-  assert f'  cut: e: {reason}' in list(builder.describe(report))
+  assert f'  cut: e: {reason}' in list(build_report.describe(report))
 
 
 @pytest.mark.parametrize(
@@ -494,7 +493,7 @@ def test_frame_lists_of_flow(tmp_path, name, files):
   assert found['1']['label'] == 1
   assert found['2']['num_frames'] == 6
   assert len(found['2']['frames']) == 12
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   assert report['modality'] == 'flow' and not report['damaged']
   (tmp_path / 'train_videofolder_flow.txt').unlink()
   with pytest.raises(errors.InputError, match='such as train_videofolder_flow'):

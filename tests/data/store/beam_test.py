@@ -12,8 +12,7 @@ import pytest
 
 from support import helpers
 from tsm_jax.data import build
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import build_report, dataset
 
 pytestmark = [
   pytest.mark.slow,
@@ -124,7 +123,7 @@ def contents(path):
   clips = [
     {**record, 'frames': list(record['frames'])}
     for split in ('train', 'val')
-    for record in pipeline.open_split(path, split)
+    for record in dataset.open(path).split(split)
   ]
   return sorted(p.name for p in path.iterdir()), texts, clips
 
@@ -135,7 +134,7 @@ def test_the_dataset_is_the_same_as_without_beam(root, plain, tmp_path):
   assert (names, texts, clips) == plain[0]
   assert sum('array_record' in name for name in names) == 5
   assert len(clips) == 13
-  assert 'a jump/1(!).avi' in texts[builder.REPORT]
+  assert 'a jump/1(!).avi' in texts[build_report.NAME]
   assert '  not used: a jump/1(!).avi: file is empty (0 bytes)' in lines
   assert [p.name for p in found.parent.iterdir()] == ['1.0.0']
   assert sorted(decoded(tmp_path)) == plain[1]  # each video is decoded once
@@ -162,7 +161,7 @@ def test_a_killed_pipeline_continues_with_or_without_beam(
   finally:
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-  assert not list(tmp_path.glob(f'data/**/{builder.REPORT}'))
+  assert not list(tmp_path.glob(f'data/**/{build_report.NAME}'))
   done = finished()
   found, lines = run(root, tmp_path, log='second', beam=beam)
   assert lines[1] == f'{len(done)} shards of 3 videos are there already.'
@@ -176,7 +175,7 @@ def test_a_killed_pipeline_continues_with_or_without_beam(
 
 def test_a_decoder_that_crashes_is_reported_by_name(root, tmp_path):
   found, _ = run(root, tmp_path, crashes_at='wave/3(!).avi')
-  assert sorted(builder.read_report(found)['excluded']) == [
+  assert sorted(dataset.open(found).report['excluded']) == [
     ['a jump/1(!).avi', 'file is empty (0 bytes)'],
     ['wave/3(!).avi', 'the process that read it crashed'],
   ]
@@ -195,7 +194,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(root, plain, tmp_path):
   assert done.returncode == 2
   assert 'took no more: File too large; make room and start' in done.stderr
   assert not list(tmp_path.glob('data/**/*.array_record*'))
-  assert not list(tmp_path.glob(f'data/**/{builder.REPORT}'))
+  assert not list(tmp_path.glob(f'data/**/{build_report.NAME}'))
   found, _ = run(root, tmp_path)
   assert contents(found) == plain[0]
 

@@ -10,9 +10,8 @@ import pytest
 from support import helpers
 from tsm_jax import errors
 from tsm_jax.data.clips import codec, images, videos, workers
-from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import folder
-from tsm_jax.data.store import builder, shards
+from tsm_jax.data.store import build_report, builder, dataset, shards
 
 
 def crash_on_the_second(path, **options):
@@ -27,13 +26,13 @@ def all_files(path):
 
 
 def records(path, split):
-  return {r['video_id'].decode(): r for r in pipeline.open_split(path, split)}
+  return {r['video_id'].decode(): r for r in dataset.open(path).split(split)}
 
 
 def test_every_record_is_its_video(tmp_path):
   source = helpers.write_folder(tmp_path / 'clips', ('läuft los', 'a'))
   path, lines = helpers.build(source, tmp_path / 'data', short_side=24)
-  assert pipeline.label_names(path) == ['a', 'läuft los']
+  assert dataset.open(path).labels == ['a', 'läuft los']
   found = {**records(path, 'train'), **records(path, 'val')}
   assert sorted(found) == sorted(
     p.relative_to(source).as_posix() for p in all_files(source)
@@ -49,7 +48,7 @@ def test_every_record_is_its_video(tmp_path):
       'fps': 24,
     }
     assert record['label'] == (0 if name.startswith('a/') else 1)
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   assert report['num_frames'] == {
     split: [12] * len(records(path, split)) for split in ('train', 'val')
   }
@@ -71,7 +70,7 @@ def test_a_list_may_name_folders_of_images(tmp_path):
   record = found['frames/run 1']
   assert record['frames'][4] == (frames / '00005.jpg').read_bytes()
   assert record['num_frames'] == 5 and record['fps'] == 0  # unknown
-  excluded = builder.read_report(path)['excluded']
+  excluded = dataset.open(path).report['excluded']
   assert excluded == [['frames/none', 'holds no numbered image']]
 
 
@@ -85,7 +84,7 @@ def test_what_is_not_used_is_listed_with_its_reason(tmp_path):
   cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
   found = [p.relative_to(source).as_posix() for p in all_files(source)]
   path, lines = helpers.build(source, tmp_path / 'data', max_excluded=0.5)
-  report = builder.read_report(path)
+  report = dataset.open(path).report
   excluded = dict(report['excluded'])
   assert excluded.pop('run/cut.mkv').startswith('ends after ')
   assert excluded.pop('run/text.mp4').startswith('not a readable video')
@@ -105,7 +104,7 @@ def test_damage_that_is_used_is_reported(tmp_path):
   path = helpers.write_video(source / 'run' / 'a.mkv', 80, (64, 64))
   path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.95)])
   built, lines = helpers.build(source, tmp_path / 'data')
-  ((name, damage),) = builder.read_report(built)['damaged']
+  ((name, damage),) = dataset.open(built).report['damaged']
   assert name == 'run/a.mkv' and damage.startswith('ends after 3.')
   assert f'  used, but damaged: run/a.mkv: {damage}' in lines
   split = 'train' if name in records(built, 'train') else 'val'
@@ -148,7 +147,7 @@ def test_a_split_without_a_usable_video(tmp_path):
   path, _ = helpers.build(source, tmp_path / 'data', max_excluded=0.5)
   assert len(records(path, 'train')) == 8
   with pytest.raises(errors.InputError, match=r"no clip in the split 'val'"):
-    pipeline.open_split(path, 'val')
+    dataset.open(path).split('val')
 
 
 def test_a_second_call_finds_the_dataset(tmp_path):
@@ -187,16 +186,16 @@ def test_what_changes_the_content_is_another_dataset(tmp_path):
 def test_a_build_killed_before_its_report_is_made_again(tmp_path, left):
   source = helpers.write_folder(tmp_path / 'clips')
   path, _ = helpers.build(source, tmp_path / 'data')
-  text = (path / builder.REPORT).read_text()
-  (path / builder.REPORT).unlink()
+  text = (path / build_report.NAME).read_text()
+  (path / build_report.NAME).unlink()
   if left == 'half a report':
-    (path / f'{builder.REPORT}.unfinished').write_text(text[:20])
+    (path / f'{build_report.NAME}.unfinished').write_text(text[:20])
   garbage = path.parent / '1.0.0.incompleteX' / 'shard'
   garbage.parent.mkdir()
   garbage.write_bytes(b'half')
   again, lines = helpers.build(source, tmp_path / 'data')
   assert again == path and lines[0].startswith('Building')
-  assert (path / builder.REPORT).read_text() == text
+  assert (path / build_report.NAME).read_text() == text
   assert not garbage.exists()
   assert len(records(path, 'train')) + len(records(path, 'val')) == 8
 
@@ -232,6 +231,7 @@ def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
     ['run/1.mp4', workers.CRASHED],
   ]
   path = tmp_path / 'data' / 'video_folder' / 'crash' / '1.0.0'
+  build_report.write(path, report)
   found = {**records(path, 'train'), **records(path, 'val')}
   assert len(found) == 6
   for name, record in found.items():
@@ -268,7 +268,7 @@ def test_long_lists_are_shortened_for_people():
     'damaged': [],
     'notes': ['odd'],
   }
-  assert list(builder.describe(report)) == [
+  assert list(build_report.describe(report)) == [
     'Dataset clips: 1 train; 1 classes.',
     *(f'  not used: {i}.mp4: is broken' for i in range(20)),
     '  ... and 3 more, listed in build_report.json',
@@ -278,20 +278,20 @@ def test_long_lists_are_shortened_for_people():
 
 SCRIPT = """
 import functools, json, sys
-from tsm_jax.data import frame_folders
+from tsm_jax.data.clips import images
 
 def work(path, **options):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
   with open(sys.argv[2], 'a') as file:
     file.write(json.dumps(found) + '\\n')
-  return frame_folders.to_record(path, **options)
+  return images.to_record(path, **options)
 
 if __name__ == '__main__':
-  from tsm_jax.data import builders, pipeline
-  builders._build = functools.partial(builders._build, work=work)
-  path = builders.prepare(json.loads(sys.argv[1]), lambda line: None)
-  record = pipeline.open_split(path, 'train')[0]
+  from tsm_jax.data.store import builder, dataset
+  builder._build = functools.partial(builder._build, work=work)
+  built = dataset.prepare(json.loads(sys.argv[1]), log=lambda line: None)
+  record = built.split('train')[0]
   assert len(record['frames']) == 12
   print('tensorflow' in sys.modules)
 """

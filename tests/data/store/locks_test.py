@@ -9,22 +9,23 @@ import time
 import pytest
 
 from support import helpers
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 
 # The first process ends in the middle of its build where it is told to hang.
 SCRIPT = """
 import functools, os, sys, time
-from tsm_jax.data import build, builders, frame_folders
+from tsm_jax.data import build
+from tsm_jax.data.clips import images
+from tsm_jax.data.store import builder
 
 def work(path, **options):
   if sys.argv[1] == 'hang':
     time.sleep(600)
   time.sleep(0.3)
-  return frame_folders.to_record(path, **options)
+  return images.to_record(path, **options)
 
 if __name__ == '__main__':
-  builders._build = functools.partial(builders._build, work=work)
+  builder._build = functools.partial(builder._build, work=work)
   build.main(sys.argv[2:])
 """
 
@@ -71,6 +72,6 @@ def test_the_second_waits_for_the_first(tmp_path, first):
     assert one.returncode == 0, errs
     assert rest.splitlines()[-1] == last
   path = last.partition('source=')[2]
-  assert sum(map(len, builder.read_report(path)['num_frames'].values())) == 8
-  found = [r for s in ('train', 'val') for r in pipeline.open_split(path, s)]
+  assert sum(map(len, dataset.open(path).report['num_frames'].values())) == 8
+  found = [r for s in ('train', 'val') for r in dataset.open(path).split(s)]
   assert len({record['video_id'] for record in found}) == 8

@@ -16,7 +16,7 @@ from tsm_jax import cli, errors, modalities
 from tsm_jax.data.clips import workers
 from tsm_jax.data.doctor import diagnosis, examine, findings, page
 from tsm_jax.data.sources import folder, published
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import build_report, dataset
 
 MAX_LINES = 10  # of each kind that are shown; the JSON file has all
 EPILOG = """
@@ -60,9 +60,10 @@ def examine_all(args):
   if args.name:
     listing = published.read(args.name, path, args.split, args.modality)
     source = diagnosis.of_listing(listing, str(path))
-  elif (path / builder.REPORT).exists():
-    _check_built(path, args.modality)
-    source = diagnosis.of_built(path)
+  elif build_report.exists(path):
+    built = dataset.open(path)
+    _check_built(built, args.modality)
+    source = diagnosis.of_built(built)
   else:
     listing = folder.scan(
       path,
@@ -78,13 +79,12 @@ def examine_all(args):
     return diagnosis.diagnose(source, args.num_frames, cache, pool)
 
 
-def _check_built(path, modality):
-  """Raises InputError if flow is asked for of a dataset of RGB."""
-  holds = builder.read_report(path)['modality']
-  if modality == 'flow' != holds:
+def _check_built(built, modality):
+  """Raises InputError if flow is asked for and a dataset holds RGB."""
+  if modality == 'flow' != built.modality:
     raise errors.InputError(
-      f'--modality is {modality!r}, but the dataset {str(path)!r} holds '
-      f'{holds}.'
+      f'--modality is {modality!r}, but the dataset {str(built.path)!r} holds '
+      f'{built.modality}.'
     )
 
 

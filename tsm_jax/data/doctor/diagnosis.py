@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 from tqdm import auto as tqdm
 
 from tsm_jax.data.doctor import examine, findings, result_cache
-from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import lists
-from tsm_jax.data.store import builder
 
 
 class Source(NamedTuple):
@@ -117,18 +115,17 @@ def _key(path):
   return f'{os.path.abspath(path)} {len(files)} {size} {time}'
 
 
-def of_built(path):
-  """The `Source` of the built dataset in the folder `path`."""
-  report = builder.read_report(path)
-  labels = pipeline.label_names(path)
-  counts = {split: len(n) for split, n in report['num_frames'].items() if n}
+def of_built(built):
+  """The `Source` of a `dataset.Dataset`."""
+  path, report = built.path, built.report
+  counts = {split: len(n) for split, n in built.num_frames.items() if n}
   found = list(findings.of_excluded(report['excluded']))
   for name, damage in report['damaged']:
     found.append(findings.Finding('damaged', [name], damage))
   for name, cut in report['cut']:
     found.append(findings.Finding('cut', [name], cut))
   for split, count in counts.items():
-    stored = len(pipeline.open_split(path, split))
+    stored = len(built.split(split))
     if stored != count:
       detail = f'{stored} records of {split}, where {count} were built'
       found.append(findings.Finding('frame_count', [], detail))
@@ -141,7 +138,7 @@ def of_built(path):
     items=[lists.Item(path, f'{s} {i}', '', s) for s, i in places],
     clips=[(os.fspath(path), *place) for place in places],
     keys=[f'{key} {split} {i}' for split, i in places],
-    labels=labels,
+    labels=built.labels,
     findings=found,
     notes=report['notes'],
   )

@@ -155,10 +155,10 @@ def _open(clip):
 
 
 @functools.lru_cache
-def _split(dataset, split):
-  from tsm_jax.data.input import pipeline
+def _split(path, split):
+  from tsm_jax.data.store import dataset
 
-  return pipeline.open_split(dataset, split)
+  return dataset.open(path).split(split)
 
 
 def _read(path, keep, modality='rgb'):

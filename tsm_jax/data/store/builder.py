@@ -18,59 +18,8 @@ from typing import Any
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data.clips import codec, images, limits, workers
-from tsm_jax.data.sources import folder, motion
-from tsm_jax.data.store import beam, disk, locks, shards
-
-REPORT = 'build_report.json'
-MAX_LINES = 20  # of each kind that are shown; the report has all
-
-
-def prepare(config, log=print, modality='rgb'):
-  """The folder of the built dataset that `config.data` asks for.
-
-  Builds it if it is not there yet; a second call finds it. The name of a
-  dataset holds a hash of its files' names, sizes, labels and splits and of the
-  options, so that a changed folder is another dataset.
-
-  Args:
-    config: the fields of `configs/common.py`'s `data`.
-    log: called with every line for the user.
-    modality: what `source` holds, 'rgb' or 'flow', if it is to be built.
-
-  Returns:
-    The path of the built dataset: `source` itself if it is one already.
-
-  Raises:
-    InputError: if a larger share of the videos than `max_excluded` is unusable
-      (the message lists them), or as `folder.scan`.
-  """
-  source = config['source']
-  options = codec.limited(
-    codec.options_of(config),
-    config.get('max_frames', limits.MAX_FRAMES),  # runs of before lack it
-    'data.',
-  )
-  data_dir = pathlib.Path(
-    config['data_dir']
-    or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  ).expanduser()
-  if source and (built := pathlib.Path(source).expanduser() / REPORT).exists():
-    return built.parent
-  if source == 'motion':
-    log(f'Drawing the motion videos in {data_dir} ...')
-    folder_of_it = data_dir / f'motion_videos_{motion.VERSION}'
-    lock = data_dir / 'video_folder' / f'.{folder_of_it.name}.lock'
-    with locks.held(lock, folder_of_it, log):
-      source = motion.make(folder_of_it)
-  listing = folder.scan(
-    source,
-    config['labels'],
-    config['holdout'],
-    config['holdout_seed'],
-    modality,
-  )
-  return build(listing, source, data_dir, options, config['max_excluded'], log)
+from tsm_jax.data.clips import codec, images, workers
+from tsm_jax.data.store import beam, build_report, disk, locks, shards
 
 
 def build(
@@ -83,7 +32,7 @@ def build(
   stem='',
   engine=None,
 ):
-  """As `prepare`, of a `folder.Listing`.
+  """Builds the clips of a `folder.Listing` unless they are built already.
 
   Args:
     listing: what to build.
@@ -99,7 +48,8 @@ def build(
     The path of the built dataset.
 
   Raises:
-    InputError: as `prepare`.
+    InputError: if a larger share of the videos than `max_excluded` is unusable.
+      The message lists them.
   """
   kind = {**codec.DEFAULTS, **options}['storage']
   if listing.modality == 'flow' and kind != 'frames':
@@ -108,17 +58,21 @@ def build(
     )
   name = _name(stem or pathlib.Path(source).stem, listing, options)
   path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
-  if not (path / REPORT).exists():
+  if not build_report.exists(path):
     # At once, and not after hours of decoding.
-    _check(len(listing.items), listing.excluded, max_excluded)
+    build_report.check_excluded(
+      len(listing.items), listing.excluded, max_excluded
+    )
     # Beside the dataset's folder, which is cleared.
     with locks.held(path.parents[1] / f'.{name}.lock', path, log):
-      if not (path / REPORT).exists():  # made while this process waited
+      if not build_report.exists(path):  # made while this process waited
         _make(path, listing, source, options, max_excluded, log, engine)
   # What was ignored is no part of the dataset, so its report may be older.
-  report = {**read_report(path), 'notes': listing.notes}
-  _check(_used(report), report['excluded'], max_excluded)
-  for line in describe(report):
+  report = {**build_report.read(path), 'notes': listing.notes}
+  build_report.check_excluded(
+    build_report.num_clips(report), report['excluded'], max_excluded
+  )
+  for line in build_report.describe(report):
     log(line)
   return path
 
@@ -130,8 +84,10 @@ def _make(path, listing, source, options, max_excluded, log, engine):
   try:
     with disk.full_is_explained(data_dir):
       report = _build(listing, options, name, data_dir, engine=engine)
-      _check(_used(report), report['excluded'], max_excluded)
-      _write_report(path, {**report, 'source': str(source)})
+      build_report.check_excluded(
+        build_report.num_clips(report), report['excluded'], max_excluded
+      )
+      build_report.write(path, {**report, 'source': str(source)})
   except BaseException:
     shutil.rmtree(path, ignore_errors=True)
     if shards.Shards(kept).count():
@@ -215,30 +171,6 @@ def _build(
   return report
 
 
-def _used(report):
-  return sum(map(len, report['num_frames'].values()))
-
-
-def _check(used, excluded, max_excluded):
-  """Raises InputError if too many videos are excluded, or all of them."""
-  total = used + len(excluded)
-  if used and len(excluded) / total <= max_excluded:
-    return
-  listed = '\n'.join(f'  {name}: {why}' for name, why in excluded)
-  raise errors.InputError(
-    f'{len(excluded)} of {total} videos cannot be used, a share of '
-    f'{len(excluded) / total:.3f}, and data.max_excluded is '
-    f'{max_excluded}:\n{listed}'
-  )
-
-
-def _write_report(path, report):
-  """Last of all, and whole or not at all: its presence says 'complete'."""
-  unfinished = path / f'{REPORT}.unfinished'
-  unfinished.write_text(json.dumps(report, indent=1))
-  unfinished.replace(path / REPORT)
-
-
 def _name(stem, listing, options):
   """A name for people, and a hash of all that decides the content."""
   stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
@@ -260,25 +192,6 @@ def _size(path):
     return 0
 
 
-def read_report(path):
-  """What happened when the dataset in the folder `path` was built."""
-  report = json.loads((pathlib.Path(path) / REPORT).read_text())
-  options = {**codec.DEFAULTS, **report['options']}
-  return {'cut': [], **report, 'options': options}
-
-
-def describe(report):
-  """The build report as lines for people."""
-  counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
-  yield f'Dataset {report["name"]}: {counts}; {len(report["labels"])} classes.'
-  notes = (
-    [f'not used: {name}: {why}' for name, why in report['excluded']],
-    [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],
-    [f'cut: {name}: {why}' for name, why in report.get('cut', ())],
-    [f'note: {note}' for note in report['notes']],
-  )
-  for lines in notes:
-    for line in lines[:MAX_LINES]:
-      yield f'  {line}'
-    if len(lines) > MAX_LINES:
-      yield f'  ... and {len(lines) - MAX_LINES} more, listed in {REPORT}'
+# Until all callers open a `dataset.Dataset`.
+REPORT = build_report.NAME
+read_report = build_report.read

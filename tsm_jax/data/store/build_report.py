@@ -1,0 +1,73 @@
+"""What happened when a dataset was built, in its file `build_report.json`.
+
+The report is written last: a folder that holds one is a whole dataset.
+"""
+
+import json
+import pathlib
+
+from tsm_jax import errors
+from tsm_jax.data.clips import codec
+
+NAME = 'build_report.json'
+MAX_LINES = 20  # of each kind that are shown; the report has all
+
+
+def exists(path):
+  """Whether the folder `path` holds a dataset that is built."""
+  return (pathlib.Path(path).expanduser() / NAME).exists()
+
+
+def read(path):
+  """The report of the dataset in the folder `path`, a dict."""
+  report = json.loads((pathlib.Path(path) / NAME).read_text())
+  options = {**codec.DEFAULTS, **report['options']}
+  return {'cut': [], **report, 'options': options}
+
+
+def write(path, report):
+  """Writes the report of the dataset in the folder `path`, whole or not."""
+  unfinished = path / f'{NAME}.unfinished'
+  unfinished.write_text(json.dumps(report, indent=1))
+  unfinished.replace(path / NAME)
+
+
+def num_clips(report):
+  """The number of clips of all splits."""
+  return sum(map(len, report['num_frames'].values()))
+
+
+def check_excluded(num_used, excluded, max_excluded):
+  """Raises InputError if too many videos are excluded, or all of them.
+
+  Args:
+    num_used: the number of the others.
+    excluded: `(video_id, reason)` of each.
+    max_excluded: the share of all that may be.
+  """
+  total = num_used + len(excluded)
+  if num_used and len(excluded) / total <= max_excluded:
+    return
+  listed = '\n'.join(f'  {name}: {why}' for name, why in excluded)
+  raise errors.InputError(
+    f'{len(excluded)} of {total} videos cannot be used, a share of '
+    f'{len(excluded) / total:.3f}, and data.max_excluded is '
+    f'{max_excluded}:\n{listed}'
+  )
+
+
+def describe(report):
+  """Yields the report as lines for people."""
+  counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
+  yield f'Dataset {report["name"]}: {counts}; {len(report["labels"])} classes.'
+  notes = (
+    [f'not used: {name}: {why}' for name, why in report['excluded']],
+    [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],
+    [f'cut: {name}: {why}' for name, why in report.get('cut', ())],
+    [f'note: {note}' for note in report['notes']],
+  )
+  for lines in notes:
+    for line in lines[:MAX_LINES]:
+      yield f'  {line}'
+    if len(lines) > MAX_LINES:
+      yield f'  ... and {len(lines) - MAX_LINES} more, listed in {NAME}'

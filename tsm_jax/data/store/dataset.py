@@ -1,0 +1,155 @@
+"""A built dataset: what it holds, and the records of its splits."""
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import jax
+import tensorflow_datasets as tfds
+
+from tsm_jax import errors, modalities, sharding
+from tsm_jax.data.clips import codec, limits
+from tsm_jax.data.sources import folder, motion
+from tsm_jax.data.store import build_report, builder, locks
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """A built dataset.
+
+  Attributes:
+    path: of its folder.
+    report: what happened when it was built, see `build_report`.
+  """
+
+  path: pathlib.Path
+  report: dict[str, Any]
+
+  @property
+  def name(self):
+    """Its name, which holds a hash of all that decides its content."""
+    return self.report['name']
+
+  @property
+  def labels(self):
+    """A list of the class names, in the order of their indices."""
+    return self.report['labels']
+
+  @property
+  def options(self):
+    """A dict of how its clips are stored, as `codec.DEFAULTS`."""
+    return self.report['options']
+
+  @property
+  def modality(self):
+    """What its clips are, 'rgb' or 'flow'."""
+    return self.report['modality']
+
+  @property
+  def num_frames(self):
+    """A dict from split to the numbers of frames of its clips."""
+    return self.report['num_frames']
+
+  def split(self, name):
+    """The records of a split, a random-access source; see `codec`.
+
+    Args:
+      name: 'train', 'val' or 'test'.
+
+    Raises:
+      InputError: if there is no such split, or no clip in it.
+    """
+    files = tfds.builder_from_directory(str(self.path))
+    sizes = {s: info.num_examples for s, info in files.info.splits.items()}
+    if not sizes.get(name):
+      raise errors.InputError(
+        f'The dataset {str(self.path)!r} has no clip in the split {name!r}; it '
+        f'has {", ".join(f"{s} ({size})" for s, size in sizes.items())}.'
+      )
+    return files.as_data_source(name)
+
+  def check_modality(self, modality):
+    """Raises InputError unless it holds what a model's `modality` reads."""
+    stored = modalities.MODALITIES[modality].stored
+    if self.modality != stored:
+      raise errors.InputError(
+        f'model.modality is {modality!r}, but the dataset {self.name} holds '
+        f'{self.modality}; build one by python -m tsm_jax.data.build NAME '
+        f'--modality {stored}.'
+      )
+
+
+def open(path):
+  """The `Dataset` in the folder `path`.
+
+  Raises:
+    InputError: if the folder holds no built dataset.
+  """
+  path = pathlib.Path(path).expanduser()
+  if not build_report.exists(path):
+    raise errors.InputError(
+      f'{str(path)!r} is no built dataset: it holds no {build_report.NAME}; '
+      'build one by python -m tsm_jax.data.build.'
+    )
+  return Dataset(path, build_report.read(path))
+
+
+def prepare(data, modality='rgb', log=print):
+  """The `Dataset` that a configuration asks for; it is built if need be.
+
+  With several processes, the first one builds and the others wait.
+
+  The name of a dataset holds a hash of its files' names, sizes, labels and
+  splits and of the options, so that a changed folder is another dataset.
+
+  Args:
+    data: the fields of `configs/common.py`'s `data`.
+    modality: of the model, a key of `modalities.MODALITIES`.
+    log: called with every line for the user, by the first process.
+
+  Raises:
+    InputError: if a larger share of the videos than `max_excluded` is unusable
+      (the message lists them), if the dataset holds nothing for a model of this
+      modality, or as `folder.scan`.
+  """
+  stored = modalities.MODALITIES[modality].stored
+  path = None
+  if jax.process_index() == 0:
+    path = _build(data, stored, log)
+  sharding.barrier('dataset is built')
+  dataset = open(path or _build(data, stored, lambda line: None))
+  dataset.check_modality(modality)
+  return dataset
+
+
+def _build(data, stored, log):
+  """The path of the dataset, `data['source']` itself if it is one already."""
+  source = data['source']
+  options = codec.limited(
+    codec.options_of(data),
+    data.get('max_frames', limits.MAX_FRAMES),  # runs of before lack it
+    'data.',
+  )
+  if source and build_report.exists(source):
+    return source
+  data_dir = pathlib.Path(
+    data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
+  ).expanduser()
+  if source == 'motion':
+    source = _draw_motion(data_dir, log)
+  listing = folder.scan(
+    source, data['labels'], data['holdout'], data['holdout_seed'], stored
+  )
+  return builder.build(
+    listing, source, data_dir, options, data['max_excluded'], log
+  )
+
+
+def _draw_motion(data_dir, log):
+  """The folder of the quickstart's videos, drawn if they are not there."""
+  log(f'Drawing the motion videos in {data_dir} ...')
+  path = data_dir / f'motion_videos_{motion.VERSION}'
+  lock = data_dir / 'video_folder' / f'.{path.name}.lock'
+  with locks.held(lock, path, log):
+    return motion.make(path)

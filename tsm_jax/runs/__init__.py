@@ -1,0 +1,1 @@
+"""The life of a run: checkpoints, identity, processes, how it ends."""
