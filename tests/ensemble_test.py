@@ -207,23 +207,27 @@ def _with_source(one, other):
   return one._replace(source=str(path))
 
 
-@pytest.mark.slow
 def test_the_command(members, tmp_path):
-  def command(*args):
-    paths = [member.path for member in members]
-    out = f'--out={tmp_path / "out.json"}'
-    return commands.run(commands.command('ensemble', *paths, out, *args))
-
-  done = command('--weights', '1', '3', '--mean=logits', '--batch_size=8')
+  paths = [member.path for member in members]
+  arguments = (*paths, f'--out={tmp_path / "out.json"}')
+  done = commands.run(
+    commands.command(
+      'ensemble',
+      *(*arguments, '--weights', '1', '3', '--mean=logits', '--batch_size=8'),
+    )
+  )
   assert done.returncode == 0, done.stderr
   assert 'its mean logits over the views, weighted by 0.250' in done.stdout
   report = json.loads((tmp_path / 'out.json').read_text())
   assert report['num_clips'] == 8 and report['mean'] == 'logits'
   assert len(report['per_class']) == 2
-  done = command('--weights', '1')
-  assert done.returncode == 2
-  assert '--weights has 1 values for 2 checkpoints' in done.stderr
-  done = command('--split=test')
-  assert done.returncode == 2
-  assert "no clip in the split 'test'" in done.stderr
-  assert done.stderr.startswith('error: ')
+  for more, message in (
+    (('--weights', '1'), '--weights has 1 values for 2 checkpoints'),
+    (('--sources', 'a', 'b', 'c'), '--sources has 3 values for 2'),
+    (('--clips=0',), '--clips is 0; it must be at least 1.'),
+    (('--mean=mean',), "--mean is 'mean'; choose from 'softmax', 'logits'."),
+    (('--split=test',), "no clip in the split 'test'"),
+  ):
+    done = commands.call('ensemble', *arguments, *more)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: ') and message in done.stderr
