@@ -9,7 +9,8 @@ import pytest
 from support import commands, helpers
 from tsm_jax import errors, evaluate, models
 from tsm_jax.configs import common
-from tsm_jax.data.input import pipeline, preprocess, records
+from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import __main__ as ensemble
 from tsm_jax.ensemble import members as members_lib
 from tsm_jax.runs import checkpoints, identity
@@ -74,9 +75,9 @@ def by_hand(member, views, config):
   trained = checkpoints.restore_model(member.path)
   model = models.create_model(trained.config)
   how = trained.preprocessing
-  path = evaluate.prepare_dataset(config.data, how.modality, lambda line: None)
+  data = dataset.prepare(config.data, how.modality, lambda line: None)
   found = {}
-  for record in pipeline.open_split(path, 'val'):
+  for record in data.split('val'):
     logits = [
       model.apply(trained.variables, how.normalize(view)[None])[0]
       for view in records.eval_views(record, how, views)

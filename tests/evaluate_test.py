@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from support import helpers
-from tsm_jax import errors, evaluate, models, sharding, train
+from tsm_jax import evaluate, models, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
@@ -84,23 +84,9 @@ def test_every_clip_once_whatever_the_devices(
   )
   for count in (1, 2, 4, 8):  # of which the clips are no multiple
     mesh = sharding.create_mesh(jax.devices()[:count])
-    result = evaluate.evaluate(
-      evaluate.make_eval_step(model, HOW, mesh),
-      jax.device_put(variables, sharding.replicated(mesh)),
-      source,
-      config,
-      HOW,
-      mesh,
+    result = evaluate.Evaluator(model, HOW, mesh).evaluate(
+      jax.device_put(variables, sharding.replicated(mesh)), source, config
     )
     assert result.num_clips == 13
     np.testing.assert_array_equal(result.confusion, confusion)
     np.testing.assert_allclose(result.loss, losses.mean(), rtol=1e-4)
-
-
-@pytest.mark.parametrize('threads', [0, -1])
-def test_threads_that_are_none(tmp_path, threads):
-  config = helpers.tiny_config('', tmp_path / 'data')
-  config.data.num_threads = threads
-  message = f'data.num_threads is {threads}; it must be at least 1'
-  with pytest.raises(errors.InputError, match=message):
-    train.train(config, str(tmp_path / 'run'))

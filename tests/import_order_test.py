@@ -15,7 +15,7 @@ FLOORS = (
   'cli files models sharding',
   'data stream',
   'configs runs',
-  'convert program',
+  'checkpoints convert program',
   'evaluate insight plan',
   'bench ensemble predict report train',
   'main',

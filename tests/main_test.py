@@ -10,7 +10,7 @@ import pytest
 
 from support import commands, helpers, trainings
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes
+from tsm_jax.runs import checkpoints, stopping
 
 
 def training(*args):
@@ -141,7 +141,7 @@ def test_the_last_checkpoint_survives_a_full_disk(
   with monkeypatch.context() as patch:
     trainings.terminate_at(patch, 8)
     stopped = commands.call('main', *arguments)
-  assert stopped.returncode == processes.EXIT_AGAIN, stopped.stderr
+  assert stopped.returncode == stopping.EXIT_AGAIN, stopped.stderr
   assert 'SIGTERM: step' in stopped.stdout
   before = checkpoints.restore_model(tmp_path)
 

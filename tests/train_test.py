@@ -9,7 +9,7 @@ from support import helpers, trainings
 from tsm_jax import errors, evaluate
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes
+from tsm_jax.runs import checkpoints, stopping
 
 
 def test_eight_devices_give_the_loss_curve_of_one(
@@ -150,7 +150,7 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
 def test_every_step_is_a_sign_of_life(folder, data_dir, tmp_path, monkeypatch):
   beats = []
   monkeypatch.setattr(
-    processes.Watchdog, 'beat', lambda self: beats.append(self)
+    stopping.Watchdog, 'beat', lambda self: beats.append(self)
   )
   config = helpers.tiny_config(
     folder, data_dir, log_every_steps=1, eval__every_epochs=100.0

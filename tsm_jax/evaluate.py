@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import errors, files, models, sharding
+from tsm_jax import errors, files, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
 from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, processes, progress
+from tsm_jax.runs import checkpoints, stopping
 
 
 class Result(NamedTuple):
@@ -31,6 +31,13 @@ class Result(NamedTuple):
   loss: float
   num_clips: int
   confusion: np.ndarray
+
+  def scalars(self, prefix=''):
+    """A dict of the fractions and the loss, for `metrics.Writer`."""
+    return {
+      f'{prefix}{name}': getattr(self, name)
+      for name in ('top1', 'top5', 'loss')
+    }
 
   def per_class(self):
     """Top-1 of the clips of every class `[K]`; nan for a class without any."""
@@ -56,79 +63,74 @@ def view_logits(model, variables, frames, preprocessing):
   return logits.reshape((*frames.shape[:2], -1)).mean(axis=1)
 
 
-def make_eval_step(model, preprocessing, mesh):
-  """The compiled `(variables, batch) -> counts` over a sharded batch.
+class Evaluator:
+  """Evaluates variables of one model; compiled once, for all devices."""
 
-  The first call compiles it for the shapes and shardings that it gets, which
-  stay the same, and waits until all processes have.
-  """
+  def __init__(self, model, preprocessing, mesh):
+    """Compiles nothing yet.
 
-  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
-  def eval_step(variables, batch):
-    logits = view_logits(model, variables, batch['frames'], preprocessing)
-    return metrics.counts(logits, batch['label'], batch['mask'])
+    Args:
+      model: a Flax module.
+      preprocessing: a `preprocess.Preprocessing`.
+      mesh: from `sharding.create_mesh`.
+    """
+    self._preprocessing, self._mesh = preprocessing, mesh
+    self._compiled = None
 
-  if jax.process_count() == 1:
-    return eval_step
-  compiled = []
+    @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+    def step(variables, batch):
+      logits = view_logits(model, variables, batch['frames'], preprocessing)
+      return metrics.counts(logits, batch['label'], batch['mask'])
 
-  def together(variables, batch):
-    if not compiled:
-      compiled.append(eval_step.lower(variables, batch).compile())
+    self._step = step
+
+  def evaluate(self, variables, source, config, validation=False, stop=None):
+    """Counts every clip of a split once.
+
+    Args:
+      variables: params and batch_stats.
+      source: the split, from `Dataset.split`.
+      config: a configuration; its section `eval` and data.num_threads count.
+      validation: see `records.Views`.
+      stop: called after every batch; ends the evaluation if it returns true.
+
+    Returns:
+      A `Result`, or None if stopped.
+    """
+    batch_size = config.eval.batch_size
+    batches = pipeline.eval_batches(
+      source,
+      batch_size,
+      self._preprocessing,
+      records.views_of(config, validation),
+      config.data.num_threads,
+      sharding.process(),
+    )
+    total, num_batches = None, -(-len(source) // batch_size)
+    for batch in tqdm.tqdm(
+      batches, 'evaluate', num_batches, leave=False, mininterval=1, disable=None
+    ):
+      counts = self._count(variables, sharding.to_devices(batch, self._mesh))
+      counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
+      total = counts if total is None else jax.tree.map(np.add, total, counts)
+      if stop and stop():
+        return None
+    return summarize(total, len(source))
+
+  def _count(self, variables, batch):
+    """`metrics.counts` of a batch."""
+    if jax.process_count() == 1:
+      return self._step(variables, batch)
+    if self._compiled is None:
+      self._compiled = self._step.lower(variables, batch).compile()
+      # Processes take different times to compile, and some collective
+      # operations wait half a minute only.
       sharding.barrier('evaluation is compiled')
-    return compiled[0](variables, batch)
-
-  return together
+    return self._compiled(variables, batch)
 
 
-def evaluate(
-  eval_step,
-  variables,
-  source,
-  config,
-  preprocessing,
-  mesh,
-  stop=lambda: False,
-  validation=False,
-):
-  """Counts a whole split.
-
-  Args:
-    eval_step: as from `make_eval_step`.
-    variables: params and batch_stats.
-    source: of the split, as from `pipeline.open_split`.
-    config: needs eval and data.num_threads.
-    preprocessing: a `preprocess.Preprocessing`.
-    mesh: of all devices.
-    stop: asked after every batch; ends the evaluation when true.
-    validation: see `records.Views`.
-
-  Returns:
-    A `Result`, or None if stopped.
-  """
-  batches = pipeline.eval_batches(
-    source,
-    config.eval.batch_size,
-    preprocessing,
-    records.views_of(config, validation),
-    config.data.num_threads,
-    sharding.process(),
-  )
-  total = None
-  num_batches = -(-len(source) // config.eval.batch_size)
-  for batch in tqdm.tqdm(
-    batches, 'evaluate', num_batches, leave=False, mininterval=1, disable=None
-  ):
-    counts = eval_step(variables, sharding.to_devices(batch, mesh))
-    counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
-    total = counts if total is None else jax.tree.map(np.add, total, counts)
-    if stop():
-      return None
-  return result_of(total, len(source))
-
-
-def result_of(total, num_clips):
-  """A `Result` of the sums of `metrics.counts` over so many clips."""
+def summarize(total, num_clips):
+  """The `Result` of the sums of `metrics.counts` over `num_clips` clips."""
   confusion = np.asarray(total['confusion'], np.int64)
   counted = int(confusion.sum())
   if counted != num_clips:
@@ -150,43 +152,43 @@ def evaluate_checkpoint(config, workdir, log=print):
   The model, its preprocessing and its labels are those of the checkpoint.
   Writes `workdir/eval_{split}.json`.
 
+  Args:
+    config: a configuration; its sections `data` and `eval` count.
+    workdir: a local path or a URL.
+    log: called with every line for the user.
+
   Returns:
     A `Result`.
 
   Raises:
     InputError: if there is no checkpoint, or the data has other classes.
+    SystemExit: after SIGTERM or SIGINT; nothing is written.
   """
   trained = checkpoints.restore_model(workdir)
   mesh = sharding.create_mesh()
+  # A wrong field is reported before the data is built.
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
-  pipeline.check_threads(config.data)  # told before the data is built
+  pipeline.check_threads(config.data)
   views = records.views_of(config)
-  path = prepare_dataset(config.data, trained.config.modality, log)
-  check_labels(trained.labels, pipeline.label_names(path))
-  source = pipeline.open_split(path, config.eval.split)
-  model = models.create_model(trained.config)
-  with progress.Stop() as stop:
-    result = evaluate(
-      make_eval_step(model, trained.preprocessing, mesh),
-      # From the host: no device gives to those of another process.
-      jax.device_put(
-        jax.device_get(trained.variables), sharding.replicated(mesh)
-      ),
-      source,
-      config,
-      trained.preprocessing,
-      mesh,
-      stop=stop.reached,
-    )
+  data = dataset.prepare(config.data, trained.config.modality, log)
+  check_labels(trained.labels, data.labels)
+  source = data.split(config.eval.split)
+  evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
+  # From the host: no device gives to those of another process.
+  variables = jax.device_put(
+    jax.device_get(trained.variables), sharding.replicated(mesh)
+  )
+  with stopping.Stop() as stop:
+    result = evaluator.evaluate(variables, source, config, stop=stop.reached)
   if result is None:
     log(f'{stop.signal.name}: nothing is written; run again to evaluate.')
-    raise SystemExit(processes.status_of(stop.signal))
+    raise SystemExit(stopping.status_of(stop.signal))
+  if jax.process_index() > 0:  # one process speaks for all
+    return result
   report = {
     'step': trained.step,
     **describe(result, trained.labels, config.eval.split, views),
   }
-  if jax.process_index() > 0:  # one process speaks for all
-    return result
   path = files.path(workdir) / f'eval_{config.eval.split}.json'
   files.write(path, json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
@@ -222,15 +224,6 @@ def summary(result):
   return (
     f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
   )
-
-
-def prepare_dataset(config, modality, log):
-  """`dataset.prepare` for all processes: one builds, the others wait.
-
-  Raises:
-    InputError: if it holds nothing for a model of this modality.
-  """
-  return dataset.prepare(config, modality, log).path
 
 
 def check_labels(trained, given):

@@ -17,7 +17,7 @@ from tsm_jax import cli, errors
 def main(argv=None):
   args = _parser().parse_args(argv)
   # Processes that only decode start from this file, too: they need no jax.
-  from tsm_jax.runs import identity, processes
+  from tsm_jax.runs import identity, processes, stopping
 
   config = args.config
   workdir = args.workdir or str(
@@ -38,13 +38,13 @@ def main(argv=None):
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
-    processes.end(f'a connection failed ({processes.first_line(error)})')
+    stopping.end(f'a connection failed ({stopping.first_line(error)})')
   except OSError as error:  # for example a full disk
     _fail(f'{error} (workdir {workdir})')
   except Exception as error:
-    if not processes.is_lost(error):
+    if not stopping.is_lost(error):
       raise
-    processes.end(f'it lost another process ({processes.first_line(error)})')
+    stopping.end(f'it lost another process ({stopping.first_line(error)})')
 
 
 def _run(mode, config, workdir):

@@ -11,12 +11,11 @@ import jax
 import numpy as np
 from rich import table
 
-from tsm_jax import cli, errors, evaluate, models
+from tsm_jax import cli, errors, evaluate
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.runs import checkpoints
-
 
 MAX_FRAMES = defaults.USUAL.max_frames
 
@@ -29,11 +28,11 @@ class Prediction(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(checkpoints.Model):
+class Model(checkpoints.TrainedModel):
   """A trained model that labels video files; made by `load`.
 
-  It has the attributes of a `checkpoints.Model`: config, variables, labels,
-  preprocessing, meta and step.
+  It has the attributes of a `checkpoints.TrainedModel`: config, variables,
+  labels, preprocessing, meta and step.
   """
 
   def predict(self, video, top=5, max_frames=MAX_FRAMES, **views):
@@ -87,13 +86,13 @@ def make_predict(trained):
   """The function `frames uint8 [V, T, S, S, C] -> probabilities float32 [K]`.
 
   Args:
-    trained: a `checkpoints.Model`.
+    trained: a `checkpoints.TrainedModel`.
 
   Returns:
     A jitted function, which is compiled once per shape. The logits of the V
     views are averaged before the softmax, as in evaluation.
   """
-  model = models.create_model(trained.config)
+  model = trained.module()
 
   @jax.jit
   def predict(frames):
@@ -113,7 +112,7 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
 
   Args:
     predict: made by `make_predict`.
-    trained: a `checkpoints.Model`.
+    trained: a `checkpoints.TrainedModel`.
     path: of a video file or of a folder of its images.
     views: a `records.Views`; by default the centre of one clip.
     max_frames: a longer video is refused, as it would take much memory.

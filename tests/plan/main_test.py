@@ -10,11 +10,10 @@ import pytest
 
 from configs import ssv2
 from support import helpers
-from tsm_jax import configuration, sharding
+from tsm_jax import configuration, program, sharding
 from tsm_jax.models import cost
 from tsm_jax.plan import __main__ as plan
 from tsm_jax.plan import columns
-from tsm_jax.program import step
 
 # Few layers, for they are what compiling takes; frames enough that what is
 # kept of them does not fit into the fast memory of a TPU.
@@ -86,7 +85,7 @@ def tiny_program(num_devices):
   config = ssv2.get_config()
   config.update_from_flattened_dict(TINY)
   mesh = sharding.create_mesh(jax.devices()[:num_devices])
-  return step.build(config, mesh, 174, 168913)
+  return program.build(config, mesh, 174, 168913)
 
 
 @pytest.fixture(scope='module')

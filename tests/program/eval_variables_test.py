@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support import helpers, trainings
-from tsm_jax import errors, evaluate, models, train
+from tsm_jax import evaluate, models, train
 from tsm_jax.data.input import pipeline, preprocess
 from tsm_jax.data.store import dataset
 from tsm_jax.runs import checkpoints
@@ -89,18 +89,3 @@ def test_precise_statistics_are_those_of_the_batches(
     config, tmp_path / 'precise', lambda line: None
   )
   assert again.loss == result.loss
-
-
-@pytest.mark.parametrize(
-  ('changes', 'message'),
-  [
-    ({'ema_decay': 1.0}, r'ema_decay is 1.0; it must be in \[0, 1\)'),
-    ({'eval__precise_bn_batches': -1}, 'precise_bn_batches is -1'),
-  ],
-)
-def test_bad_values_are_one_sentence(
-  changes, message, folder, data_dir, tmp_path
-):
-  config = helpers.tiny_config(folder, data_dir, **changes)
-  with pytest.raises(errors.InputError, match=message):
-    run(config, tmp_path)

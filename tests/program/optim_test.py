@@ -100,10 +100,13 @@ def test_two_steps_equal_the_rule_by_hand():
   tx = optim.create_optimizer(
     params,
     optax.constant_schedule(0.5),
-    momentum=0.9,
-    weight_decay=0.01,
-    clip_norm=0.0,
-    head_scale=5.0,
+    {
+      'momentum': 0.9,
+      'weight_decay': 0.01,
+      'clip_norm': 0.0,
+      'head_scale': 5.0,
+    },
+    models.DEFAULTS,
   )
   factors = {
     'conv1': {'kernel': (1, 1)},
@@ -135,10 +138,13 @@ def test_the_gradient_is_clipped_by_the_norm_of_the_whole():
   tx = optim.create_optimizer(
     params,
     optax.constant_schedule(1.0),
-    momentum=0.9,
-    weight_decay=0.0,
-    clip_norm=20.0,
-    head_scale=1.0,
+    {
+      'momentum': 0.9,
+      'weight_decay': 0.0,
+      'clip_norm': 20.0,
+      'head_scale': 1.0,
+    },
+    models.DEFAULTS,
   )
   updates, _ = tx.update(gradients, tx.init(params), params)
   chex.assert_trees_all_close(

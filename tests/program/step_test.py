@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support import helpers
-from tsm_jax import errors, models, sharding
+from tsm_jax import errors, models, program, sharding
 from tsm_jax.program import step
 
 COLLECTIVES = (
@@ -29,7 +29,7 @@ def build(devices=1, **changes):
     '', '', **{'batch_size': 16, 'base_learning_rate': 1.0, **changes}
   )
   mesh = sharding.create_mesh(jax.devices()[:devices])
-  return step.build(config, mesh, 4, 160), mesh
+  return program.build(config, mesh, 4, 160), mesh
 
 
 def batch_of(number, size=16):

@@ -126,12 +126,13 @@ def test_two_steps_equal_pytorch(name, partial_bn, clips):
   tx = optim.create_optimizer(
     variables['params'],
     lambda step: LEARNING_RATE,
-    momentum=0.9,
-    weight_decay=DECAY,
-    clip_norm=CLIP,
-    head_scale=5.0,
-    modality=config['modality'],
-    partial_bn=partial_bn,
+    {
+      'momentum': 0.9,
+      'weight_decay': DECAY,
+      'clip_norm': CLIP,
+      'head_scale': 5.0,
+    },
+    {'modality': config['modality'], 'partial_bn': partial_bn},
   )
   state = train.TrainState(
     step=np.int32(0), opt_state=tx.init(variables['params']), **variables

@@ -6,16 +6,15 @@ import sys
 
 import chex
 from fsspec.implementations import dirfs, local
-from support import helpers
 import jax
 from jax.experimental import multihost_utils
 import numpy as np
 import pytest
-from support import trainings
 
-from tsm_jax.runs import folders, checkpoints, identity
+from support import helpers, trainings
 from tsm_jax import errors, files
 from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, folders, identity
 
 READER = """
 import json, pathlib, sys
@@ -76,13 +75,12 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
   config = helpers.tiny_config('', '')
   config.model.num_classes = 2
   meta = identity.describe(config, ['a', 'b'], 'data')
-  latest = folders.open_latest(tmp_path)
   # Each is saved by a process of its own, as after kills.
   for step, top1 in ((10, 0.5), (20, 0.8), (30, 0.6), (40, 0.8), (50, 0.7)):
-    manager = folders.open_best(tmp_path, keep)
-    used = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
+    kept = checkpoints.Checkpoints(tmp_path, {'keep': 2, 'keep_best': keep})
+    variables = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
     for _ in range(2):  # saved once
-      checkpoints.save_best(manager, keep, latest, step, used, meta, top1)
+      kept.save_best(step, variables, meta, top1)
   if not keep:
     assert not (tmp_path / 'best').exists()
     return
@@ -99,16 +97,15 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
 
 
 def test_saving_leaves_the_agreement_to_stop_alone(tmp_path, monkeypatch):
-  """Steps among the numbers of `progress.Stop` made SIGTERM do nothing."""
+  """Steps among the numbers of `stopping.Stop` made SIGTERM do nothing."""
   asked = []
   monkeypatch.setattr(
     multihost_utils, 'reached_preemption_sync_point', asked.append
   )
-  latest = folders.open_latest(tmp_path)
-  best = folders.open_best(tmp_path)
-  used = {'params': {'x': np.zeros(3)}, 'batch_stats': {}}
-  checkpoints.save_best(best, 1, latest, 7, used, {}, 0.5)
-  assert best.all_steps() == [7]
+  kept = checkpoints.Checkpoints(tmp_path, {'keep': 1, 'keep_best': 1})
+  variables = {'params': {'x': np.zeros(3)}, 'batch_stats': {}}
+  kept.save_best(7, variables, {}, 0.5)
+  assert (tmp_path / 'best' / '7').is_dir()
   assert asked == []
 
 
@@ -213,18 +210,3 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
 def test_a_url_never_becomes_a_local_folder(name, message, tmp_path):
   with pytest.raises(errors.InputError, match=message):
     files.path(name)
-
-
-@pytest.mark.parametrize(
-  ('changes', 'message'),
-  [
-    ({'every_steps': 0}, 'checkpoint.every_steps is 0; it must be at least 1'),
-    ({'keep': 0}, 'checkpoint.keep is 0; it must be at least 1'),
-    ({'keep_best': -1}, 'checkpoint.keep_best is -1; it must be at least 0'),
-  ],
-)
-def test_bad_values_are_one_sentence(changes, message):
-  config = helpers.tiny_config('', '').checkpoint
-  config.update(changes)
-  with pytest.raises(errors.InputError, match=message):
-    checkpoints.check(config)

@@ -3,18 +3,16 @@
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 
 import chex
-from support import helpers
-from support import commands
 import numpy as np
 import pytest
 
-from tsm_jax.runs import checkpoints, processes
+from support import commands, helpers
 from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, stopping
 
 
 def start(
@@ -199,7 +197,7 @@ def test_a_run_goes_on_with_fewer_processes_and_back(folder, tmp_path):
     )
     await_step(parts, step, started)
     started[-1].send_signal(signal.SIGTERM)
-    finish(started, processes.EXIT_AGAIN)
+    finish(started, stopping.EXIT_AGAIN)
   (last,) = train(folder, data_dir, parts, 1, *few, epochs=40)
   assert 'Continuing' in last
   expected = checkpoints.restore_model(tmp_path / 'one')
@@ -243,7 +241,7 @@ def test_sigterm_to_one_saves_on_all(victim, folder, tmp_path):
   started = start(folder, data_dir, tmp_path, 2, *ENDLESS, epochs=400)
   await_step(tmp_path, 7, started)
   started[victim].send_signal(signal.SIGTERM)
-  outputs = finish(started, processes.EXIT_AGAIN, 60)
+  outputs = finish(started, stopping.EXIT_AGAIN, 60)
   step = checkpoints.restore_model(tmp_path).step
   assert f'SIGTERM: step {step} is saved' in outputs[0][0]
   assert max(r['step'] for r in metrics.read(tmp_path)) <= step
@@ -275,7 +273,7 @@ def test_a_lost_process_ends_the_others(signum, victim, folder, tmp_path):
     assert victim == 0 and signum == signal.SIGKILL
     assert 'another task died' in output[1]
   else:
-    assert other.returncode == processes.EXIT_AGAIN
+    assert other.returncode == stopping.EXIT_AGAIN
     line = sentence(output)
     assert f'Process {1 - victim} of 2 ends' in line
     assert 'start all of them again' in line
@@ -310,7 +308,7 @@ def test_twenty_kills_change_nothing(folder, tmp_path):
       process.communicate(timeout=150)
     codes = [process.returncode for process in started]
     # JAX aborts if it sees the end of process 0 before anything else does.
-    assert codes[1 - victim] in (processes.EXIT_AGAIN, -signal.SIGABRT), codes
+    assert codes[1 - victim] in (stopping.EXIT_AGAIN, -signal.SIGABRT), codes
     done += codes[victim] == -signal.SIGKILL
     if done == kills:
       break
@@ -355,7 +353,7 @@ def test_bad_input_of_one_ends_all(folder, tmp_path):
   assert started[1].returncode == 2, outputs[1]
   assert "data.source is '/no/such/folder'" in sentence(outputs[1])
   # JAX aborts it if it is faster.
-  codes = (processes.EXIT_AGAIN, -signal.SIGABRT)
+  codes = (stopping.EXIT_AGAIN, -signal.SIGABRT)
   assert started[0].returncode in codes, outputs[0]
 
 
@@ -372,7 +370,7 @@ def test_a_coordinator_that_is_not_there(tmp_path):
     )
   )
   assert time.monotonic() - begin < 60
-  assert done.returncode == processes.EXIT_AGAIN, done.stderr
+  assert done.returncode == stopping.EXIT_AGAIN, done.stderr
   assert 'did not find the others within 3 s' in sentence(
     (done.stdout, done.stderr)
   )

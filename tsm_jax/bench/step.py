@@ -18,11 +18,10 @@ import numpy as np
 from rich import table
 
 import tsm_jax
-from tsm_jax import cli, errors, sharding
+from tsm_jax import cli, errors, program, sharding
 from tsm_jax.bench import interleave
 from tsm_jax.data.sources import published
 from tsm_jax.plan import columns, compilation, forecast
-from tsm_jax.program import step
 
 
 def main(argv=None):
@@ -71,13 +70,13 @@ def prepare(config, mesh, steps):
   """
   classes = published.num_classes(config)
   num_clips = 1000 * config.batch_size  # only the schedule depends on it
-  program = step.build(config, mesh, classes, num_clips)
-  compiled = program.train_step.lower(*program.arguments).compile()
+  built = program.build(config, mesh, classes, num_clips)
+  compiled = built.train_step.lower(*built.arguments).compile()
   batch = jax.device_put(
-    random_batch(program.arguments[1], classes), sharding.batched(mesh)
+    random_batch(built.arguments[1], classes), sharding.batched(mesh)
   )
   key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
-  state = program.init(key)
+  state = built.init(key)
 
   def turn(steps=steps):
     nonlocal state  # the step frees the old one

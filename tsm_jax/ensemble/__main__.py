@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import cli, errors, evaluate, files, models, sharding
+from tsm_jax import cli, errors, evaluate, files, sharding
 from tsm_jax.data.input import cropping, pipeline, records
 from tsm_jax.ensemble import members as members_lib
 from tsm_jax.program import metrics
@@ -68,7 +68,7 @@ def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
       {
         'checkpoint': str(member.path),
         'step': one.trained.step,
-        'dataset': str(one.dataset),
+        'dataset': str(one.dataset.path),
         'modality': one.trained.preprocessing.modality,
         'num_frames': one.trained.preprocessing.num_frames,
         'weight': weight,
@@ -131,7 +131,7 @@ def _logits(one, views, batch_size, threads, mesh):
     `(logits, label)`: float32 `[N, K]`, int32 `[N]`.
   """
   trained, how = one.trained, one.trained.preprocessing
-  model = models.create_model(trained.config)
+  model = trained.module()
   everywhere = sharding.replicated(mesh)
 
   @functools.partial(jax.jit, out_shardings=everywhere)
@@ -159,7 +159,7 @@ def _logits(one, views, batch_size, threads, mesh):
 def _result(scores, label):
   mask = np.ones(len(label), np.float32)
   total = metrics.counts(np.asarray(scores, np.float32), label, mask)
-  return evaluate.result_of(total, len(label))
+  return evaluate.summarize(total, len(label))
 
 
 @cli.command()

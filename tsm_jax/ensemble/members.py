@@ -1,15 +1,13 @@
 """The models of an ensemble, each with its dataset, and which clip is which."""
 
 import os
-import pathlib
 from typing import NamedTuple
 
 from tqdm import auto as tqdm
 
 from tsm_jax import errors, evaluate
 from tsm_jax.data.clips import videos
-from tsm_jax.data.input import pipeline
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import dataset
 from tsm_jax.runs import checkpoints
 
 
@@ -30,8 +28,8 @@ class Member(NamedTuple):
 class Opened(NamedTuple):
   """A member's checkpoint, its dataset and the records of the split."""
 
-  trained: checkpoints.Model
-  dataset: pathlib.Path
+  trained: checkpoints.TrainedModel
+  dataset: dataset.Dataset
   records: object
 
 
@@ -51,23 +49,19 @@ def open_member(member, split, log):
   """
   trained = checkpoints.restore_model(member.path)
   data = trained.meta['config']['data']
+  log(f'{member.path}:')
   if member.source:
-    report = pathlib.Path(member.source).expanduser() / builder.REPORT
-    if not report.exists():
-      raise errors.InputError(
-        f'--sources has {member.source!r}, which is no built dataset; build it '
-        'by python -m tsm_jax.data.build.'
-      )
-    data = {'source': member.source, 'data_dir': ''}
-  elif not data.get('source'):
+    built = dataset.open(member.source)
+    built.check_modality(trained.config.modality)
+  elif data.get('source'):
+    built = dataset.prepare(data, trained.config.modality, log)
+  else:
     raise errors.InputError(
       f'{member.path} names no dataset, as it was not trained here; give those '
       'of all models by --sources.'
     )
-  log(f'{member.path}:')
-  dataset = evaluate.prepare_dataset(data, trained.config.modality, log)
-  evaluate.check_labels(trained.labels, pipeline.label_names(dataset))
-  return Opened(trained, dataset, pipeline.open_split(dataset, split))
+  evaluate.check_labels(trained.labels, built.labels)
+  return Opened(trained, built, built.split(split))
 
 
 def check_classes(members, opened):
@@ -91,14 +85,14 @@ def matched(members, opened):
   Raises:
     InputError: if the datasets do not hold the same videos by name.
   """
-  names = {}  # of a dataset, once
+  names = {}  # each dataset is read once
   for one in opened:
-    if one.dataset not in names:
-      names[one.dataset] = _names(one.records)
-  first = names[opened[0].dataset]
+    if one.dataset.path not in names:
+      names[one.dataset.path] = _names(one.records)
+  first = names[opened[0].dataset.path]
   orders = []
   for member, one in zip(members, opened):
-    rows = names[one.dataset]
+    rows = names[one.dataset.path]
     if rows.keys() != first.keys():
       raise errors.InputError(
         f'The datasets of {members[0].path} and {member.path} do not hold the '

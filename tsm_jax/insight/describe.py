@@ -44,25 +44,24 @@ def describe(config):
   yield from describe_model(model, preprocess.preprocessing_of(config))
 
 
-def describe_plan(config, lengths, num_train, num_eval, steps, mesh):
+def describe_plan(config, dataset, steps, mesh):
   """What is about to happen, in numbers, as lines.
 
   Args:
-    config: the effective configuration.
-    lengths: frame counts of all videos of the dataset.
-    num_train: clips of the training split.
-    num_eval: clips of the evaluated split.
+    config: the resolved configuration.
+    dataset: a `Dataset`.
     steps: of the whole run.
-    mesh: of all devices.
+    mesh: all devices.
 
   Yields:
     Lines.
   """
   num_frames, size = config.model.num_frames, config.data.image_size
   yield (
-    f'Training on {num_train} clips of {num_frames} frames, {size}x{size} '
-    f'pixels, for {config.epochs} epochs: {steps} steps of {config.batch_size} '
-    f'clips on {mesh.size} {mesh.devices.flat[0].platform} device(s).'
+    f'Training on {len(dataset.num_frames["train"])} clips of {num_frames} '
+    f'frames, {size}x{size} pixels, for {config.epochs} epochs: {steps} steps '
+    f'of {config.batch_size} clips on {mesh.size} '
+    f'{mesh.devices.flat[0].platform} device(s).'
   )
   yield (
     f'Learning rate {config.learning_rate:g} after scaling with the batch, '
@@ -70,10 +69,11 @@ def describe_plan(config, lengths, num_train, num_eval, steps, mesh):
     'of warm-up.'
   )
   yield (
-    f'Evaluating on {num_eval} clips of {config.eval.split!r} every '
-    f'{config.eval.every_epochs} epochs, '
+    f'Evaluating on {len(dataset.num_frames[config.eval.split])} clips of '
+    f'{config.eval.split!r} every {config.eval.every_epochs} epochs, '
     f'{config.eval.clips * config.eval.crops} view(s) each.'
   )
+  lengths = [n for split in dataset.num_frames.values() for n in split]
   short = sum(length < num_frames for length in lengths)
   if short:
     yield f'{short} videos are shorter than {num_frames} frames; theirs repeat.'

@@ -12,15 +12,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from tsm_jax import errors, sharding
+from tsm_jax import errors, program, sharding
 from tsm_jax.plan import hlo
-from tsm_jax.program import step
 
 
 class _Measured(NamedTuple):
   """One size of the batch: its program, what was compiled, its memory."""
 
-  program: step.Program
+  built: program.Program
   record: dict[str, Any]
   memory: dict[str, Any]
 
@@ -48,12 +47,12 @@ def forecast(config, compiler, num_classes, num_clips):
     changed.batch_size = batch_size
     return _measure(changed, mesh, compiler, num_classes, num_clips)
 
-  program, record, memory = measure(config.batch_size)
+  built, record, memory = measure(config.batch_size)
   chip_batch = config.batch_size // mesh.size
   numbers = {
     'chip_batch': chip_batch,
-    'steps_per_epoch': program.steps_per_epoch,
-    'total_steps': program.total_steps,
+    'steps_per_epoch': built.steps_per_epoch,
+    'total_steps': built.total_steps,
     'fits': memory['total'] is not None and memory['total'] <= memory['limit'],
     'memory': memory,
     'out_of_memory': record['out_of_memory'],
@@ -71,13 +70,13 @@ def _measure(config, mesh, compiler, num_classes, num_clips):
   )
   target = compiler.target
   name = f'{config.name} on {target.name}, {config.batch_size} clips'
-  program = step.build(config, mesh, num_classes, num_clips)
+  built = program.build(config, mesh, num_classes, num_clips)
   with compiler.watch(f'Tracing {name}'):
-    lowered = program.train_step.lower(*program.arguments)
+    lowered = built.train_step.lower(*built.arguments)
   record = compiler.compile(
     lowered, name, lambda: count_flops(config, num_classes, num_clips)
   )
-  return _Measured(program, record, _memory(program, record, target.chip))
+  return _Measured(built, record, _memory(built, record, target.chip))
 
 
 def _largest_batch(chip_batch, num_chips, memory, measure):
@@ -110,9 +109,9 @@ def _largest_batch(chip_batch, num_chips, memory, measure):
   return {'largest_chip_batch': largest, 'largest_from': [low, high]}
 
 
-def _memory(program, record, chip):
+def _memory(built, record, chip):
   """Bytes of each chip by kind; `total` is None where it did not compile."""
-  state, batch, _ = program.arguments
+  state, batch, _ = built.arguments
   kinds = {
     'parameters': state.params,
     'batch statistics': state.batch_stats,
@@ -180,5 +179,5 @@ def _roofline(config, target, record):
 def count_flops(config, num_classes, num_clips):
   """FLOPs of the step on one device, before any optimisation."""
   mesh = sharding.create_mesh(jax.devices('cpu')[:1])
-  program = step.build(config, mesh, num_classes, num_clips)
-  return program.train_step.lower(*program.arguments).cost_analysis()['flops']
+  built = program.build(config, mesh, num_classes, num_clips)
+  return built.train_step.lower(*built.arguments).cost_analysis()['flops']

@@ -2,16 +2,15 @@
 
 from rich import console, table
 
-from tsm_jax import sharding
+from tsm_jax import program, sharding
 from tsm_jax.program import optim
-from tsm_jax.runs import progress
 
 GIB, MIB = 2**30, 2**20
 
 
 def recipe(config, num_clips, target):
   """What follows from the batch: pairs of label and text."""
-  _, total = progress.plan_steps(config, num_clips)
+  _, total = program.plan_steps(config, num_clips)
   yield 'batch', f'{config.batch_size} clips'
   if target is not None:
     sharding.check_batch_size(

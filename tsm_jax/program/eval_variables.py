@@ -1,6 +1,7 @@
-"""The weights that are used: averages over steps, statistics over batches.
+"""The variables that are evaluated and saved for use.
 
-Both are options. What training continues from is not touched by them.
+Optionally parameters are averages over steps, and statistics those of several
+batches. What training continues from is not affected.
 """
 
 import itertools
@@ -34,58 +35,55 @@ def ema_params(state, decay):
   return optax.tree.bias_correction(state.ema.ema, decay, state.ema.count)
 
 
-def make_used(model, config, preprocessing, mesh, source):
-  """The function from a `TrainState` to the variables that are evaluated.
+class EvalVariables:
+  """Maps a `TrainState` to the variables that are evaluated and saved.
 
-  Args:
-    model: a Flax module.
-    config: needs ema_decay, eval.precise_bn_batches and what
-      `pipeline.train_batches` needs.
-    preprocessing: a `preprocess.Preprocessing`.
-    mesh: of all devices.
-    source: the training split.
-
-  Returns:
-    `used(state, precise=True)`: params (averaged, if the configuration says so)
-    and batch_stats: the running ones, or if asked for those of the params over
-    the first training batches, always the same.
-
-  Raises:
-    InputError: if the number of batches is negative.
+  params are the averaged ones if `ema_decay` is set. batch_stats are the
+  running ones; with `eval.precise_bn_batches` those of the params over the
+  first training batches, which are always the same.
   """
-  num_batches = config.eval.precise_bn_batches
-  if num_batches < 0:
-    raise errors.InputError(
-      f'eval.precise_bn_batches is {num_batches}; it must be at least 0.'
-    )
-  replicated = sharding.replicated(mesh)
-  # Whole on every device, also where the state lies there in parts.
-  average = jax.jit(
-    lambda state: ema_params(state, config.ema_decay), out_shardings=replicated
-  )
-  moments = jax.jit(
-    make_moments(model, preprocessing), out_shardings=replicated
-  )
 
-  def used(state, precise=True):
-    apart = config.ema_decay or config.fsdp
-    params = average(state) if apart else state.params
+  def __init__(self, program, config, mesh, source):
+    """Compiles nothing yet.
+
+    Args:
+      program: a `Program`, of which model and preprocessing are used.
+      config: a configuration, see `configs/common.py`.
+      mesh: all devices.
+      source: the training split, from `Dataset.split`.
+    """
+    self._config, self._mesh = config, mesh
+    self._preprocessing, self._source = program.preprocessing, source
+    replicated = sharding.replicated(mesh)
+    # Whole on every device, also where the state lies there in parts.
+    self._average = jax.jit(
+      lambda state: ema_params(state, config.ema_decay),
+      out_shardings=replicated,
+    )
+    self._moments = jax.jit(
+      make_moments(program.model, program.preprocessing),
+      out_shardings=replicated,
+    )
+
+  def __call__(self, state, precise=True):
+    """A dict of params and batch_stats; `precise=False` takes no batches."""
+    apart = self._config.ema_decay or self._config.fsdp
+    params = self._average(state) if apart else state.params
     variables = {'params': params, 'batch_stats': state.batch_stats}
+    num_batches = self._config.eval.precise_bn_batches
     if not precise or not num_batches:
       return variables
     batches = pipeline.train_batches(
-      source, config, preprocessing, 0, sharding.process()
+      self._source, self._config, self._preprocessing, 0, sharding.process()
     )
     total = None
     for batch in itertools.islice(batches, num_batches):
-      seen = moments(variables, sharding.to_devices(batch, mesh))
+      seen = self._moments(variables, sharding.to_devices(batch, self._mesh))
       total = (
         seen if total is None else jax.tree.map(jax.numpy.add, total, seen)
       )
     batch_stats = jax.tree.map(lambda x: x / num_batches, total)
     return {'params': params, 'batch_stats': batch_stats}
-
-  return used
 
 
 def make_moments(model, preprocessing):

@@ -1,13 +1,14 @@
-"""Measures of a batch, and the files that they go to."""
+"""Measures of a batch and of a window of steps, and their files."""
 
 import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import tensorboardX
 
-from tsm_jax import files
+from tsm_jax import errors, files
 
 FILE = 'metrics.jsonl'
 
@@ -56,6 +57,51 @@ def counts(logits, label, mask):
     'top5': ((best == label[:, None]).any(-1) * mask).sum(),
     'loss': (cross_entropy(logits, label) * mask).sum(),
   }
+
+
+class Window:
+  """The metrics of the steps since the last log line.
+
+  They stay on the devices until somebody looks, so that the loop does not wait
+  for every step.
+  """
+
+  def __init__(self, values=()):
+    """Continues with the values of a checkpoint, see `fetch`."""
+    self._values = list(values)
+
+  def append(self, values):
+    """Adds the metrics of a step; waits until at most two are in flight."""
+    self._values.append(values)
+    if len(self._values) > 1:
+      jax.block_until_ready(self._values[-2])
+
+  def fetch(self):
+    """A list of dicts of floats, one of each step.
+
+    Raises:
+      InputError: if the loss of a step is not finite.
+    """
+    self._values = [
+      {name: float(value) for name, value in step.items()}
+      for step in self._values
+    ]
+    for values in self._values:
+      if not np.isfinite(values['loss']):
+        raise errors.InputError(
+          f'The loss became {values["loss"]}: training diverged; lower '
+          'base_learning_rate or set optimizer.clip_norm. The last checkpoint '
+          'is from before.'
+        )
+    return list(self._values)
+
+  def means(self):
+    """The mean of every metric; the window is empty afterwards."""
+    steps, self._values = self.fetch(), []
+    return {
+      name: float(np.mean([values[name] for values in steps]))
+      for name in steps[0]
+    }
 
 
 def read(workdir):

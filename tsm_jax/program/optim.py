@@ -25,18 +25,18 @@ GROUPS = {
 }
 FLOW_SCALE = 5.0  # the stem for optical flow is new, too
 
-
-# Beyond so many times the batch that base_learning_rate is for, training starts
-# with so many epochs of warm-up (Goyal et al., arXiv 1706.02677, section 2.2).
+# With more than LARGE_BATCH times the batch that base_learning_rate is meant
+# for, training starts with warm-up (Goyal et al., arXiv 1706.02677, section
+# 2.2).
 LARGE_BATCH = 8
 WARMUP_EPOCHS = 5.0
 
 
 def warmup_epochs(config):
-  """The epochs of warm-up: the field, or where it is -1 what the batch needs.
+  """The epochs of warm-up: the field, or if it is -1 what the batch needs.
 
   Args:
-    config: needs schedule, epochs, learning_rate and base_learning_rate.
+    config: a configuration, see `configs/common.py`.
   """
   if config.schedule.warmup_epochs != -1:
     return config.schedule.warmup_epochs
@@ -87,50 +87,41 @@ def create_schedule(
   return optax.join_schedules([rise, main], [warmup])
 
 
-def create_optimizer(
-  params,
-  schedule,
-  *,
-  momentum,
-  weight_decay,
-  clip_norm,
-  head_scale,
-  modality='rgb',
-  partial_bn=False,
-):
+def create_optimizer(params, schedule, optimizer, model):
   """SGD with momentum and the official parameter groups.
 
   Args:
     params: the parameter tree (or its shapes).
-    schedule: as from `create_schedule`.
-    momentum: of the gradient including decay.
-    weight_decay: added to the gradient, for convolution and head weights.
-    clip_norm: largest norm of the whole gradient; 0 does not clip.
-    head_scale: further factor of the head's learning rate: 5 for a new head on
-      a pretrained network, 1 from scratch.
-    modality: of the model; the stem of 'flow' learns five times as fast.
-    partial_bn: freeze the norms that `parameter_groups` says.
+    schedule: from `create_schedule`.
+    optimizer: a mapping with momentum (of the gradient including decay),
+      weight_decay (added to the gradient, for convolution and head weights),
+      clip_norm (largest norm of the whole gradient; 0 does not clip) and
+      head_scale (further factor of the head's learning rate: 5 for a new head
+      on a pretrained network, 1 from scratch).
+    model: a mapping with modality (the stem of 'flow' learns five times as
+      fast) and partial_bn (freezes norms, see `parameter_groups`).
 
   Returns:
     An optax gradient transformation.
   """
-  groups = parameter_groups(params, partial_bn)
+  groups = parameter_groups(params, model['partial_bn'])
   decayed = jax.tree.map(lambda group: GROUPS[group][1] > 0, groups)
   frozen = jax.tree.map(lambda group: group == 'frozen', groups)
   scales = {
-    'head': head_scale,
-    'first': FLOW_SCALE if modality == 'flow' else 1.0,
+    'head': optimizer['head_scale'],
+    'first': FLOW_SCALE if model['modality'] == 'flow' else 1.0,
   }
   factors = {
     group: optax.scale(lr * scales.get(group.partition('_')[0], 1.0))
     for group, (lr, _) in GROUPS.items()
   }
+  clip_norm = optimizer['clip_norm']
   return optax.chain(
     # First of all, so that what is frozen has no part in the norm.
     optax.masked(optax.set_to_zero(), frozen),
     optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-    optax.add_decayed_weights(weight_decay, decayed),
-    optax.trace(momentum),
+    optax.add_decayed_weights(optimizer['weight_decay'], decayed),
+    optax.trace(optimizer['momentum']),
     optax.partition(factors, groups),
     optax.scale_by_learning_rate(schedule),
   )

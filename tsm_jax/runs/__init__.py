@@ -1,1 +1,1 @@
-"""What a run keeps, and how it stays alive."""
+"""The life of a run: checkpoints, identity, processes, how it ends."""

@@ -1,10 +1,10 @@
 """Checkpoints by orbax: what a run continues from, what a model is used from.
 
-A checkpoint has three items: `model` (params and batch_stats as they are used,
-see `eval_variables`), `train` (what a run needs beside them: step, optimiser state,
-running batch_stats and, where params are averaged, these and the average) and
-`data` (JSON: config, labels, preprocessing, versions). Beside these, the folder
-`best` holds models (without `train`) by their top-1.
+A checkpoint has three items: `model` (the params and batch_stats to use, see
+`eval_variables`), `train` (what else a run needs: step, optimiser state,
+running batch_stats and, if params are averaged, these and the average) and
+`data` (JSON: config, labels, preprocessing, versions). The folder `best`
+holds models (without `train`) by their top-1.
 """
 
 import dataclasses
@@ -14,105 +14,126 @@ import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax.runs import folders, identity
 from tsm_jax import errors, models
 from tsm_jax.data.input import preprocess
+from tsm_jax.runs import folders, identity
+
+_JSON = ocp.args.JsonRestore()
 
 
-def check(config):
-  """Raises InputError unless the fields of `config.checkpoint` make sense."""
-  for field, least in (('every_steps', 1), ('keep', 1), ('keep_best', 0)):
-    if config[field] < least:
-      raise errors.InputError(
-        f'checkpoint.{field} is {config[field]}; it must be at least {least}.'
-      )
+class Checkpoints:
+  """What a run keeps in its workdir.
 
-
-def save(manager, state, used, meta):
-  """Starts to save `state`; does nothing if its step is saved already.
-
-  Args:
-    manager: as from `folders.open_latest`.
-    state: a `TrainState`.
-    used: params and batch_stats that the model is used with; they may be
-      averages of those in `state`.
-    meta: a JSON-able dict, see `identity.describe`.
-
-  Raises:
-    InputError: if an earlier save failed; it says which checkpoint is whole.
+  `checkpoints/` has the latest states, from which the run continues; `best/`
+  has the models of highest top-1, which are for use only.
   """
-  step = int(state.step)
-  if step in manager.all_steps():
-    return
-  with folders.failed_save_explained(manager):
-    manager.save(
-      step,
-      args=ocp.args.Composite(
-        model=ocp.args.StandardSave(used),
-        train=ocp.args.StandardSave(_to_continue(state)),
-        data=ocp.args.JsonSave(meta),
-      ),
-      force=True,
-    )
 
+  def __init__(self, workdir, config):
+    """Opens, or makes, the folders of a workdir.
 
-def save_best(manager, keep, latest, step, used, meta, top1):
-  """Saves an evaluated model if it is among the best so far, and waits for it.
+    Args:
+      workdir: a local path or a URL.
+      config: the section `checkpoint` of a configuration: keep (states) and
+        keep_best (models; 0 keeps none).
+    """
+    self._keep_best = config['keep_best']
+    self._latest = folders.open_latest(workdir, config['keep'])
+    self._best = folders.open_best(workdir, config['keep_best'])
 
-  Args:
-    manager: as from `folders.open_best`.
-    keep: likewise.
-    latest: the manager of what the run continues from if this save fails.
-    step: that was evaluated.
-    used: params and batch_stats.
-    meta: a JSON-able dict, see `identity.describe`.
-    top1: fraction; at a tie, the later model is the better one.
+  def latest_step(self):
+    """The step to continue from, or None."""
+    return self._latest.latest_step()
 
-  Raises:
-    InputError: as `save`.
-  """
-  if manager is None or step in manager.all_steps():
-    return
-  kept = [manager.metrics(old)['top1'] for old in manager.all_steps()]
-  if len(kept) >= keep and top1 < min(kept):
-    return
-  with folders.failed_save_explained(manager, latest):
-    manager.save(
-      step,
-      args=ocp.args.Composite(
-        model=ocp.args.StandardSave(used), data=ocp.args.JsonSave(meta)
-      ),
-      metrics={'top1': top1},
-      force=True,
-    )
-    manager.wait_until_finished()
+  def save(self, state, variables, meta):
+    """Starts to save `state`; does nothing if its step is saved already.
 
+    Args:
+      state: a `TrainState`.
+      variables: params and batch_stats to use, from `EvalVariables`.
+      meta: a JSON-able dict, from `identity.describe`.
 
-def save_model(workdir, variables, meta):
-  """Writes the checkpoint of a model that was not trained here, at step 0.
-
-  Args:
-    workdir: gets the folder checkpoints.
-    variables: params and batch_stats.
-    meta: a JSON-able dict, see `identity.describe`.
-
-  Raises:
-    InputError: if there is a checkpoint already, or it cannot be written.
-  """
-  with folders.open_latest(workdir) as manager:
-    if manager.all_steps():
-      raise errors.InputError(
-        f'{str(workdir)!r} holds a checkpoint already; choose another place.'
-      )
-    with folders.failed_save_explained(manager):
-      manager.save(
-        0,
+    Raises:
+      InputError: if an earlier save failed; it says which checkpoint is whole.
+    """
+    step = int(state.step)
+    if step in self._latest.all_steps():
+      return
+    with folders.failed_save_explained(self._latest):
+      self._latest.save(
+        step,
         args=ocp.args.Composite(
           model=ocp.args.StandardSave(variables),
+          train=ocp.args.StandardSave(_to_continue(state)),
           data=ocp.args.JsonSave(meta),
         ),
+        force=True,
       )
-      manager.wait_until_finished()
+
+  def save_best(self, step, variables, meta, top1):
+    """Saves an evaluated model if it is among the best, and waits for it.
+
+    Args:
+      step: the evaluated step.
+      variables: params and batch_stats.
+      meta: a JSON-able dict, from `identity.describe`.
+      top1: fraction; at a tie, the later model is the better one.
+
+    Raises:
+      InputError: if the save failed; it says which checkpoint is whole.
+    """
+    if self._best is None or step in self._best.all_steps():
+      return
+    kept = [self._best.metrics(old)['top1'] for old in self._best.all_steps()]
+    if len(kept) >= self._keep_best and top1 < min(kept):
+      return
+    with folders.failed_save_explained(self._best, self._latest):
+      self._best.save(
+        step,
+        args=ocp.args.Composite(
+          model=ocp.args.StandardSave(variables), data=ocp.args.JsonSave(meta)
+        ),
+        metrics={'top1': top1},
+        force=True,
+      )
+      self._best.wait_until_finished()
+
+  def restore(self, state, meta):
+    """The latest checkpoint, to continue from.
+
+    Args:
+      state: a `TrainState` of arrays, or of shapes with shardings.
+      meta: of the run that wants to continue, from `identity.describe`.
+
+    Returns:
+      `(state, meta)` of the checkpoint.
+
+    Raises:
+      InputError: if the run contradicts the checkpoint; it lists the fields.
+    """
+    manager, step = self._latest, self._latest.latest_step()
+    saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
+    if 'converted_from' in saved:
+      raise errors.InputError(
+        f'The checkpoint in {manager.directory} is a converted model, not a '
+        'run to continue; choose another --workdir and start from it by '
+        'init_from.'
+      )
+    identity.check_same(manager.directory, saved, meta)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+    model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
+    restored = manager.restore(
+      step,
+      args=ocp.args.Composite(
+        model=ocp.args.StandardRestore(model),
+        train=ocp.args.StandardRestore(_to_continue(abstract)),
+      ),
+    )
+    return state._replace(**{**restored.model, **restored.train}), saved
+
+  def wait(self):
+    """Waits until the latest save is whole on disk; raises like `save`."""
+    with folders.failed_save_explained(self._latest):
+      self._latest.wait_until_finished()
 
 
 def _to_continue(state):
@@ -122,59 +143,16 @@ def _to_continue(state):
   return {**content, 'params': params, 'ema': ema} if ema else content
 
 
-def wait(manager):
-  """Waits until the last save is whole on disk; raises as `save`."""
-  with folders.failed_save_explained(manager):
-    manager.wait_until_finished()
-
-
-def restore(manager, state, meta):
-  """The last checkpoint of a run, to continue it.
-
-  Args:
-    manager: as from `folders.open_latest`.
-    state: a `TrainState` of arrays or shapes with shardings.
-    meta: of the run that wants to continue, see `identity.describe`.
-
-  Returns:
-    `(state, meta)` of the checkpoint.
-
-  Raises:
-    InputError: if the run contradicts the checkpoint; it lists the fields.
-  """
-  step = manager.latest_step()
-  saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
-  if 'converted_from' in saved:
-    raise errors.InputError(
-      f'The checkpoint in {manager.directory} is a converted model, not a run '
-      'to continue; choose another --workdir and start from it by init_from.'
-    )
-  identity.check_same(manager.directory, saved, meta)
-  abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
-  model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
-  restored = manager.restore(
-    step,
-    args=ocp.args.Composite(
-      model=ocp.args.StandardRestore(model),
-      train=ocp.args.StandardRestore(_to_continue(abstract)),
-    ),
-  )
-  return state._replace(**{**restored.model, **restored.train}), saved
-
-
-_JSON = ocp.args.JsonRestore()
-
-
 @dataclasses.dataclass(frozen=True)
-class Model:
-  """What is needed to use a trained model.
+class TrainedModel:
+  """A model that is ready for use.
 
   Attributes:
-    config: the `model` part of its configuration.
+    config: the section `model` of its configuration.
     variables: params and batch_stats.
     labels: class names by index.
     preprocessing: a `preprocess.Preprocessing`.
-    meta: the whole JSON item, with the frozen config.
+    meta: the whole JSON item of the checkpoint, with the frozen config.
     step: of the checkpoint.
   """
 
@@ -185,6 +163,10 @@ class Model:
   meta: dict[str, Any]
   step: int
 
+  def module(self):
+    """The Flax module, see `models.create_model`."""
+    return models.create_model(self.config)
+
 
 def restore_model(path):
   """The model of a checkpoint, without its optimiser.
@@ -194,7 +176,7 @@ def restore_model(path):
       local path or a URL.
 
   Returns:
-    A `Model`, its variables on the first device.
+    A `TrainedModel`, its variables on the first device.
 
   Raises:
     InputError: if there is no checkpoint.
@@ -214,7 +196,7 @@ def restore_model(path):
   config = ml_collections.ConfigDict(meta['config'])
   # Fields that came after the checkpoint was written.
   config.model = {**models.DEFAULTS, **config.model}
-  return Model(
+  return TrainedModel(
     config=config.model,
     variables=variables,
     labels=meta['labels'],
@@ -222,3 +204,30 @@ def restore_model(path):
     meta=meta,
     step=step,
   )
+
+
+def save_model(workdir, variables, meta):
+  """Writes the checkpoint of a model that was not trained here, at step 0.
+
+  Args:
+    workdir: gets the folder `checkpoints`.
+    variables: params and batch_stats.
+    meta: a JSON-able dict, from `identity.describe`.
+
+  Raises:
+    InputError: if there is a checkpoint already, or it cannot be written.
+  """
+  with folders.open_latest(workdir) as manager:
+    if manager.all_steps():
+      raise errors.InputError(
+        f'{str(workdir)!r} holds a checkpoint already; choose another place.'
+      )
+    with folders.failed_save_explained(manager):
+      manager.save(
+        0,
+        args=ocp.args.Composite(
+          model=ocp.args.StandardSave(variables),
+          data=ocp.args.JsonSave(meta),
+        ),
+      )
+      manager.wait_until_finished()

@@ -7,13 +7,13 @@ of models by their top-1.
 import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files
-from tsm_jax.runs import processes
+from tsm_jax.runs import stopping
 
 BEST = 'best'
 
 
 def open_latest(workdir, keep=2):
-  """The manager of `workdir/checkpoints`, which keeps the latest so many."""
+  """The manager of `workdir/checkpoints`, which keeps the `keep` latest."""
   return _open(files.path(workdir) / 'checkpoints', max_to_keep=keep)
 
 
@@ -37,11 +37,11 @@ def open_best(workdir, keep=1):
 
 
 class _Manager(ocp.CheckpointManager):
-  """One that leaves it to `progress.Stop` when all processes stop.
+  """A manager that leaves it to `stopping.Stop` when all processes stop.
 
-  JAX lets them agree on a number that only grows. Orbax would ask with numbers
-  of its own, the steps. If a SIGTERM came then, the point that was agreed on
-  was behind them already, and they never stopped.
+  JAX lets processes agree on a number that only grows. Orbax would ask with
+  numbers of its own, the steps. If a SIGTERM came then, the agreed point had
+  passed already, and they never stopped.
   """
 
   def reached_preemption(self, step):
@@ -84,8 +84,8 @@ class failed_save_explained:
     return self
 
   def __exit__(self, kind, error, traceback):
-    # Of a peer that is gone, `main` tells.
-    if isinstance(error, Exception) and not processes.is_lost(error):
+    # A lost process is reported by `main`.
+    if isinstance(error, Exception) and not stopping.is_lost(error):
       self._latest.reload()
       whole = self._latest.all_steps()
       reason = str(error).splitlines()[0]

@@ -5,7 +5,7 @@ import json
 import platform
 
 import tsm_jax
-from tsm_jax import errors, files
+from tsm_jax import errors, files, models
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -29,7 +29,7 @@ FREE = (
   'model.remat',
   'stall_seconds',
   'data.data_dir',
-  'data.dataset',
+  'data.dataset',  # the name of what data.source holds
   'data.max_excluded',
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
@@ -70,6 +70,9 @@ def check_same(folder, saved, meta):
   """
   differing = []
   old, new = (flatten(m['config']) for m in (saved, meta))
+  # Fields of the model that came after the checkpoint was written.
+  defaults = flatten({'model': json.loads(json.dumps(models.DEFAULTS))})
+  old = {**{k: v for k, v in defaults.items() if k in new}, **old}
   for field in sorted(old.keys() | new.keys()):
     if field.startswith(FREE):
       continue

@@ -1,8 +1,7 @@
 """What several processes, one per host or accelerator, need of each other.
 
 They are found on TPU pods, Slurm, Kubernetes and Open MPI, told by flags
-elsewhere, must agree about the run, and end together: none waits for ever for
-one that is gone.
+elsewhere, and must agree about the run. How they end is in `stopping`.
 """
 
 import hashlib
@@ -10,22 +9,14 @@ import importlib.util
 import json
 import os
 import pathlib
-import signal
-import sys
 import threading
-import time
 
 import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
 from tsm_jax import errors
-
-# The exit status of a run that is not at its end and goes on from its last
-# checkpoint when the same command is started again: what a queue should do.
-# (EX_TEMPFAIL of sysexits.h.) Where process 0 is killed, JAX may be faster and
-# abort another one with its own message (SIGABRT): that is no other case.
-EXIT_AGAIN = 75
+from tsm_jax.runs import stopping
 
 JOIN_SECONDS = 300  # to wait for the other processes
 # A process that shows no sign of life for so long is given up, also by those
@@ -110,7 +101,7 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
 
   Raises:
     InputError: if only some of the three are given, or they contradict. If the
-      others are not there in time, the process ends with `EXIT_AGAIN`.
+      others are not there in time, the process ends with `stopping.EXIT_AGAIN`.
   """
   given, cluster = (coordinator, num_processes, process_id), None
   if given == (None, 1, None):
@@ -128,7 +119,7 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
     'all of them, and let no firewall be between them and process 0.'
   )
   # JAX itself would abort the process, with a page of C++.
-  alarm = threading.Timer(seconds, _exit, [message])
+  alarm = threading.Timer(seconds, stopping.exit_again, [message])
   alarm.daemon = True
   alarm.start()
   try:
@@ -142,7 +133,7 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
   except (RuntimeError, ValueError, OSError) as error:
     if cluster == 'TPU' and not _names_several_hosts(os.environ):
       return  # such as Colab's: alone, with nothing to ask for others
-    reason = f'This process cannot join {where}: {first_line(error)}'
+    reason = f'This process cannot join {where}: {stopping.first_line(error)}'
     raise errors.InputError(reason) from error
   finally:
     alarm.cancel()
@@ -200,80 +191,3 @@ def _gather_bytes(text):
   padded[: len(text)] = np.frombuffer(text, np.uint8)
   rows = multihost_utils.process_allgather(padded)
   return [row[:size].tobytes() for row, size in zip(rows, sizes)]
-
-
-def status_of(number):
-  """The exit status of a run that a signal has ended in order."""
-  # Ctrl-C is of a person, and the run stays ended.
-  return 128 + number if number == signal.SIGINT else EXIT_AGAIN
-
-
-def first_line(error, limit=200):
-  """What an exception says, short enough for a sentence."""
-  lines = str(error).strip().splitlines() or [type(error).__name__]
-  return lines[0] if len(lines[0]) <= limit else f'{lines[0][:limit]} ...'
-
-
-class Watchdog:
-  """Ends this process if there is no sign of progress for too long.
-
-  A collective operation waits for ever for a process that hangs. Nothing in
-  Python can interrupt that, so the process ends at once, with `EXIT_AGAIN`.
-  The first `beat` starts it. A single process waits for nobody and has none.
-  """
-
-  def __init__(self, seconds):
-    """Watches with this limit; 0 is none.
-
-    Raises:
-      InputError: if the limit is negative.
-    """
-    if seconds < 0:
-      raise errors.InputError(
-        f'stall_seconds is {seconds}; it must be at least 0 (0: no limit).'
-      )
-    self._seconds = seconds if jax.process_count() > 1 else 0
-    self._last = None
-    self._done = threading.Event()
-
-  def beat(self):
-    """A step has ended."""
-    if self._seconds and self._last is None:
-      threading.Thread(target=self._watch, daemon=True).start()
-    self._last = time.monotonic()
-
-  def _watch(self):
-    while not self._done.wait(min(1.0, self._seconds / 4)):
-      if time.monotonic() - self._last > self._seconds:
-        end(
-          f'nothing moved for {self._seconds:g} s (stall_seconds): another '
-          'process hangs or cannot be reached'
-        )
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, *unused):
-    self._done.set()
-
-
-def is_lost(error):
-  """Whether an error of JAX comes from a process that is gone."""
-  words = ('gloo', 'connection', 'coordination', 'unavailable', 'heartbeat')
-  text = str(error).lower()
-  return jax.process_count() > 1 and any(word in text for word in words)
-
-
-def end(reason):
-  """Ends this process at once with a sentence, for it lost the others."""
-  print(file=sys.stderr)  # behind a progress bar
-  _exit(
-    f'Process {jax.process_index()} of {jax.process_count()} ends, as '
-    f'{reason}; start all of them again to continue from the last checkpoint.'
-  )
-
-
-def _exit(message):
-  print(f'error: {message}', file=sys.stderr, flush=True)
-  # What runs at a normal exit would wait for the others.
-  os._exit(EXIT_AGAIN)

@@ -9,57 +9,9 @@ import functools
 
 import grain
 import numpy as np
-import tensorflow_datasets as tfds
 
-from tsm_jax import errors, modalities
+from tsm_jax import errors
 from tsm_jax.data.input import records
-
-
-def check_modality(dataset, modality):
-  """Raises InputError unless a dataset holds what the model's modality reads.
-
-  Args:
-    dataset: its report, as from `builder.read_report`.
-    modality: of the model.
-  """
-  stored = modalities.MODALITIES[modality].stored
-  if dataset['modality'] != stored:
-    raise errors.InputError(
-      f'model.modality is {modality!r}, but the dataset {dataset["name"]} '
-      f'holds {dataset["modality"]}; build one by python -m '
-      f'tsm_jax.data.build NAME --modality {stored}.'
-    )
-
-
-def open_split(path, split):
-  """The records of one split of a built dataset.
-
-  Args:
-    path: as returned by `builder.prepare`.
-    split: 'train', 'val' or 'test'.
-
-  Returns:
-    A random-access source of records; see `codec.py`.
-
-  Raises:
-    InputError: if the dataset has no such split, or no clip in it.
-  """
-  builder = tfds.builder_from_directory(str(path))
-  sizes = {
-    name: info.num_examples for name, info in builder.info.splits.items()
-  }
-  if not sizes.get(split):
-    raise errors.InputError(
-      f'The dataset {str(path)!r} has no clip in the split {split!r}; it has '
-      f'{", ".join(f"{name} ({size})" for name, size in sizes.items())}.'
-    )
-  return builder.as_data_source(split)
-
-
-def label_names(path):
-  """The class names of a built dataset, in the order of their indices."""
-  builder = tfds.builder_from_directory(str(path))
-  return list(builder.info.features['label'].names)
 
 
 def check_threads(data):

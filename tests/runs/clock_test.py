@@ -1,13 +1,13 @@
 import pytest
 
-from tsm_jax.runs import progress
+from tsm_jax.runs import clock
 
 
 @pytest.fixture
 def now(monkeypatch):
   """The time in seconds, which passes only where a test says so."""
   time = [50.0]
-  monkeypatch.setattr(progress.time, 'perf_counter', lambda: time[0])
+  monkeypatch.setattr(clock.time, 'perf_counter', lambda: time[0])
   return time
 
 
@@ -30,19 +30,19 @@ class Computing:
 
 
 def test_rates_count_training_alone(now):
-  clock, source = progress.Clock(), batches(now, 1)
+  speed, source = clock.Clock(), batches(now, 1)
   for _ in range(3):
-    clock.batch(source)
+    speed.batch(source)
     now[0] += 2
-  with clock.paused({'x': Computing(now, 4)}):  # the steps' work, not done yet
+  with speed.paused({'x': Computing(now, 4)}):  # the steps' work, not done yet
     now[0] += 1000
-  clock.batch(source)
+  speed.batch(source)
   now[0] += 2
   seconds = 4 * (1 + 2) + 4
-  assert clock.rates(8) == {
+  assert speed.rates(8) == {
     'steps_per_s': 4 / seconds,
     'clips_per_s': 32 / seconds,
     'data_wait': 4 / seconds,
   }
-  clock.batch(source)
-  assert clock.rates(8)['data_wait'] == 1  # since the last look
+  speed.batch(source)
+  assert speed.rates(8)['data_wait'] == 1  # since the last look

@@ -1,0 +1,49 @@
+"""Every field of a configuration is checked before data is built."""
+
+import jax
+import pytest
+
+from support import helpers
+from tsm_jax import errors, sharding
+from tsm_jax.program import checks
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'checkpoint__every_steps': 0}, 'every_steps is 0; it must be at least 1'),
+    ({'checkpoint__keep': 0}, 'checkpoint.keep is 0; it must be at least 1'),
+    ({'checkpoint__keep_best': -1}, 'keep_best is -1; it must be at least 0'),
+    ({'ema_decay': 1.0}, r'ema_decay is 1.0; it must be in \[0, 1\)'),
+    ({'eval__precise_bn_batches': -1}, 'precise_bn_batches is -1'),
+    ({'stall_seconds': -1.0}, 'stall_seconds is -1'),
+    ({'log_every_steps': 0}, 'log_every_steps is 0; it must be above 0'),
+    ({'schedule__kind': 'linear'}, "schedule.kind is 'linear'"),
+    ({'data__num_threads': -1}, 'data.num_threads is -1'),
+  ],
+)
+def test_bad_values_are_one_sentence(changes, message):
+  config = helpers.tiny_config('', '', **changes)
+  mesh = sharding.create_mesh(jax.devices()[:1])
+  with pytest.raises(errors.InputError, match=message):
+    checks.check(config, mesh)
+
+
+def test_the_statistics_of_a_device_are_those_of_its_clips():
+  config = helpers.tiny_config(
+    '', '', batch_size=32, accumulation=2, model__bn_stats='local'
+  )
+  mesh = sharding.create_mesh(jax.devices()[:4])
+  resolved = checks.resolve(config, mesh, 3, {'short_side': 99})
+  assert resolved.model.bn_stats == 'ghost'
+  assert resolved.model.ghost_clips == 4  # 32 clips in 2 parts on 4 devices
+  assert (resolved.model.num_classes, resolved.data.short_side) == (3, 99)
+  # What was given stays as it was.
+  assert (config.model.bn_stats, config.model.num_classes) == ('local', 0)
+
+
+def test_another_number_of_classes_than_that_of_the_data_is_refused():
+  config = helpers.tiny_config('', '', model__num_classes=4)
+  mesh = sharding.create_mesh(jax.devices()[:1])
+  with pytest.raises(errors.InputError, match='the dataset has 2 classes'):
+    checks.resolve(config, mesh, 2)
