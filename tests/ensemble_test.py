@@ -12,7 +12,7 @@ from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import __main__ as ensemble
-from tsm_jax.ensemble import members as members_lib
+from tsm_jax.ensemble import matching
 from tsm_jax.runs import checkpoints, identity
 
 LABELS = ['jump', 'run']
@@ -62,7 +62,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
   meta = identity.describe(config, list(labels), '')
   checkpoints.save_model(workdir, variables, meta)
-  return members_lib.Member(str(workdir))
+  return matching.Member(str(workdir))
 
 
 def softmax(x):
@@ -94,7 +94,7 @@ def data_of(member):
 def run(members, mean, views, **kwargs):
   lines = []
   result, report = ensemble.ensemble(
-    members, mean, 'val', views, log=lines.append, **kwargs
+    members, mean, ensemble.Reading('val', views, **kwargs), lines.append
   )
   return result, report, lines
 
