@@ -7,7 +7,7 @@ import types
 import jax
 import numpy as np
 
-from tsm_jax import errors
+from tsm_jax import errors, modalities
 from tsm_jax.data import defaults, sampling
 from tsm_jax.data.clips import codec, pixels, videos
 from tsm_jax.data.input import cropping, pipeline, preprocess
@@ -15,11 +15,10 @@ from tsm_jax.data.input import cropping, pipeline, preprocess
 PREPROCESSING = preprocess.Preprocessing(
   8,
   224,
-  (0.485, 0.456, 0.406),
-  (0.229, 0.224, 0.225),
+  **modalities.normalization('resnet', 'rgb')._asdict(),
   **defaults.USUAL.as_dict(),
 )
-SCALES = (1.0, 0.875, 0.75, 0.66)
+SCALES = modalities.MODALITIES['rgb'].scales
 BATCH = 8  # clips
 LENGTH = 1 << 20  # clips of an epoch; short epochs cost more shuffling
 
