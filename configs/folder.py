@@ -8,7 +8,7 @@ you ask for them: 'swap' where the names of classes tell left from right, else
 'on'. No number to expect: it is your data.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):

@@ -25,14 +25,16 @@ Optical flow, and both streams together:
   python -m tsm_jax.main --config configs/hmdb51.py:modality=flow \\
       --config.data.source=FLOW --config.init_from=KINETICS_FLOW_CHECKPOINT
   python -m tsm_jax.ensemble RUN RUN-modality=flow --clips=2 --crops=3 \\
-      --full-resolution
+      --full_resolution
 
 Both are matched by the names of the videos: build RGB by frame_lists, too.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.fine_tuned('hmdb51', arg, args)
+  config = common.fine_tuned('hmdb51', arg, args)
+  config.data.dataset = 'hmdb51'
+  return config

@@ -21,9 +21,11 @@ schedule, label smoothing, mixup and, but for flow, RandAugment; the published
 gain of the swaps, on Something-Something V1, and its source are in ssv1.py.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.something('jester', arg, args)
+  config = common.something('jester', arg, args)
+  config.data.dataset = 'jester'
+  return config

@@ -29,14 +29,15 @@ write `{train,val}_videofolder_flow.txt`, and build frame_lists with
 --modality=flow.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, dense=False, **common.PUBLISHED)
   config = common.published('kinetics', arg, args)
+  config.data.dataset = 'kinetics400'
   if args.modality != 'flow':  # which is kept as its images
-    config.data.storage = 'video'  # a fifth of the disk, see the README
+    config.data.storage = 'video'  # a fifth of the disk
   if args.shift == 'none' and 'frames' not in (arg or ''):
     config.model.num_frames = 5  # as TSN was trained
   if args.dense:

@@ -24,14 +24,16 @@ Two streams: build the flow, too, train it and evaluate both together:
   python -m tsm_jax.main --config configs/ssv1.py:modality=flow \\
       --config.data.source=FLOW --config.init_from=resnet50-imagenet.pth
   python -m tsm_jax.ensemble runs/ssv1 runs/ssv1-modality=flow \\
-      --clips=2 --crops=3 --full-resolution
+      --clips=2 --crops=3 --full_resolution
 
 With 16 frames each, RGB and flow reached 52.6 (paper, table 2).
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.something('ssv1', arg, args)
+  config = common.something('ssv1', arg, args)
+  config.data.dataset = 'ssv1'
+  return config

@@ -22,9 +22,11 @@ gain of the swaps, on Something-Something V1, and its source are in ssv1.py.
 dataset has one image with x in red and y in green.
 """
 
-from configs import common
+from tsm_jax.configs import common
 
 
 def get_config(arg=None):
   args = common.parse_arg(arg, **common.PUBLISHED)
-  return common.something('ssv2', arg, args)
+  config = common.something('ssv2', arg, args)
+  config.data.dataset = 'ssv2'
+  return config

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
 from support import helpers
 from tsm_jax import errors, sharding
+from tsm_jax.configs import common
 from tsm_jax.data.input import augment, cropping
 
 SHAPE = (32, 3, 6, 8, 3)  # [B, T, H, W, C]

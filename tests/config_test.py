@@ -2,14 +2,13 @@ import importlib.util
 
 import pytest
 
-from configs import common, jester, kinetics, quickstart, ssv1, ssv2, ucf101
+from configs import jester, kinetics, quickstart, ssv1, ssv2, ucf101
 from support import helpers
 from tsm_jax import models
+from tsm_jax.configs import common
 from tsm_jax.data.input import augment, preprocess, records
 
-FILES = sorted(
-  p for p in helpers.ROOT.glob('configs/*.py') if p.stem != 'common'
-)
+FILES = sorted(helpers.ROOT.glob('configs/*.py'))
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)

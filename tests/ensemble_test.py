@@ -6,13 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from configs import common
 from support import commands, helpers
 from tsm_jax import errors, evaluate, models
+from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import __main__ as ensemble
-from tsm_jax.ensemble import members as members_lib
+from tsm_jax.ensemble import matching
 from tsm_jax.runs import checkpoints, identity
 
 LABELS = ['jump', 'run']
@@ -62,7 +62,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
   meta = identity.describe(config, list(labels), '')
   checkpoints.save_model(workdir, variables, meta)
-  return members_lib.Member(str(workdir))
+  return matching.Member(str(workdir))
 
 
 def softmax(x):
@@ -94,7 +94,7 @@ def data_of(member):
 def run(members, mean, views, **kwargs):
   lines = []
   result, report = ensemble.ensemble(
-    members, mean, 'val', views, log=lines.append, **kwargs
+    members, mean, ensemble.Reading('val', views, **kwargs), lines.append
   )
   return result, report, lines
 
@@ -208,23 +208,27 @@ def _with_source(one, other):
   return one._replace(source=str(path))
 
 
-@pytest.mark.slow
 def test_the_command(members, tmp_path):
-  def command(*args):
-    paths = [member.path for member in members]
-    out = f'--out={tmp_path / "out.json"}'
-    return commands.run(commands.command('ensemble', *paths, out, *args))
-
-  done = command('--weights', '1', '3', '--mean=logits', '--batch_size=8')
+  paths = [member.path for member in members]
+  arguments = (*paths, f'--out={tmp_path / "out.json"}')
+  done = commands.run(
+    commands.command(
+      'ensemble',
+      *(*arguments, '--weights', '1', '3', '--mean=logits', '--batch_size=8'),
+    )
+  )
   assert done.returncode == 0, done.stderr
   assert 'its mean logits over the views, weighted by 0.250' in done.stdout
   report = json.loads((tmp_path / 'out.json').read_text())
   assert report['num_clips'] == 8 and report['mean'] == 'logits'
   assert len(report['per_class']) == 2
-  done = command('--weights', '1')
-  assert done.returncode == 2
-  assert '--weights has 1 values for 2 checkpoints' in done.stderr
-  done = command('--split=test')
-  assert done.returncode == 2
-  assert "no clip in the split 'test'" in done.stderr
-  assert done.stderr.startswith('error: ')
+  for more, message in (
+    (('--weights', '1'), '--weights has 1 values for 2 checkpoints'),
+    (('--sources', 'a', 'b', 'c'), '--sources has 3 values for 2'),
+    (('--clips=0',), '--clips is 0; it must be at least 1.'),
+    (('--mean=mean',), "--mean is 'mean'; choose from 'softmax', 'logits'."),
+    (('--split=test',), "no clip in the split 'test'"),
+  ):
+    done = commands.call('ensemble', *arguments, *more)
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: ') and message in done.stderr

@@ -6,17 +6,17 @@ import pytest
 
 from support import helpers
 from tsm_jax import evaluate, models, sharding
-from tsm_jax.data.clips import codec
+from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 
 HOW = preprocess.Preprocessing(
-  4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **codec.DEFAULTS
+  4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **defaults.USUAL.as_dict()
 )
 VIEWS = records.Views(clips=2, crops=3, full_resolution=True)
 
 
-@pytest.fixture(scope='module', params=codec.KINDS)
+@pytest.fixture(scope='module', params=defaults.STORAGES)
 def source(request, tmp_path_factory):
   """Thirteen clips of three classes, of several lengths."""
   root = tmp_path_factory.mktemp('videos')

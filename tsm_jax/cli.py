@@ -1,39 +1,44 @@
-"""Flags whose mistakes are explained in one sentence."""
+"""How every command reads its flags, and how it ends."""
 
+import argparse
 import ast
-import difflib
-import pathlib
+import functools
 import re
-import runpy
 import sys
 
-from absl import flags
-
-from tsm_jax import errors
+from tsm_jax import configuration, errors
 
 
-def parse_flags(argv, values=flags.FLAGS):
-  """`absl.app.run`'s parser; ends with status 2 and a sentence on bad flags.
+def command(interrupted='Interrupted.'):
+  """Makes `main(argv)` a command, which explains in a sentence why it fails.
+
+  What a user can put right (an InputError, a package that is missing, a file
+  that cannot be read or written) ends the program with status 2, Ctrl-C with
+  status 130.
 
   Args:
-    argv: of the program; `--config` is a config file flag.
-    values: the flags, by default those of all modules.
+    interrupted: printed after Ctrl-C.
 
   Returns:
-    What is left of `argv`.
+    A decorator. The decorated `main` returns the status, or None for 0.
   """
-  _check_config_file(argv)
-  try:
-    rest = values(argv)
-    if len(rest) > 1:
-      fail(f'Unknown argument {rest[1]!r}; every argument is a --flag.')
-    return rest
-  except AttributeError as error:  # how a locked config refuses a field
-    fail(_unknown_field(argv) or ' '.join(str(error).split()))
-  except flags.Error as error:
-    # An exception inside a config file comes with its traceback as text.
-    reasons = re.findall(r'^ *\w*Error: (.+)$', str(error), re.MULTILINE)
-    fail(reasons[-1] if reasons else ' '.join(str(error).split()))
+
+  def decorate(main):
+    @functools.wraps(main)
+    def run(argv=None):
+      try:
+        return main(argv)
+      except (errors.InputError, ImportError, OSError) as error:
+        if getattr(error, 'name', None) and error.name.startswith('tsm_jax'):
+          raise  # a mistake of ours
+        fail(error)
+      except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        sys.exit(130)
+
+    return run
+
+  return decorate
 
 
 def fail(message):
@@ -42,19 +47,198 @@ def fail(message):
   sys.exit(2)
 
 
-def show(*tables):
-  """Prints tables of rich; a file or pipe has room for whole names."""
-  from rich import console
+def quiet_libraries():
+  """Lets no library log an error that it also raises; `command` prints that."""
+  from absl import logging
 
-  terminal = console.Console()
-  if not terminal.is_terminal:
-    terminal.width = 1000
-  for table in tables:
-    terminal.print(table)
+  logging.use_absl_handler()
+  logging.set_verbosity(logging.FATAL)
+
+
+def at_least(least):
+  """The type of a flag that is a whole number of at least `least`."""
+
+  def number(text):
+    if int(text) < least:
+      raise argparse.ArgumentTypeError(
+        f'is {text}; it must be at least {least}'
+      )
+    return int(text)
+
+  number.__name__ = 'int'  # for argparse's message on what is no number
+  return number
+
+
+class Parser(argparse.ArgumentParser):
+  """Flags, spelled with underscores; dashes are understood, too.
+
+  A mistake is an InputError, which suggests the nearest flag or the choices.
+  """
+
+  def __init__(self, module, **kwargs):
+    kwargs.setdefault('formatter_class', argparse.RawDescriptionHelpFormatter)
+    super().__init__(
+      prog=f'python -m tsm_jax.{module}', allow_abbrev=False, **kwargs
+    )
+    self._takes_config = False
+
+  def add_switch(self, name, help):
+    """Adds the flags `--name`, and `--no_name` for False, the default."""
+    self.add_argument(f'--{name}', action='store_true', help=help)
+    self.add_argument(
+      f'--no_{name}',
+      f'--no{name}',
+      dest=name,
+      action='store_false',
+      help=argparse.SUPPRESS,
+    )
+
+  def add_config(self):
+    """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`."""
+    self._takes_config = True
+    self.add_argument(
+      '--config',
+      metavar='FILE[:ARGUMENTS]',
+      help='a recipe of configs/ by its name, or a file',
+    )
+    self.add_argument(
+      '--config.FIELD',
+      metavar='VALUE',
+      dest='_',
+      default=argparse.SUPPRESS,
+      help='a field of the configuration',
+    )
+
+  def add_compare(self):
+    """Adds `--compare`, for `plan.columns`."""
+    self.add_argument(
+      '--compare',
+      action='append',
+      default=[],
+      metavar='FIELD=VALUE',
+      help='one more column; several fields after commas',
+    )
+
+  def parse_known_args(self, args=None, namespace=None):
+    args = normalized(sys.argv[1:] if args is None else args)
+    overrides = []
+    if self._takes_config:
+      overrides, args = _split_overrides(args)
+    found, rest = super().parse_known_args(args, namespace)
+    if self._takes_config:
+      if not found.config:
+        raise errors.InputError(
+          '--config is missing; give the path of a file, or choose from '
+          f'{", ".join(configuration.recipes())}.'
+        )
+      found.config = _load(found.config, overrides)
+    return found, rest
+
+  def parse_args(self, args=None, namespace=None):
+    found, rest = self.parse_known_args(args, namespace)
+    if rest:
+      raise errors.InputError(self._unknown(rest[0]))
+    return found
+
+  def _unknown(self, argument):
+    name = argument.partition('=')[0]
+    if not name.startswith('--'):
+      return f'Unknown argument {argument!r}; every argument is a --flag.'
+    flags = [
+      flag
+      for action in self._actions
+      for flag in action.option_strings
+      if action.help != argparse.SUPPRESS
+    ]
+    near = errors.nearest(name, flags)
+    return f'There is no flag {name}; did you mean {near}?'
+
+  def error(self, message):
+    raise errors.InputError(_sentence(message))
+
+
+def _sentence(message):
+  """What argparse says, as the other messages are."""
+  for pattern, sentence in (
+    (
+      r'argument (\S+): invalid choice: (.+) \(choose from (.+)\)',
+      r'\1 is \2; choose from \3.',
+    ),
+    (
+      r'argument (\S+): invalid (\w+) value: (.+)',
+      r'\1 is \3; it must be of type \2.',
+    ),
+    (r'argument (\S+): expected (.+)', r'\1 needs \2.'),
+    (r'argument (\S+): (is .+)', r'\1 \2.'),  # of `at_least`
+    (r'the following arguments are required: (.+)', r'Missing: \1.'),
+  ):
+    if re.fullmatch(pattern, message):
+      return re.sub(pattern, sentence, message)
+  return f'{message}.'
+
+
+def normalized(argv):
+  """Arguments whose flags are spelled with two dashes and underscores.
+
+  >>> normalized(['--full-resolution', '-config=my-config.py', 'a-b'])
+  ['--full_resolution', '--config=my-config.py', 'a-b']
+  """
+  found = []
+  for position, argument in enumerate(argv):
+    if argument == '--':
+      return [*found, *argv[position:]]
+    name, equals, value = argument.partition('=')
+    if re.fullmatch(r'--?[a-zA-Z][\w.-]+', name):
+      name = '--' + name.lstrip('-').replace('-', '_')
+    found.append(name + equals + value)
+  return found
+
+
+def _split_overrides(argv):
+  """`(overrides, rest)`: the `--config.FIELD` with their values, the others."""
+  overrides, rest = [], []
+  argv = list(argv)
+  while argv:
+    argument = argv.pop(0)
+    if not re.match(r'--(no)?config\.', argument):
+      rest.append(argument)
+      continue
+    overrides.append(argument)
+    if '=' not in argument and argv and not argv[0].startswith('--'):
+      overrides.append(argv.pop(0))
+  return overrides, rest
+
+
+def _load(name, overrides):
+  """The configuration of `--config`, changed by its `--config.FIELD`."""
+  from absl import flags
+  from ml_collections import config_flags
+
+  config = configuration.load(name, called='--config')
+  known = configuration.flatten(config.to_dict())
+  for override in overrides:
+    field = re.match(r'--(?:no)?config\.([^=]+)', override)
+    if field and not any(
+      f'{name}.'.startswith(f'{field[1]}.') for name in known
+    ):
+      raise errors.InputError(configuration.unknown_field(field[1], known))
+  values = flags.FlagValues()
+  argv = ['', *overrides]
+  try:
+    config_flags.DEFINE_config_dict(
+      'config', config, flag_values=values, sys_argv=argv
+    )
+    values(argv)
+  except flags.Error as error:
+    raise errors.InputError(' '.join(str(error).split())) from error
+  return values.config
 
 
 def parse_fields(arguments, defaults):
   """Fields from arguments `--field=value`, of the types of their defaults.
+
+  >>> parse_fields(['--depth=18'], {'depth': 50, 'shift': 'blockres'})
+  {'depth': 18}
 
   Raises:
     InputError: if a field is unknown (it suggests the nearest) or a value of
@@ -69,9 +253,9 @@ def parse_fields(arguments, defaults):
       )
     name, text = match.groups()
     if name not in defaults:
-      near = difflib.get_close_matches(name, defaults, 1, 0)
+      near = errors.nearest(name, defaults)
       raise errors.InputError(
-        f'There is no field {name!r}; did you mean {near[0]!r}?'
+        f'There is no field {name!r}; did you mean {near!r}?'
       )
     kind = type(defaults[name])
     try:
@@ -88,40 +272,12 @@ def parse_fields(arguments, defaults):
   return fields
 
 
-def _config_argument(argv):
-  """The config file named by the last `--config`, and its arguments."""
-  values = re.findall(r'--?config[= ](\S+)', ' '.join(argv))
-  path, _, arg = values[-1].partition(':') if values else ('', '', '')
-  return path, arg or None
+def show(*tables):
+  """Prints tables of rich; a file or pipe has room for whole names."""
+  from rich import console
 
-
-def _check_config_file(argv):
-  path, _ = _config_argument(argv)
-  if path and not pathlib.Path(path).exists():
-    others = sorted(str(p) for p in pathlib.Path(path).parent.glob('*.py'))
-    fail(
-      f'--config is {path!r}, but there is no such file'
-      + (f'; choose from {", ".join(others)}.' if others else '.')
-    )
-
-
-def _unknown_field(argv):
-  """A sentence on the first `--config.field` that the config does not have."""
-  path, arg = _config_argument(argv)
-  fields = list(_fields(runpy.run_path(path)['get_config'](arg)))
-  for argument in argv:
-    match = re.match(r'--?config\.([\w.]+)', argument)
-    if match and match[1] not in fields:
-      name = match[1]
-      same_end = [f for f in fields if f.rpartition('.')[2] == name]
-      near = same_end or difflib.get_close_matches(name, fields, 1, 0)
-      return f'The config has no field {name!r}; did you mean {near[0]!r}?'
-  return None
-
-
-def _fields(config, prefix=''):
-  for name, value in config.items():
-    if hasattr(value, 'items'):
-      yield from _fields(value, f'{prefix}{name}.')
-    else:
-      yield prefix + name
+  terminal = console.Console()
+  if not terminal.is_terminal:
+    terminal.width = 1000
+  for table in tables:
+    terminal.print(table)

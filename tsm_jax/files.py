@@ -8,14 +8,14 @@ import fsspec
 
 from tsm_jax import errors
 
-SCHEMES = {'gs': 'gcs', 's3': 's3'}  # and the extra that each needs
+SCHEMES = {'gs': 'gcs', 's3': 's3'}  # with the extra that each needs
 
 
 def path(name):
-  """A path or URL as an `epath.Path`, local ones absolute.
+  """A path or URL as an `epath.Path`; a local path becomes absolute.
 
   Raises:
-    InputError: if it is a URL of another kind, or a package is missing for it.
+    InputError: if it is another kind of URL, or a package for it is missing.
   """
   scheme = re.match(r'(\w+):/', str(name))
   if scheme and not str(name).startswith(tuple(f'{s}://' for s in SCHEMES)):
@@ -35,12 +35,12 @@ def path(name):
 
 
 def is_remote(name):
-  """Whether it is in a bucket, where a file cannot be appended to."""
+  """Whether a path is in a bucket, where nothing can be appended to a file."""
   return str(name).startswith(tuple(f'{s}://' for s in SCHEMES))
 
 
 def write(name, content):
-  """Writes a text or bytes so that the file is whole, or as it was before."""
+  """Writes a text or bytes. The file is never seen half written."""
   target = path(name)
   target.parent.mkdir(parents=True, exist_ok=True)
   # Two processes may write the same file.

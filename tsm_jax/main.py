@@ -1,4 +1,8 @@
-"""`python -m tsm_jax.main --config configs/quickstart.py`: flags, dispatch."""
+"""Trains, evaluates or describes a model: `python -m tsm_jax.main`.
+
+python -m tsm_jax.main --config quickstart
+python -m tsm_jax.main --config folder --config.data.source=/path/to/videos
+"""
 
 import contextlib
 import os
@@ -6,65 +10,31 @@ import pathlib
 import re
 import sys
 
-from absl import app, flags, logging
-from ml_collections import config_flags
-
-from tsm_jax import cli
-
-CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'A file of configs/, with its arguments after a colon.'
-)
-WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where the run is kept; by default runs/ and its name.'
-)
-MODE = flags.DEFINE_enum(
-  'mode', 'train', ['train', 'eval', 'describe'], 'What to do.'
-)
-COORDINATOR = flags.DEFINE_string(
-  'coordinator', None, 'host:port of process 0, where several processes train.'
-)
-NUM_PROCESSES = flags.DEFINE_integer('num_processes', None, 'Of all hosts.')
-PROCESS_ID = flags.DEFINE_integer('process_id', None, 'From 0, of this one.')
-JOIN_SECONDS = flags.DEFINE_integer(
-  'join_seconds', 300, 'How long to wait for the other processes.', 1
-)
-flags.mark_flag_as_required('config')
+from tsm_jax import cli, errors
 
 
-def main(argv):
-  del argv
-  # Libraries log an error before they raise it; it is told once, below.
-  logging.set_verbosity(logging.FATAL)
-  # Imported late: processes that only decode start from this file, too.
-  from tsm_jax import errors, evaluate, train
-  from tsm_jax.insight import describe
+@cli.command()
+def main(argv=None):
+  args = _parser().parse_args(argv)
+  # Processes that only decode start from this file, too: they need no jax.
   from tsm_jax.runs import identity, processes, stopping
 
-  config = CONFIG.value
-  workdir = WORKDIR.value or str(
+  config = args.config
+  workdir = args.workdir or str(
     pathlib.Path('runs') / re.sub(r'[^\w.=,-]+', '-', config.name)
   )
   try:
     processes.join(
-      COORDINATOR.value,
-      NUM_PROCESSES.value,
-      PROCESS_ID.value,
-      JOIN_SECONDS.value,
+      args.coordinator, args.num_processes, args.process_id, args.join_seconds
     )
     processes.check_same(
       {
-        '--mode': MODE.value,
+        '--mode': args.mode,
         '--workdir': workdir,
         **identity.shared_fields(config),
       }
     )
-    if MODE.value == 'train':
-      train.train(config, workdir)
-    elif MODE.value == 'eval':
-      evaluate.evaluate_checkpoint(config, workdir)
-    else:
-      for line in describe.describe(config):
-        print(line)
+    _run(args.mode, config, workdir)
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
@@ -77,8 +47,45 @@ def main(argv):
     stopping.end(f'it lost another process ({stopping.first_line(error)})')
 
 
+def _run(mode, config, workdir):
+  from tsm_jax import evaluate, train
+  from tsm_jax.insight import describe
+
+  if mode == 'train':
+    train.train(config, workdir)
+  elif mode == 'eval':
+    evaluate.evaluate_checkpoint(config, workdir)
+  else:
+    print('\n'.join(describe.describe(config)))
+
+
+def _parser():
+  parser = cli.Parser(
+    'main', description='Trains, evaluates or describes a model.'
+  )
+  parser.add_config()
+  add = parser.add_argument
+  add('--workdir', help='folder or bucket (default: runs/ and the name)')
+  add(
+    '--mode',
+    choices=('train', 'eval', 'describe'),
+    default='train',
+    help='what to do (default %(default)s)',
+  )
+  add('--coordinator', help='host:port of process 0, if several train')
+  add('--num_processes', type=int, help='on all hosts together')
+  add('--process_id', type=int, help='of this one, from 0')
+  add(
+    '--join_seconds',
+    type=cli.at_least(1),
+    default=300,
+    help='how long to wait for the other processes (default %(default)s)',
+  )
+  return parser
+
+
 def _fail(message):
-  """`cli.fail`, but among several processes without waiting for the others."""
+  """As `cli.fail`; among several processes, does not wait for the others."""
   import jax
 
   from tsm_jax import sharding
@@ -86,12 +93,13 @@ def _fail(message):
   if not jax.distributed.is_initialized():
     cli.fail(message)
   print(f'error: {message}', file=sys.stderr, flush=True)
-  # Where all fail alike, each is to say so before the first is gone, which
-  # ends the others.
+  # The first process to end also ends the others. If all fail alike, this lets
+  # each of them print its message before.
   with contextlib.suppress(Exception):
     sharding.barrier('failed', seconds=5)
   os._exit(2)
 
 
 if __name__ == '__main__':
-  app.run(main, flags_parser=cli.parse_flags)
+  cli.quiet_libraries()
+  sys.exit(main())

@@ -1,23 +1,22 @@
-"""What a network looks at: RGB, optical flow or RGB difference.
+"""What a network sees: RGB, optical flow or RGB difference.
 
-The facts of each are here alone: the form of its input and the normalisation
-that the published weights expect (TSN, arXiv 1608.00859, section 3.2; the
-authors' code).
+The facts of each: the form of its input, and the normalisation that published
+weights expect (TSN, arXiv 1608.00859, section 3.2; the authors' code).
 """
 
 from typing import NamedTuple
 
 
 class Modality(NamedTuple):
-  """How the input at one of the T chosen frames of a clip is made.
+  """How the input at each of the T chosen frames of a clip is made.
 
   Attributes:
     stored: what a dataset holds for it, 'rgb' or 'flow'.
-    images: L, the consecutive ones that are read from a chosen frame on; at
-      the end of a video the last one repeats.
-    read_channels: of all L together, as they leave the host.
-    channels: of the network's input.
-    scales: of its training crops.
+    images: L, the number of consecutive images that are read from a chosen
+      frame on; at the end of a video the last one repeats.
+    read_channels: channels of the L images together, as they leave the host.
+    channels: channels of the network's input.
+    scales: sizes of the training crops, as shares of the short side.
   """
 
   stored: str
@@ -41,10 +40,10 @@ class Normalization(NamedTuple):
   """Pixels 0..255 to the input: `(pixels / divisor - mean) / std`.
 
   Attributes:
-    mean: one for all channels, or one of each in the network's order.
-    std: likewise.
+    mean: one for all channels, or one for each in the network's order.
+    std: one for all channels, or one for each in the network's order.
     divisor: of the pixels.
-    channel_order: of colours, 'rgb' or 'bgr'.
+    channel_order: of the colours, 'rgb' or 'bgr'.
   """
 
   mean: tuple[float, ...]
@@ -54,9 +53,16 @@ class Normalization(NamedTuple):
 
 
 def normalization(model_name, modality):
-  """What the published weights of a network expect.
+  """The `Normalization` that the published weights of a network expect.
 
-  A difference has no mean; the authors neither centre nor scale it.
+  >>> normalization('resnet', 'rgb').mean
+  (0.485, 0.456, 0.406)
+
+  RGB difference is neither centred nor scaled, as in the authors' code.
+
+  Args:
+    model_name: 'resnet', 'mobilenet_v2' or 'bn_inception'.
+    modality: a key of `MODALITIES`.
   """
   if model_name == 'bn_inception':  # Caffe's weights: BGR in 0..255
     mean = {'rgb': (104.0, 117.0, 128.0), 'flow': (128.0,), 'rgb_diff': (0.0,)}

@@ -1,28 +1,96 @@
 """Labels for video files: `python -m tsm_jax.predict CHECKPOINT VIDEO...`."""
 
-import argparse
+import dataclasses
+import functools
 import json
+import os
 import sys
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from rich import table
 
 from tsm_jax import cli, errors, evaluate
-from tsm_jax.data.clips import images, limits, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.runs import checkpoints
 
+MAX_FRAMES = defaults.USUAL.max_frames
+
+
+class Prediction(NamedTuple):
+  """A label and its probability, between 0 and 1."""
+
+  label: str
+  probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(checkpoints.TrainedModel):
+  """A trained model that labels video files; made by `load`.
+
+  It has the attributes of a `checkpoints.TrainedModel`: config, variables,
+  labels, preprocessing, meta and step.
+  """
+
+  def predict(self, video, top=5, max_frames=MAX_FRAMES, **views):
+    """The most probable labels of a video, or of each of several.
+
+    Args:
+      video: path of a video file or of a folder of its images (of optical flow
+        always a folder); or a list of paths.
+      top: how many labels.
+      max_frames: a longer video is refused, as it would take much memory.
+      **views: clips, crops and full_resolution of `records.Views`, over which
+        the logits are averaged; by default the centre of one clip.
+
+    Returns:
+      A list of `Prediction`, the most probable first; for several videos, a
+      list of such lists.
+
+    Raises:
+      InputError: if a file cannot be decoded; it names the file and the reason.
+    """
+    if not isinstance(video, str | os.PathLike):
+      return [self.predict(one, top, max_frames, **views) for one in video]
+    probabilities = predict_video(
+      self._predict, self, video, records.Views(**views), max_frames
+    )
+    best = np.argsort(-probabilities, kind='stable')[:top]
+    return [Prediction(self.labels[i], float(probabilities[i])) for i in best]
+
+  @functools.cached_property
+  def _predict(self):
+    return make_predict(self)
+
+
+def load(checkpoint):
+  """The model of a checkpoint, ready to predict.
+
+  Args:
+    checkpoint: a workdir, its folder `checkpoints` or `best`, or one step in
+      that; a local path or a URL.
+
+  Returns:
+    A `Model`.
+
+  Raises:
+    InputError: if there is no checkpoint.
+  """
+  return Model(**vars(checkpoints.restore_model(checkpoint)))
+
 
 def make_predict(trained):
-  """The function `frames uint8 [V, T, S, S, C] -> probabilities [K]`.
+  """The function `frames uint8 [V, T, S, S, C] -> probabilities float32 [K]`.
 
   Args:
     trained: a `checkpoints.TrainedModel`.
 
   Returns:
-    A jitted function; the logits of the views are averaged before the softmax,
-    as in evaluation.
+    A jitted function, which is compiled once per shape. The logits of the V
+    views are averaged before the softmax, as in evaluation.
   """
   model = trained.module()
 
@@ -36,96 +104,82 @@ def make_predict(trained):
   return predict
 
 
-def predict_video(
-  predict, trained, path, views=None, max_frames=limits.MAX_FRAMES
-):
-  """Probabilities `[K]` float32 of a video file or folder of its images.
+def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
+  """The probabilities of all labels for a video, float32 `[K]`.
 
-  The file takes the way of a training video: the same storage, frames and
-  crops, so that the result is that of evaluation.
+  The video is stored, sampled and cropped as in evaluation, so that the result
+  is the same.
 
   Args:
-    predict: as from `make_predict`.
+    predict: made by `make_predict`.
     trained: a `checkpoints.TrainedModel`.
-    path: as of `images.to_record`; for flow a folder.
+    path: of a video file or of a folder of its images.
     views: a `records.Views`; by default the centre of one clip.
-    max_frames: of the file; a longer one would take much memory.
+    max_frames: a longer video is refused, as it would take much memory.
 
   Raises:
-    InputError: if the file cannot be decoded; it names file and reason.
+    InputError: if it cannot be decoded; it names the file and the reason.
   """
-  how = trained.preprocessing
+  preprocessing = trained.preprocessing
   try:
-    record, video = images.to_record(
-      path,
-      **how.stored(),
-      modality=how.kind().stored,
-      max_frames=max_frames,
-    )
+    options = preprocessing.stored()._replace(max_frames=max_frames)
+    record, video = codec.to_record(path, options, preprocessing.kind().stored)
   except videos.VideoError as error:
     raise errors.InputError(f'{str(path)!r}: {error}.') from error
   if video.damage:
     print(f'{path}: damaged, {video.damage}', file=sys.stderr)
-  return np.asarray(
-    predict(records.eval_views(record, how, views or records.Views()))
-  )
+  frames = records.eval_views(record, preprocessing, views or records.Views())
+  return np.asarray(predict(frames))
 
 
+@cli.command()
 def main(argv=None):
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.predict',
+  args = _parser().parse_args(argv)
+  model = load(args.checkpoint)
+  views = {
+    name: getattr(args, name) for name in ('clips', 'crops', 'full_resolution')
+  }
+  results, status = [], 0
+  for path in args.videos:
+    try:
+      found = model.predict(path, args.top, args.max_frames, **views)
+    except errors.InputError as error:
+      print(f'error: {error}', file=sys.stderr)
+      status = 1
+    else:
+      predictions = [prediction._asdict() for prediction in found]
+      results.append({'video': path, 'predictions': predictions})
+  print(json.dumps(results, indent=1)) if args.json else print_table(results)
+  return status
+
+
+def _parser():
+  parser = cli.Parser(
+    'predict',
     description='Prints the most probable labels of video files, or of folders '
     'of their images (for optical flow always these).',
   )
-  parser.add_argument('checkpoint', help='a workdir, or one step in it')
-  parser.add_argument('videos', nargs='+', metavar='video')
-  parser.add_argument('--top', type=int, default=5, help='labels per video')
-  parser.add_argument('--clips', type=int, default=1, help='views over time')
-  parser.add_argument(
-    '--crops', type=int, default=1, choices=cropping.CROPS, help='of a clip'
+  add, positive = parser.add_argument, cli.at_least(1)
+  add('checkpoint', help='a workdir, or one step in it')
+  add('videos', nargs='+', metavar='video')
+  add('--top', type=positive, default=5, help='labels per video')
+  add('--clips', type=positive, default=1, help='views over time')
+  add(
+    '--crops', type=int, default=1, choices=cropping.CROPS, help='of each clip'
   )
-  parser.add_argument(
-    '--full-resolution', action='store_true', help='crops of the short side'
+  parser.add_switch('full_resolution', 'crops of the whole short side')
+  add(
+    '--max_frames',
+    type=positive,
+    default=MAX_FRAMES,
+    help='longer videos are refused (default %(default)s)',
   )
-  parser.add_argument(
-    '--max-frames',
-    type=int,
-    default=limits.MAX_FRAMES,
-    help='of a video; longer ones are refused (default %(default)s)',
-  )
-  parser.add_argument('--json', action='store_true', help='for machines')
-  args = parser.parse_args(argv)
-  for name in ('top', 'clips', 'max_frames'):
-    if getattr(args, name) < 1:
-      parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
-  try:
-    trained = checkpoints.restore_model(args.checkpoint)
-  except errors.InputError as error:
-    cli.fail(error)
-  predict = make_predict(trained)
-  views = records.Views(args.clips, args.crops, args.full_resolution)
-  results, failures = [], 0
-  for path in args.videos:
-    try:
-      probabilities = predict_video(
-        predict, trained, path, views, args.max_frames
-      )
-    except errors.InputError as error:
-      print(f'error: {error}', file=sys.stderr)
-      failures += 1
-      continue
-    best = np.argsort(-probabilities, kind='stable')[: args.top]
-    top = [
-      {'label': trained.labels[i], 'probability': float(probabilities[i])}
-      for i in best
-    ]
-    results.append({'video': path, 'predictions': top})
-  print(json.dumps(results, indent=1)) if args.json else print_table(results)
-  sys.exit(1 if failures else 0)
+  parser.add_switch('json', 'print JSON instead of a table')
+  return parser
 
 
 def print_table(results):
-  """One row per label, most probable first."""
+  """Prints one row per label, the most probable first."""
   rows = table.Table('video', 'label', 'probability')
   for result in results:
     for rank, prediction in enumerate(result['predictions']):
@@ -138,4 +192,4 @@ def print_table(results):
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

@@ -3,27 +3,29 @@
 `python -m tsm_jax.report --out FILE WORKDIR...`
 """
 
-import argparse
+import sys
 
-from tsm_jax import files
+from tsm_jax import cli, errors, files
 from tsm_jax.insight import run_report
 from tsm_jax.program import metrics
 
 
-def main():
-  parser = argparse.ArgumentParser(
-    description='Draws the curves of one or more runs into one picture.'
+@cli.command()
+def main(argv=None):
+  parser = cli.Parser(
+    'report',
+    description='Draws the curves of one or more runs into one picture.',
   )
   parser.add_argument('workdirs', nargs='+', metavar='WORKDIR')
   parser.add_argument('--out', default='curves.png', help='the PNG to write')
-  args = parser.parse_args()
+  args = parser.parse_args(argv)
   for workdir in args.workdirs:
     if not (files.path(workdir) / metrics.FILE).exists():
-      parser.error(
+      raise errors.InputError(
         f'{workdir!r} holds no {metrics.FILE}; give workdirs of runs.'
       )
   run_report.draw_curves(args.workdirs, args.out)
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

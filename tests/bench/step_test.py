@@ -8,11 +8,6 @@ from tsm_jax import sharding
 from tsm_jax.bench import __main__ as bench
 from tsm_jax.bench import step
 
-# How ml_collections loads a configuration.
-pytestmark = pytest.mark.filterwarnings(
-  'ignore:the load_module:DeprecationWarning'
-)
-
 CONFIG = (
   '--config=configs/quickstart.py',
   '--config.model.stage_sizes=(1, 1)',

@@ -9,7 +9,7 @@ import pytest
 
 from support import commands, helpers, torch_weights
 from tsm_jax import errors, evaluate, predict, train
-from tsm_jax.data.clips import codec, images
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import records
 from tsm_jax.runs import checkpoints
 
@@ -66,7 +66,7 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
     for p in json.loads(done.stdout)[0]['predictions']
   }
   how = trained.preprocessing
-  record, _ = codec.to_record(video, **how.stored())
+  record, _ = codec.to_record(video, how.stored())
   frames = records.eval_views(record, how, records.Views())
   frames = frames.astype(np.float32) / 255
   frames = (frames - np.float32(how.mean)) / np.float32(how.std)
@@ -108,7 +108,7 @@ def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
     p['label']: p['probability']
     for p in json.loads(done.stdout)[0]['predictions']
   }
-  record, _ = codec.to_record(video, 256, 90)
+  record, _ = codec.to_record(video)
   frames = records.eval_views(record, how, records.Views())
   pixels = frames[..., ::-1].astype(np.float32)
   logits = torch_bn_inception.by_pytorch(
@@ -150,7 +150,7 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
     p['label']: p['probability']
     for p in json.loads(done.stdout)[0]['predictions']
   }
-  record, _ = images.to_record(clip, 256, 90, modality='flow')
+  record, _ = codec.to_record(clip, modality='flow')
   frames = records.eval_views(record, how, records.Views())
   frames = (frames.astype(np.float32) / 255 - 0.5) / np.float32(0.226)
   logits = torch_resnet.logits(torch_weights.without_module(weights), frames)

@@ -9,7 +9,8 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors
-from tsm_jax.data.clips import codec, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, pixels, videos
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.sources import folder
 from tsm_jax.data.store import dataset
@@ -38,11 +39,11 @@ def quiet_ffmpeg():
   av.logging.set_level(None)
 
 
-def write(path, frames, codec, pixels, options, source='rgb24'):
+def write(path, frames, encoder, pixel_format, options, source='rgb24'):
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream(codec, rate=24, options=options)
+    stream = container.add_stream(encoder, rate=24, options=options)
     stream.height, stream.width = frames[0].shape[:2]
-    stream.pix_fmt = pixels
+    stream.pix_fmt = pixel_format
     for image in frames:
       frame = av.VideoFrame.from_ndarray(image, source)
       container.mux(stream.encode(frame))
@@ -52,7 +53,7 @@ def write(path, frames, codec, pixels, options, source='rgb24'):
 
 @pytest.mark.parametrize('name', FORMATS)
 def test_unusual_formats_are_read(tmp_path, name):
-  codec, suffix, pixels, options, tolerance = FORMATS[name]
+  encoder, suffix, *others, tolerance = FORMATS[name]
   frames = helpers.draw(6, SIZE)
   if name == 'grey':
     frames = [np.repeat(frame[..., :1], 3, axis=-1) for frame in frames]
@@ -62,16 +63,16 @@ def test_unusual_formats_are_read(tmp_path, name):
     alpha[:, :48] = 0
     given = [np.concatenate([f, alpha], axis=-1) for f in frames]
     source = 'rgba'
-  path = write(tmp_path / f'a.{suffix}', given, codec, pixels, options, source)
+  path = write(tmp_path / f'a.{suffix}', given, encoder, *others, source)
   with av.open(str(path)) as container:  # it is what it is called
     stored = container.streams.video[0].format.name
-  assert stored == pixels or name == 'alpha in VP9'  # which hides it
+  assert stored == others[0] or name == 'alpha in VP9'  # which hides it
   video = videos.read(path)
   assert (len(video.frames), video.damage) == (6, '')
   for frame, expected in zip(video.frames, frames):
     assert frame.shape == (*SIZE, 3) and frame.dtype == np.uint8
     assert abs(frame.astype(int) - expected).mean() < tolerance
-  record, _ = codec.to_record(path, 32, 90)
+  record, _ = codec.to_record(path, defaults.Options(short_side=32))
   assert (record['height'], record['width']) == (32, 48)
 
 
@@ -147,7 +148,7 @@ def test_portrait(tmp_path):
   assert seen.shape == clip.shape == (4, 32, 32, 3)
   # The middle of the picture, of 36 by 72 pixels.
   frames = videos.read(high).frames
-  middle = videos.resize(frames[1], 36, 72)[20:52, 2:34]
+  middle = pixels.resize(frames[1], 36, 72)[20:52, 2:34]
   assert abs(seen[0].astype(int) - middle).mean() < 4
 
 
@@ -160,7 +161,7 @@ def test_names_with_blanks_and_letters_of_all_kinds(tmp_path):
   assert sorted(found) == sorted(names)
   assert dataset.open(path).labels == sorted(n.split('/')[0] for n in names)
   for name in names:
-    record, _ = codec.to_record(root / name, 256, 90)
+    record, _ = codec.to_record(root / name)
     assert list(found[name]['frames']) == record['frames']
 
 

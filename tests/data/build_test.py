@@ -131,7 +131,7 @@ def test_too_many_missing_videos_stop_it_before_any_is_decoded(
 ):
   root = helpers.write_hmdb51(tmp_path)
   (root / 'hmdb51_org' / 'wave' / '1(!).avi').unlink()
-  monkeypatch.setattr(builder, '_build', None)
+  monkeypatch.setattr(builder, 'write', None)
   args = ('hmdb51', '--manual_dir', root, '--data_dir', tmp_path / 'data')
   message = fails(capsys, *args)
   assert '1 of 6 videos cannot be used' in message
@@ -181,7 +181,7 @@ def test_a_disk_that_fills_leaves_no_half_dataset(tmp_path):
 SCRIPT = """
 import functools, os, sys, time
 from tsm_jax.data import build
-from tsm_jax.data.clips import images
+from tsm_jax.data.clips import codec
 from tsm_jax.data.store import builder, shards
 
 def work(path, **options):
@@ -192,11 +192,11 @@ def work(path, **options):
     parent = os.getppid()
     while os.getppid() == parent:
       time.sleep(0.1)
-  return images.to_record(path, **options)
+  return codec.to_record(path, **options)
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builder._build = functools.partial(builder._build, work=work)
+  builder.Plan = functools.partial(builder.Plan, to_record=work)
   build.main(sys.argv[3:])
 """
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tsm_jax import errors, models, sharding
-from tsm_jax.models import classifier
+from tsm_jax.models import batch_norm
+from tsm_jax.models import config as model_config
 
 CONFIG = {
   **models.DEFAULTS,
@@ -24,7 +25,7 @@ CONFIG = {
 def test_groups_are_normalised_as_computed_by_hand():
   rng = np.random.default_rng(0)
   x = (2 + rng.normal(size=(8, 3, 2, 5))).astype(np.float32)
-  norm = classifier.BatchNorm(train=True, num_groups=4)
+  norm = batch_norm.BatchNorm(train=True, num_groups=4)
   variables = norm.init(jax.random.key(0), x)
   variables['params']['bias'] += 0.5
   y, updates = norm.apply(
@@ -74,21 +75,18 @@ def test_local_is_every_device_by_itself():
   frames = np.random.default_rng(0).normal(size=(16, 4, 32, 32, 3))
   frames = (frames + np.arange(16).reshape(-1, 1, 1, 1, 1)).astype(np.float32)
   config = {**CONFIG, 'bn_stats': 'local'}
-  with pytest.raises(errors.InputError, match='set_local_clips'):
-    model = models.create_model(config)
-    model.apply({}, frames, train=True, mutable=True)
   mesh = sharding.create_mesh()
-  models.set_local_clips(config, len(frames), mesh.size)
-  assert (mesh.size, config['bn_stats'], config['ghost_clips']) == (
-    8,
-    'ghost',
-    2,
-  )
+  ghost = model_config.local_to_ghost(config, len(frames), mesh.size)
+  assert ghost == {**config, 'bn_stats': 'ghost', 'ghost_clips': 2}
+  assert config['bn_stats'] == 'local' and mesh.size == 8
+  # Without a mesh, it is the whole batch, of one device.
+  assert models.create_model(config) == models.create_model(CONFIG)
+  assert model_config.local_to_ghost(CONFIG, 16, 8) == CONFIG
   alone = models.create_model(CONFIG)
   variables = random_variables(alone, frames[:2])
   params, batch_stats = variables['params'], variables['batch_stats']
 
-  together = training_loss(models.create_model(config))
+  together = training_loss(models.create_model(ghost))
   placed = jax.device_put(frames, sharding.batched(mesh))
   everywhere = jax.device_put((params, batch_stats), sharding.replicated(mesh))
   ours = together(*everywhere, placed)

@@ -71,7 +71,7 @@ def test_the_file_name_tells_the_shift(tmp_path, weights, name, shift):
 def test_impossible_masks_are_named(shift):
   with pytest.raises(ValueError, match=f'model.shift is {shift!r}.*12 char'):
     models.create_model({**CONFIG, 'shift': shift})
-  assert bn_inception.mask_of('1' * 12)[0] is False
+  assert bn_inception.shift_mask('1' * 12)[0] is False
 
 
 def test_frames_of_another_size_are_refused():

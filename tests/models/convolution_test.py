@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tsm_jax.models import classifier
+from tsm_jax.models import batch_norm, convolution
 
 torch = pytest.importorskip('torch')
 
@@ -16,7 +16,7 @@ def test_batch_norm_equals_pytorch():
   theirs = torch.nn.BatchNorm2d(5)
   with torch.no_grad():
     theirs.weight[:] = torch.tensor(weight)
-  variables = classifier.BatchNorm(train=True).init(jax.random.key(0), x)
+  variables = batch_norm.BatchNorm(train=True).init(jax.random.key(0), x)
   variables['params']['scale'] = jnp.asarray(weight)
   for _ in range(3):
     t = torch.tensor(x.transpose((0, 3, 1, 2)), requires_grad=True)
@@ -24,7 +24,7 @@ def test_batch_norm_equals_pytorch():
     expected.square().sum().backward()
 
     def loss(x, variables=variables):
-      y, state = classifier.BatchNorm(train=True).apply(
+      y, state = batch_norm.BatchNorm(train=True).apply(
         variables, x, mutable=['batch_stats']
       )
       return jnp.square(y).sum(), (y, state)
@@ -41,7 +41,7 @@ def test_batch_norm_equals_pytorch():
     (theirs.running_mean.numpy(), theirs.running_var.numpy()),
     rtol=1e-5,
   )
-  y = classifier.BatchNorm(train=False).apply(variables, x)
+  y = batch_norm.BatchNorm(train=False).apply(variables, x)
   expected = theirs.eval()(torch.tensor(x.transpose((0, 3, 1, 2)))).detach()
   expected = expected.numpy().transpose((0, 2, 3, 1))
   chex.assert_trees_all_close(y, expected, rtol=1e-4, atol=1e-5)
@@ -49,7 +49,7 @@ def test_batch_norm_equals_pytorch():
 
 def test_batch_norm_in_bfloat16_keeps_its_statistics_in_float32():
   x = jnp.bfloat16(np.random.default_rng(0).normal(size=(4, 8, 8, 3)))
-  norm = classifier.BatchNorm(train=True, dtype=jnp.bfloat16)
+  norm = batch_norm.BatchNorm(train=True, dtype=jnp.bfloat16)
   variables = norm.init(jax.random.key(0), x)
   y, state = norm.apply(variables, x, mutable=['batch_stats'])
   assert y.dtype == jnp.bfloat16
@@ -61,7 +61,7 @@ def test_a_product_has_no_sliced_operand(stride):
   # XLA's compiler for GPUs dies on one (openxla/xla issue 47381).
   rng = np.random.default_rng(0)
   x = rng.normal(size=(2, 6, 6, 3)).astype(np.float32)
-  conv = classifier.convolution(4, 1, stride)
+  conv = convolution.convolution(4, 1, stride)
   variables = conv.init(jax.random.key(0), x)
   y = conv.apply(variables, x)
   kernel = variables['params']['kernel'][0, 0]

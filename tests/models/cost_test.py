@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import common
 from support import helpers  # noqa: F401 (finds configs)
 from tsm_jax import models
+from tsm_jax.configs import common
 from tsm_jax.insight import run_report
 from tsm_jax.models import cost
 

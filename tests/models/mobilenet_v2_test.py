@@ -8,7 +8,7 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import convert, models
-from tsm_jax.models import classifier, mobilenet_v2
+from tsm_jax.models import convolution, mobilenet_v2
 
 CONFIG = {**nets.CONFIG, 'name': 'mobilenet_v2'}
 
@@ -43,9 +43,9 @@ def test_the_ten_shifted_blocks():
 
 def test_channels_are_rounded_up():
   # 1.4 * 24 is 33.6, which torchvision rounds to the nearest, 32.
-  assert mobilenet_v2.rounded(1.4 * 24) == 40
-  assert mobilenet_v2.rounded(1.1 * 32) == 40
-  assert mobilenet_v2.rounded(0.5 * 16) == 8
+  assert mobilenet_v2.round_up(1.4 * 24) == 40
+  assert mobilenet_v2.round_up(1.1 * 32) == 40
+  assert mobilenet_v2.round_up(0.5 * 16) == 8
   model = models.create_model({**CONFIG, 'width_multiplier': 0.5})
   frames = jnp.zeros((1, 8, 32, 32, 3))
   params = jax.eval_shape(model.init, jax.random.key(0), frames)['params']
@@ -73,9 +73,9 @@ def test_depthwise_sum_equals_the_convolution(stride, side):
     y, vjp = jax.vjp(f, x, kernel)
     return y, vjp(jnp.cos(y))
 
-  total = of(lambda x, k: classifier.sum_of_products(x, k, strides, padding))
+  total = of(lambda x, k: convolution.sum_of_products(x, k, strides, padding))
   chex.assert_trees_all_close(total, of(conv), rtol=1e-5, atol=1e-5)
-  half = classifier.sum_of_products(
+  half = convolution.sum_of_products(
     jnp.bfloat16(x), jnp.bfloat16(kernel), strides, padding
   )
   assert half.dtype == jnp.bfloat16

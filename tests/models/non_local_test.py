@@ -8,11 +8,11 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import models
-from tsm_jax.models import classifier, non_local, resnet
+from tsm_jax.models import batch_norm, non_local, resnet
 
 torch = pytest.importorskip('torch')
 
-NORM = functools.partial(classifier.BatchNorm, train=False)
+NORM = functools.partial(batch_norm.BatchNorm, train=False)
 
 
 def variables_of(weights):
@@ -47,17 +47,24 @@ def block_weights(channels):
   return golden.weights(shapes)
 
 
+def attend(weights, x):
+  """Our block on PyTorch's layout, [B, C, T, H, W]."""
+  batch_size, channels, num_frames, height, width = x.shape
+  frames = x.transpose((0, 2, 3, 4, 1)).reshape((-1, height, width, channels))
+  block = non_local.NonLocal(num_frames, NORM)
+  y = block.apply(variables_of(weights), frames)
+  y = np.asarray(y).reshape((batch_size, num_frames, height, width, channels))
+  return y.transpose((0, 4, 1, 2, 3))
+
+
 def test_recorded_block():
   case = golden.case('nl3d_c8_t2_h5_w4')
   weights = block_weights(8)
   keys = [k for k in case['keys'] if not k.endswith('num_batches_tracked')]
   assert sorted(weights) == keys
   x = np.random.RandomState(7).randn(1, 8, 2, 5, 4).astype(np.float32)
-  y = non_local.NonLocal(NORM).apply(
-    variables_of(weights), x.transpose((0, 2, 3, 4, 1))
-  )
-  y = np.asarray(y)
-  np.testing.assert_allclose(y[0, 0, 0, 0], case['out_first'], rtol=1e-4)
+  y = attend(weights, x)
+  np.testing.assert_allclose(y[0, :, 0, 0, 0], case['out_first'], rtol=1e-4)
   np.testing.assert_allclose(y.sum(), case['sum'], rtol=1e-4)
   np.testing.assert_allclose(abs(y).sum(), case['abs_sum'], rtol=1e-4)
 
@@ -85,18 +92,13 @@ def test_equals_pytorch():
     weights['W.1.weight'],
     weights['W.1.bias'],
   )
-  ours = non_local.NonLocal(NORM).apply(
-    variables_of({k: v.numpy() for k, v in weights.items()}),
-    x.transpose((0, 2, 3, 4, 1)),
-  )
-  np.testing.assert_allclose(
-    np.asarray(ours).transpose((0, 4, 1, 2, 3)), y.numpy(), rtol=1e-4, atol=1e-5
-  )
+  ours = attend({k: v.numpy() for k, v in weights.items()}, x)
+  np.testing.assert_allclose(ours, y.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_new_block_is_the_identity_and_drawn_as_pytorch_does():
-  x = jnp.asarray(nets.clips(1, 2, 4, 4, 64))
-  block = non_local.NonLocal(NORM)
+  x = jnp.asarray(nets.clips(2, 4, 4, 64))
+  block = non_local.NonLocal(2, NORM)
   y, variables = block.init_with_output(jax.random.key(0), x)
   chex.assert_trees_all_equal(y, x)
   conv = torch.nn.Conv3d(64, 32, 1)

@@ -10,15 +10,10 @@ import pytest
 
 from configs import ssv2
 from support import helpers
-from tsm_jax import program, sharding
+from tsm_jax import configuration, program, sharding
 from tsm_jax.models import cost
 from tsm_jax.plan import __main__ as plan
 from tsm_jax.plan import columns
-
-# How ml_collections loads a configuration.
-pytestmark = pytest.mark.filterwarnings(
-  'ignore:the load_module:DeprecationWarning'
-)
 
 # Few layers, for they are what compiling takes; frames enough that what is
 # kept of them does not fit into the fast memory of a TPU.
@@ -134,7 +129,7 @@ def test_explain_needs_no_compiler(here, capsys):
     (['--explain', '--compare=model.dpeth=34'], ['model.depth']),
     (['--explain', '--compare=model.depth=deep'], ['model.depth', 'int']),
     (['--explain', '--dataset=mine'], ["'mine'", '--num_clips', 'kinetics400']),
-    (['--nosuch=1'], ["'nosuch'"]),
+    (['--nosuch=1'], ['no flag --nosuch']),
     (['--topology=h100', '--utilisation=0.5,2'], ["'0.5,2'", 'at most 1']),
     (['--topology=h100', '--frames_per_cpu=0'], ['--frames_per_cpu is 0.0']),
   ],
@@ -151,12 +146,11 @@ def test_bad_input_is_a_sentence(arguments, parts, here, capsys):
     assert part in line
 
 
-def test_columns_keep_what_follows_from_the_batch(here):
+def test_columns_keep_what_follows_from_the_batch():
   both, sizes = 'batch_size=256,model.remat=block', 'model.stage_sizes=(1,2)'
-  argv = ['--config=configs/ssv2.py', f'--compare={both}', f'--compare={sizes}']
-  options = columns.new_flags(argv)
-  columns.parse(options, argv, '')
-  config, changed, third = columns.configurations(options).values()
+  config, changed, third = columns.configurations(
+    configuration.load('ssv2'), [both, sizes]
+  ).values()
   assert changed.learning_rate == 4 * config.learning_rate
   assert changed.model.remat == 'block'
   assert third.model.stage_sizes == (1, 2)
@@ -168,9 +162,9 @@ def test_help_names_the_flags(capsys):
     plan.main(['--help'])
   assert not caught.value.code
   text = capsys.readouterr().out
-  assert text.startswith('What a run would need')
-  for name in ('config', 'compare', 'topology', '[no]explain', 'num_clips'):
-    assert f'--{name}:' in text
+  assert 'What a run would need' in text
+  for name in ('config', 'compare', 'topology', 'explain', 'num_clips'):
+    assert f'--{name}' in text
 
 
 @pytest.mark.slow

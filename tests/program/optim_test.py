@@ -5,9 +5,9 @@ import numpy as np
 import optax
 import pytest
 
-from configs import common
 from support import helpers  # noqa: F401 (finds configs)
 from tsm_jax import errors, models
+from tsm_jax.configs import common
 from tsm_jax.program import optim
 
 MODEL = {**models.DEFAULTS, 'num_classes': 174}

@@ -6,16 +6,15 @@ import sys
 
 import chex
 from fsspec.implementations import dirfs, local
-from support import helpers
 import jax
 from jax.experimental import multihost_utils
 import numpy as np
 import pytest
-from support import trainings
 
-from tsm_jax.runs import folders, checkpoints, identity
+from support import helpers, trainings
 from tsm_jax import errors, files
 from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, folders, identity
 
 READER = """
 import json, pathlib, sys
@@ -211,4 +210,3 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
 def test_a_url_never_becomes_a_local_folder(name, message, tmp_path):
   with pytest.raises(errors.InputError, match=message):
     files.path(name)
-

@@ -3,18 +3,16 @@
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 
 import chex
-from support import helpers
-from support import commands
 import numpy as np
 import pytest
 
-from tsm_jax.runs import checkpoints, processes, stopping
+from support import commands, helpers
 from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints, stopping
 
 
 def start(

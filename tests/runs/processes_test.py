@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
-from support import helpers
 import jax
 import pytest
 
+from support import helpers
 from tsm_jax import errors, sharding
-from tsm_jax.runs import processes, stopping
+from tsm_jax.runs import processes
 
 SLURM = {
   'SLURM_JOB_ID': '7',

@@ -1,5 +1,8 @@
-"""The commands as real processes, on one device."""
+"""The commands: called in this process, or as real ones on one device."""
 
+import contextlib
+import importlib
+import io
 import os
 import socket
 import subprocess
@@ -8,6 +11,23 @@ import sys
 import jax
 
 from support import helpers
+
+
+def call(module, *args):
+  """Calls the `main` of a command here; what a process would give."""
+  try:
+    found = importlib.import_module(f'tsm_jax.{module}.__main__')
+  except ModuleNotFoundError:
+    found = importlib.import_module(f'tsm_jax.{module}')
+  out, err = io.StringIO(), io.StringIO()
+  with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    try:
+      status = found.main(list(map(str, args)))
+    except SystemExit as stopped:
+      status = stopped.code
+  return subprocess.CompletedProcess(
+    args, status or 0, out.getvalue(), err.getvalue()
+  )
 
 
 def command(module, *args):

@@ -10,7 +10,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # configs are read from the repository's root
 
 from configs import quickstart  # noqa: E402
-from tsm_jax.data.clips import videos  # noqa: E402
+from tsm_jax.data import defaults  # noqa: E402
+from tsm_jax.data.clips import pixels, videos  # noqa: E402
 from tsm_jax.data.store import dataset  # noqa: E402
 
 DATA = {
@@ -19,11 +20,8 @@ DATA = {
   'labels': '',
   'holdout': 0.25,
   'holdout_seed': 0,
-  'max_excluded': 0.02,
-  'short_side': 256,
-  'quality': 90,
-  'storage': 'frames',
-  'fps': 0.0,
+  'max_excluded': defaults.MAX_EXCLUDED,
+  **defaults.USUAL.as_dict(),
 }
 
 
@@ -47,7 +45,7 @@ def write_frames(
   folder = pathlib.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   for number, frame in enumerate(draw(num_frames, size, **kwargs), first):
-    (folder / name.format(number)).write_bytes(videos.encode_jpeg(frame, 90))
+    (folder / name.format(number)).write_bytes(pixels.encode_jpeg(frame, 90))
   return folder
 
 
@@ -77,7 +75,7 @@ def write_flow(
   for number, pair in enumerate(flow, 1):
     for axis, image in zip('xy', np.moveaxis(pair, -1, 0)):
       path = folder / name.format(axis, number)
-      path.write_bytes(videos.encode_jpeg(np.ascontiguousarray(image), 95))
+      path.write_bytes(pixels.encode_jpeg(np.ascontiguousarray(image), 95))
   return flow
 
 

@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from tsm_jax import cli, errors
+from tsm_jax import cli
 
 # Imported by name when one is chosen: each needs other packages.
 BENCHMARKS = {
@@ -13,9 +13,10 @@ BENCHMARKS = {
 }
 
 
+@cli.command()
 def main(argv=None):
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.bench',
+  parser = cli.Parser(
+    'bench',
     description='; '.join(f'{k}: {v}' for k, v in BENCHMARKS.items()),
     epilog='Each explains its own options: NAME --help.',
   )
@@ -23,14 +24,8 @@ def main(argv=None):
   parser.add_argument('options', nargs=argparse.REMAINDER)
   args = parser.parse_args(argv)
   benchmark = importlib.import_module(f'tsm_jax.bench.{args.name}')
-  try:
-    benchmark.main(args.options)
-  except errors.InputError as error:
-    cli.fail(error)
-  except KeyboardInterrupt:
-    print('Interrupted.', file=sys.stderr)
-    sys.exit(130)
+  benchmark.main(args.options)
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

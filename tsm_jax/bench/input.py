@@ -5,7 +5,6 @@ matter: clips per second of it is a rate per core. All ways take turns; the
 tables show medians.
 """
 
-import argparse
 import functools
 import importlib
 import os
@@ -21,9 +20,9 @@ from rich import table
 from tqdm import auto as tqdm
 
 import tsm_jax
-from tsm_jax import cli, errors
+from tsm_jax import cli
 from tsm_jax.bench import input_ways, interleave
-from tsm_jax.data.clips import codec
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder
 from tsm_jax.data.store import builder, dataset
 
@@ -40,11 +39,6 @@ TITLES = {
 
 def main(argv=None):
   args = _parser().parse_args(argv)
-  for name in ('clips', 'repeats', 'videos', 'threads'):
-    if getattr(args, name) < 1:
-      raise errors.InputError(
-        f'--{name} is {getattr(args, name)}; it must be at least 1.'
-      )
   with tempfile.TemporaryDirectory() as scratch:
     scratch = pathlib.Path(scratch)
     found = pathlib.Path(
@@ -71,36 +65,34 @@ def main(argv=None):
 def build(listing, found, data_dir):
   """Training clips of a folder by kind of storage: `{kind: record source}`."""
   sources = {}
-  for kind in codec.KINDS:
-    path = builder.build(
+  for kind in defaults.STORAGES:
+    plan = builder.Plan(
       listing,
       found,
       data_dir,
-      {**codec.DEFAULTS, 'storage': kind},
+      defaults.USUAL._replace(storage=kind),
       max_excluded=0.0,
-      log=lambda line: None,
     )
+    path = builder.build(plan, log=lambda line: None)
     sources[kind] = dataset.open(path).split('train')
   return sources
 
 
 def _parser():
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.bench input', description=__doc__
-  )
-  add = parser.add_argument
+  parser = cli.Parser('bench input', description=__doc__)
+  add, count = parser.add_argument, cli.at_least(1)
   add('--source', default='', help='folder of videos (default: drawn ones)')
-  add('--videos', type=int, default=16, help='videos to draw (%(default)s)')
+  add('--videos', type=count, default=16, help='videos to draw (%(default)s)')
   add(
     '--clips',
-    type=int,
+    type=count,
     default=1000,
     help='clips over which memory is watched (%(default)s)',
   )
-  add('--repeats', type=int, default=7, help='turns (%(default)s)')
+  add('--repeats', type=count, default=7, help='turns (%(default)s)')
   add(
     '--threads',
-    type=int,
+    type=count,
     default=os.cpu_count(),
     help='threads that decode (default: one per core)',
   )
@@ -190,7 +182,7 @@ def _speeds(median, sizes, clips_per_s):
 
 def _stages(median):
   rows = table.Table('share of', 'read', 'decode', 'crop, resize', 'the rest')
-  for kind in codec.KINDS:
+  for kind in defaults.STORAGES:
     parts = [median[f'{kind} {s}'] for s in ('read', 'decode', 'crop')]
     parts.append(median[kind] - sum(parts))
     rows.add_row(

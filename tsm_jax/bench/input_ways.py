@@ -7,15 +7,18 @@ import types
 import jax
 import numpy as np
 
-from tsm_jax import errors
-from tsm_jax.data import sampling
-from tsm_jax.data.clips import codec, videos
-from tsm_jax.data.input import cropping, pipeline, preprocess, records
+from tsm_jax import errors, modalities
+from tsm_jax.data import defaults, sampling
+from tsm_jax.data.clips import codec, pixels, videos
+from tsm_jax.data.input import cropping, pipeline, preprocess
 
 PREPROCESSING = preprocess.Preprocessing(
-  8, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), **codec.DEFAULTS
+  8,
+  224,
+  **modalities.normalization('resnet', 'rgb')._asdict(),
+  **defaults.USUAL.as_dict(),
 )
-SCALES = (1.0, 0.875, 0.75, 0.66)
+SCALES = modalities.MODALITIES['rgb'].scales
 BATCH = 8  # clips
 LENGTH = 1 << 20  # clips of an epoch; short epochs cost more shuffling
 
@@ -40,7 +43,7 @@ def draw(root, count):
     path = root / 'train' / 'drawn' / f'{number}.mp4'
     path.parent.mkdir(parents=True, exist_ok=True)
     layers = [
-      videos.resize(rng.integers(0, 256, (40, 50, 3), np.uint8), 900, 720)
+      pixels.resize(rng.integers(0, 256, (40, 50, 3), np.uint8), 900, 720)
       for _ in range(2)
     ]
     frames = []
@@ -76,7 +79,7 @@ def our_rows(sources, threads):
     rng = np.random.default_rng(0)
     stored = list(source)
     batches = train_clips(source, threads)
-    frames = [records.decode(r, _indices(r, rng)) for r in stored]
+    frames = [codec.decode(r, _indices(r, rng)) for r in stored]
     rows |= {
       f'{kind}': lambda n, batches=batches: [
         next(batches) for _ in range(n // BATCH)
@@ -85,7 +88,7 @@ def our_rows(sources, threads):
         source[i % len(source)] for i in range(n)
       ],
       f'{kind} decode': lambda n, stored=stored, rng=rng: [
-        records.decode(r, _indices(r, rng)) for r in _cycle(stored, n)
+        codec.decode(r, _indices(r, rng)) for r in _cycle(stored, n)
       ],
       f'{kind} crop': lambda n, frames=frames, rng=rng: [
         cropping.train_frames(f, rng, PREPROCESSING.image_size, SCALES, 'fast')

@@ -13,7 +13,6 @@ import statistics
 import sys
 import time
 
-from absl import flags
 import jax
 import numpy as np
 from rich import table
@@ -25,13 +24,10 @@ from tsm_jax.data.sources import published
 from tsm_jax.plan import columns, compilation, forecast
 
 
-def main(argv):
-  options = columns.new_flags(argv)
-  flags.DEFINE_integer('steps', 10, 'Steps of a turn.', 1, flag_values=options)
-  flags.DEFINE_integer('repeats', 7, 'Turns.', 1, flag_values=options)
-  columns.parse(options, argv, __doc__)
+def main(argv=None):
+  options = _parser().parse_args(argv)
   mesh = sharding.create_mesh()
-  configs = columns.configurations(options)
+  configs = columns.configurations(options.config, options.compare)
   for config in configs.values():
     sharding.check_batch_size(
       'batch_size', config.batch_size, mesh, config.accumulation
@@ -44,6 +40,16 @@ def main(argv):
       turns[title], facts[title] = prepare(config, mesh, options.steps)
   seconds = interleave.measure(turns, options.repeats)
   show(seconds, facts, mesh.size)
+
+
+def _parser():
+  parser = cli.Parser('bench step', description=__doc__)
+  parser.add_config()
+  parser.add_compare()
+  count = cli.at_least(1)
+  parser.add_argument('--steps', type=count, default=10, help='of a turn')
+  parser.add_argument('--repeats', type=count, default=7, help='turns')
+  return parser
 
 
 def prepare(config, mesh, steps):

@@ -4,6 +4,7 @@ and a checkpoint of ours a file.
 
 import argparse
 import os
+import sys
 
 import ml_collections
 
@@ -72,31 +73,17 @@ def preprocessing_of(config, file_name, image_size, short_side):
     modality=config['modality'],
     **usual._asdict(),
     short_side=short_side,
-    quality=90,
     sampling=infer.sampling_of(file_name),
   )
 
 
+@cli.command()
 def main(argv=None):
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.convert',
-    description='Makes a PyTorch file of weights a checkpoint of ours, or a '
-    "checkpoint of ours a file in the authors' form.",
-    epilog='Any field of the model may be given, for example --num_frames=16.',
-    allow_abbrev=False,
-    argument_default=argparse.SUPPRESS,
-  )
-  kinds = ', '.join(weight_files.SUFFIXES)
-  parser.add_argument('source', help=f'{kinds}, or a workdir')
-  parser.add_argument('out', help=f'the new workdir, or file ({kinds})')
-  parser.add_argument('--labels', dest='labels_file', help='a class per line')
-  parser.add_argument('--image_size', type=int, help='pixels (224)')
-  parser.add_argument('--short_side', type=int, help='pixels (256)')
-  args, rest = parser.parse_known_args(argv)
+  args, rest = _parser().parse_known_args(argv)
   options = vars(args)
   source, out = options.pop('source'), options.pop('out')
+  options.update(cli.parse_fields(rest, models.DEFAULTS))
   try:
-    options.update(cli.parse_fields(rest, models.DEFAULTS))
     if not official_form.is_ours(source):
       lines = to_checkpoint(source, out, **options)
     elif options:
@@ -107,12 +94,28 @@ def main(argv=None):
       )
     else:
       lines = official_form.to_file(source, out)
-  except (errors.InputError, ImportError) as error:
-    cli.fail(error)
   except OSError as error:  # for example a full disk
-    cli.fail(f'{error} ({out})')
+    raise errors.InputError(f'{error} ({out})') from error
   print('\n'.join(lines))
 
 
+def _parser():
+  parser = cli.Parser(
+    'convert',
+    description='Makes a PyTorch file of weights a checkpoint of ours, or a '
+    "checkpoint of ours a file in the authors' form.",
+    epilog='Any field of the model may be given, for example --num_frames=16.',
+    argument_default=argparse.SUPPRESS,
+  )
+  kinds = ', '.join(weight_files.SUFFIXES)
+  add = parser.add_argument
+  add('source', help=f'{kinds}, or a workdir')
+  add('out', help=f'the new workdir, or file ({kinds})')
+  add('--labels', dest='labels_file', help='a file with a class per line')
+  add('--image_size', type=int, help='pixels (224)')
+  add('--short_side', type=int, help='pixels (256)')
+  return parser
+
+
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

@@ -9,7 +9,7 @@ import numpy as np
 
 from tsm_jax import errors, models
 from tsm_jax.convert import infer, naming
-from tsm_jax.models import classifier, non_local
+from tsm_jax.models import batch_norm, classifier, non_local
 
 
 def fit(config, weights, num_classes, origin, log):
@@ -192,9 +192,9 @@ def _new_leaves(paths, shapes):
       kernel = shapes['params', 'head', 'kernel'].shape
       layer, x = classifier.head(kernel[1]), jnp.zeros((1, kernel[0]))
     else:
-      norm = functools.partial(classifier.BatchNorm, train=False)
+      norm = functools.partial(batch_norm.BatchNorm, train=False)
       channels = shapes['params', module, 'out_bn', 'scale'].shape
-      layer, x = non_local.NonLocal(norm), jnp.zeros((1, 1, 2, 2, *channels))
+      layer, x = non_local.NonLocal(1, norm), jnp.zeros((1, 2, 2, *channels))
     variables = layer.init(jax.random.key(i), x)
     for (collection, *rest), leaf in flat(variables).items():
       leaves[collection, module, *rest] = np.asarray(leaf)

@@ -188,8 +188,8 @@ def _infer_mobilenet(shapes):
   }
   for multiplier in (1.0, *(i / 20 for i in range(1, 61))):
     channels = {
-      i: mobilenet_v2.rounded(channels * multiplier)
-      for i, (_, channels, _) in enumerate(mobilenet_v2.blocks(), start=1)
+      i: mobilenet_v2.round_up(channels * multiplier)
+      for i, channels in enumerate(mobilenet_v2.block_channels(), start=1)
     }
     if all(channels[i] == found[i] for i in found):
       break

@@ -1,12 +1,11 @@
 """Builds a dataset ahead of training: `python -m tsm_jax.data.build NAME`."""
 
-import argparse
 import os
 import pathlib
 import sys
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data.clips import codec, limits
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.store import beam, builder
 
@@ -20,16 +19,11 @@ example:
 """
 
 
+@cli.command('Interrupted; the same command continues.')
 def main(argv=None):
   args = _parser().parse_args(argv)
-  try:
-    _check(args)
-    path = build(args)
-  except (errors.InputError, OSError) as error:
-    cli.fail(error)
-  except KeyboardInterrupt:
-    print('Interrupted; the same command continues.', file=sys.stderr)
-    sys.exit(130)
+  _check(args)
+  path = build(args)
   print(f'Train on it with --config.data.source={path}')
 
 
@@ -49,16 +43,16 @@ def build(args):
     )
     several = args.name in published.NUM_VIDEOS_OF_SPLIT
     stem = f'{args.name}_{args.split}' if several else args.name
-  return builder.build(
+  plan = builder.Plan(
     listing,
     args.manual_dir,
     pathlib.Path(args.data_dir).expanduser(),
-    _options(args),
+    defaults.Options.from_fields(vars(args), '--'),
     args.max_excluded,
-    log=lambda line: print(line, flush=True),
-    stem=stem,
-    engine=_engine(args),
+    stem,
+    _engine(args),
   )
+  return builder.build(plan, log=lambda line: print(line, flush=True))
 
 
 def _engine(args):
@@ -74,14 +68,9 @@ def _engine(args):
   return None
 
 
-def _options(args):
-  options = {name: getattr(args, name) for name in codec.DEFAULTS}
-  return codec.limited(options, args.max_frames, '--')
-
-
 def _check(args):
   """Raises InputError if a value is outside its range or has no meaning."""
-  codec.check(_options(args), '--')
+  defaults.Options.from_fields(vars(args), '--')
   if not 0 <= args.max_excluded <= 1:
     raise errors.InputError(
       f'--max_excluded is {args.max_excluded}; it must be from 0 to 1.'
@@ -97,11 +86,10 @@ def _check(args):
 
 
 def _parser():
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.data.build',
+  parser = cli.Parser(
+    'data.build',
     description='Builds a published dataset, or your own folder, for training.',
     epilog=EXAMPLE % ', '.join(published.READERS),
-    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
   add('name', metavar='NAME', help='of the dataset, see below')
@@ -127,39 +115,39 @@ def _parser():
   add(
     '--short_side',
     type=int,
-    default=256,
+    default=defaults.USUAL.short_side,
     help='pixels; smaller clips are not enlarged (default %(default)s)',
   )
   add(
     '--quality',
     type=int,
-    default=90,
+    default=defaults.USUAL.quality,
     help='of stored JPEGs, 1 to 100 (default %(default)s)',
   )
   add(
     '--storage',
-    choices=codec.KINDS,
-    default='frames',
+    choices=defaults.STORAGES,
+    default=defaults.USUAL.storage,
     help="JPEG 'frames', fastest to read, or 'video': H.264, about seven times "
     'smaller (default %(default)s)',
   )
   add(
     '--fps',
     type=float,
-    default=0.0,
+    default=defaults.USUAL.fps,
     help='resample videos to so many frames per second, by their timestamps; '
     '0: keep their frames (default %(default)s)',
   )
   add(
     '--max_frames',
     type=int,
-    default=limits.MAX_FRAMES,
+    default=defaults.USUAL.max_frames,
     help='of a clip; longer ones are not used (default %(default)s)',
   )
   add(
     '--max_excluded',
     type=float,
-    default=0.02,
+    default=defaults.MAX_EXCLUDED,
     help='share of unusable videos that stops it (default %(default)s)',
   )
   add(
@@ -179,4 +167,4 @@ def _parser():
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

@@ -8,19 +8,17 @@ Comparing names the first stage at which two machines, versions or
 configurations differ, and ends with status 1 if they do.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import json
 import pathlib
 import sys
 
-from absl import app, flags
-from ml_collections import config_flags
 import numpy as np
 
 from tsm_jax import cli, errors
 from tsm_jax.data import sampling
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 
@@ -77,7 +75,7 @@ def _stages(record, number, labels, preprocessing, views):
     count, preprocessing, dataclasses.replace(views, validation=True), number
   )
   following = sampling.following(indices, images, count)
-  decoded = records.decode(
+  decoded = codec.decode(
     record, np.unique(following), preprocessing.kind().stored
   )
   cropped = records.eval_views(record, preprocessing, views, number)
@@ -166,19 +164,15 @@ def _is_whole(found):
 
 
 def compare_files(argv):
-  """The program's `compare`; ends it."""
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.data.fingerprint compare',
+  """The command's `compare`; returns the status."""
+  parser = cli.Parser(
+    'data.fingerprint compare',
     description='Names the first stage at which two fingerprints differ.',
   )
   parser.add_argument('files', nargs=2, metavar='FILE')
-  args = parser.parse_args(argv)
-  try:
-    stage, lines = compare(*map(_read, args.files))
-  except errors.InputError as error:
-    cli.fail(error)
+  stage, lines = compare(*map(_read, parser.parse_args(argv).files))
   print('\n'.join(lines))
-  sys.exit(0 if stage is None else 1)
+  return 0 if stage is None else 1
 
 
 def write(config, out):
@@ -199,25 +193,19 @@ def write(config, out):
   print(f'{len(found["clips"])} clips of {config.eval.split!r} are in {out}.')
 
 
-def main():
-  if sys.argv[1:2] == ['compare']:
-    compare_files(sys.argv[2:])
-  # Not defined on import: other programs have flags of these names.
-  config = config_flags.DEFINE_config_file(
-    'config', None, 'A file of configs/, with its arguments after a colon.'
+@cli.command()
+def main(argv=None):
+  argv = sys.argv[1:] if argv is None else argv
+  if argv[:1] == ['compare']:
+    return compare_files(argv[1:])
+  parser = cli.Parser('data.fingerprint', description=__doc__)
+  parser.add_config()
+  parser.add_argument(
+    '--out', default='fingerprint.json', help='the file to write'
   )
-  out = flags.DEFINE_string('out', 'fingerprint.json', 'The file to write.')
-  flags.mark_flag_as_required('config')
-
-  def run(argv):
-    del argv
-    try:
-      write(config.value, out.value)
-    except (errors.InputError, OSError) as error:
-      cli.fail(error)
-
-  app.run(run, flags_parser=cli.parse_flags)
+  args = parser.parse_args(argv)
+  write(args.config, args.out)
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

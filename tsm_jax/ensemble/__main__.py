@@ -3,38 +3,54 @@
   python -m tsm_jax.ensemble runs/rgb runs/flow --weights 1 1.5
 
 They may differ in network, T, modality, preprocessing and dataset, as long as
-these hold the same videos by name: two-stream evaluation (arXiv 1406.2199) is
-one model of RGB and one of flow. The official code adds raw logits, which are
-on different scales, and divides by the number of models.
+the datasets hold the same videos by name. Two-stream evaluation (arXiv
+1406.2199) combines a model of RGB and one of flow. The official code adds raw
+logits, whose scales differ, and divides by the number of models.
 """
 
-import argparse
 import functools
 import json
-import pathlib
+import sys
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from tqdm import auto as tqdm
 
-from tsm_jax import cli, errors, evaluate, sharding
+from tsm_jax import cli, errors, evaluate, files, sharding
 from tsm_jax.data.input import cropping, pipeline, records
-from tsm_jax.ensemble import members as members_lib
+from tsm_jax.ensemble import matching
 from tsm_jax.program import metrics
 
-MEANS = ('softmax', 'logits')
+MEANS = {
+  'softmax': 'the softmax of its mean logits over the views',
+  'logits': 'its mean logits over the views',
+}
 
 
-def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
-  """Evaluates the weighted mean of several models' scores.
+class Reading(NamedTuple):
+  """How clips are read.
 
-  Args:
-    members: each a `members.Member`.
-    mean: 'softmax' or 'logits', see `combine`.
+  Attributes:
     split: of every dataset.
     views: a `records.Views`.
     batch_size: clips, over all devices; 0 is one per device.
     threads: that decode.
+  """
+
+  split: str = 'val'
+  views: records.Views = records.Views()
+  batch_size: int = 0
+  threads: int = 16
+
+
+def ensemble(members, mean, reading, log=print):
+  """Evaluates the weighted mean of several models' scores.
+
+  Args:
+    members: a list of `matching.Member`.
+    mean: 'softmax' or 'logits', see `combine`.
+    reading: a `Reading`.
     log: called with every line for the user.
 
   Returns:
@@ -47,62 +63,67 @@ def ensemble(members, mean, split, views, batch_size=0, threads=16, log=print):
   """
   _check(members, mean)
   mesh = sharding.create_mesh()
-  batch_size = batch_size or mesh.size
-  sharding.check_batch_size('--batch_size', batch_size, mesh)
-  opened = [members_lib.open_member(member, split, log) for member in members]
-  first = opened[0].trained.labels
-  members_lib.check_classes(members, opened)
-  orders = members_lib.matched(members, opened)
+  if not reading.batch_size:
+    reading = reading._replace(batch_size=mesh.size)
+  sharding.check_batch_size('--batch_size', reading.batch_size, mesh)
+  opened = [matching.open_member(one, reading.split, log) for one in members]
+  matching.check_classes(opened)
 
-  logits, alone = [], []
-  for member, one, order in zip(members, opened, orders):
-    scores, label = _logits(one, views, batch_size, threads, mesh)
+  logits, singles = [], []
+  for one, order in zip(opened, matching.match(opened)):
+    scores, label = _logits(one, reading, mesh)
     logits.append(scores[order])
-    alone.append(_result(scores, label))
-    log(f'{member.path} alone: {evaluate.summary(alone[-1])}')
-  label = label[order]  # in the order of the first, as those of all are
+    label = label[order]  # the same for all: that of the first one's videos
+    singles.append(_result(logits[-1], label))
+    log(f'{one.member.path} alone: {evaluate.summary(singles[-1])}')
   total = sum(member.weight for member in members)
   weights = [member.weight / total for member in members]
   result = _result(combine(logits, weights, mean), label)
   report = {
-    'members': [
-      {
-        'checkpoint': str(member.path),
-        'step': one.trained.step,
-        'dataset': str(one.dataset.path),
-        'modality': one.trained.preprocessing.modality,
-        'num_frames': one.trained.preprocessing.num_frames,
-        'weight': weight,
-        'top1': own.top1,
-      }
-      for member, one, weight, own in zip(members, opened, weights, alone)
-    ],
+    'members': [*map(_describe, opened, weights, singles)],
     'mean': mean,
-    **evaluate.describe(result, first, split, views),
-  }
-  named = {
-    'softmax': 'the softmax of its mean logits over the views',
-    'logits': 'its mean logits over the views',
+    **evaluate.describe(
+      result, opened[0].trained.labels, reading.split, reading.views
+    ),
   }
   shares = ', '.join(f'{weight:.3f}' for weight in weights)
   log(
-    f'{result.num_clips} clips of {split!r}, of each model {named[mean]}, '
-    f'weighted by {shares}: {evaluate.summary(result)}'
+    f'{result.num_clips} clips of {reading.split!r}, of each model '
+    f'{MEANS[mean]}, weighted by {shares}: {evaluate.summary(result)}'
   )
   return result, report
+
+
+def _describe(opened, weight, result):
+  """A member as a dict for JSON."""
+  return {
+    'checkpoint': str(opened.member.path),
+    'step': opened.trained.step,
+    'dataset': str(opened.dataset.path),
+    'modality': opened.trained.preprocessing.modality,
+    'num_frames': opened.trained.preprocessing.num_frames,
+    'weight': weight,
+    'top1': result.top1,
+  }
 
 
 def combine(logits, weights, mean):
   """The scores of an ensemble.
 
+  With weights `w_m` that add up to 1, 'logits' is `sum_m w_m x_m` and 'softmax'
+  is `log(sum_m w_m softmax(x_m))`.
+
+  >>> logits = [[[4.0, 0.0]], [[0.0, 1.0]]]  # two models, one clip, two classes
+  >>> combine(logits, [0.25, 0.75], 'logits').tolist()
+  [[1.0, 0.75]]
+
   Args:
-    logits: of each model, `[N, K]`.
-    weights: of each model; they add up to 1.
-    mean: 'logits', the weighted mean of the logits; or 'softmax', the logarithm
-      of that of the probabilities.
+    logits: a list with `[N, K]` of each model.
+    weights: a list with a number for each model.
+    mean: 'logits' or 'softmax'.
 
   Returns:
-    float64 `[N, K]`, whose softmax are the probabilities.
+    float64 `[N, K]`; its softmax is the probability of each class.
   """
   logits = [np.asarray(x, np.float64) for x in logits]
   if mean == 'logits':
@@ -117,7 +138,7 @@ def combine(logits, weights, mean):
 
 def _check(members, mean):
   if mean not in MEANS:
-    raise errors.InputError(f'--mean is {mean!r}; choose from {MEANS}.')
+    raise errors.InputError(f'--mean is {mean!r}; choose from {tuple(MEANS)}.')
   for member in members:
     if not 0 < member.weight < float('inf'):
       raise errors.InputError(
@@ -125,30 +146,38 @@ def _check(members, mean):
       )
 
 
-def _logits(one, views, batch_size, threads, mesh):
+def _logits(opened, reading, mesh):
   """A model's logits of every clip, the mean over its views.
 
   Returns:
     `(logits, label)`: float32 `[N, K]`, int32 `[N]`.
   """
-  trained, how = one.trained, one.trained.preprocessing
+  trained, preprocessing = opened.trained, opened.trained.preprocessing
   model = trained.module()
   everywhere = sharding.replicated(mesh)
 
   @functools.partial(jax.jit, out_shardings=everywhere)
   def step(variables, batch):
-    logits = evaluate.view_logits(model, variables, batch['frames'], how)
+    logits = evaluate.view_logits(
+      model, variables, batch['frames'], preprocessing
+    )
     return {**batch, 'frames': (), 'logits': logits}
 
   variables = jax.device_put(trained.variables, everywhere)
-  count = len(one.records)
+  count = len(opened.records)
   batches = pipeline.eval_batches(
-    one.records, batch_size, how, views, threads, sharding.process()
+    opened.records,
+    reading.batch_size,
+    preprocessing,
+    reading.views,
+    reading.threads,
+    sharding.process(),
   )
   logits = np.full((count, len(trained.labels)), np.nan, np.float32)
   label = np.zeros(count, np.int32)
+  num_batches = -(-count // reading.batch_size)
   for batch in tqdm.tqdm(
-    batches, 'evaluate', -(-count // batch_size), leave=False, disable=None
+    batches, 'evaluate', num_batches, leave=False, disable=None
   ):
     found = jax.device_get(step(variables, sharding.to_devices(batch, mesh)))
     real = found['mask'] > 0
@@ -163,54 +192,56 @@ def _result(scores, label):
   return evaluate.summarize(total, len(label))
 
 
+@cli.command()
 def main(argv=None):
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.ensemble',
-    description='Evaluates the weighted mean of the scores of several models.',
-  )
-  add = parser.add_argument
-  add('checkpoints', nargs='+', help='workdirs, or steps in them')
-  add('--weights', nargs='+', type=float, help='one of each (default: equal)')
-  add(
-    '--sources', nargs='+', help='built datasets, one of each, if not its own'
-  )
-  add('--mean', default='softmax', choices=MEANS, help='of which scores')
-  add('--split', default='val', help='of the datasets (default %(default)s)')
-  add('--clips', type=int, default=1, help='views over time')
-  add('--crops', type=int, default=1, choices=cropping.CROPS, help='of a clip')
-  add('--full-resolution', action='store_true', help='crops of the short side')
-  add('--batch_size', type=int, default=0, help='clips (default: 1 per device)')
-  add('--threads', type=int, default=16, help='that decode')
-  add('--out', default='ensemble.json', help='file (default %(default)s)')
-  args = parser.parse_args(argv)
-  count = len(args.checkpoints)
-  for name, given in (('weights', args.weights), ('sources', args.sources)):
-    if given and len(given) != count:
-      parser.error(f'--{name} has {len(given)} values for {count} checkpoints.')
-  for name in ('clips', 'threads'):
-    if getattr(args, name) < 1:
-      parser.error(f'--{name} is {getattr(args, name)}; it must be at least 1.')
-  members = map(
-    members_lib.Member,
-    args.checkpoints,
-    args.weights or [1.0] * count,
-    args.sources or [''] * count,
-  )
+  args = _parser().parse_args(argv)
   views = records.Views(args.clips, args.crops, args.full_resolution)
-  try:
-    _, report = ensemble(
-      list(members),
-      args.mean,
-      args.split,
-      views,
-      args.batch_size,
-      args.threads,
-    )
-    pathlib.Path(args.out).write_text(json.dumps(report, indent=1))
-  except (errors.InputError, OSError) as error:
-    cli.fail(error)
+  reading = Reading(args.split, views, args.batch_size, args.threads)
+  _, report = ensemble(_members(args), args.mean, reading)
+  files.write(args.out, json.dumps(report, indent=1))
   print(f'All numbers are in {args.out}.')
 
 
+def _members(args):
+  """The members that the flags name, in the order of the checkpoints."""
+  count = len(args.checkpoints)
+  for name, given in (('weights', args.weights), ('sources', args.sources)):
+    if given and len(given) != count:
+      raise errors.InputError(
+        f'--{name} has {len(given)} values for {count} checkpoints.'
+      )
+  weights, sources = args.weights or [1.0] * count, args.sources or [''] * count
+  return [
+    matching.Member(*member)
+    for member in zip(args.checkpoints, weights, sources)
+  ]
+
+
+def _parser():
+  parser = cli.Parser(
+    'ensemble',
+    description='Evaluates the weighted mean of the scores of several models.',
+  )
+  add, positive = parser.add_argument, cli.at_least(1)
+  add('checkpoints', nargs='+', help='workdirs, or steps in them')
+  add('--weights', nargs='+', type=float, help='one of each (default: equal)')
+  add(
+    '--sources',
+    nargs='+',
+    help='a built dataset for each (default: those they were trained on)',
+  )
+  add('--mean', default='softmax', choices=tuple(MEANS), help='kind of mean')
+  add('--split', default='val', help='of the datasets (default %(default)s)')
+  add('--clips', type=positive, default=1, help='views over time')
+  add(
+    '--crops', type=int, default=1, choices=cropping.CROPS, help='of each clip'
+  )
+  parser.add_switch('full_resolution', 'crops of the whole short side')
+  add('--batch_size', type=int, default=0, help='clips (default: 1 per device)')
+  add('--threads', type=positive, default=16, help='for decoding')
+  add('--out', default='ensemble.json', help='JSON file (default %(default)s)')
+  return parser
+
+
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

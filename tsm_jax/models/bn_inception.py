@@ -1,7 +1,7 @@
 """BNInception with the temporal shift, the authors' first architecture.
 
-Against the other networks: convolutions have a bias, pooling rounds up, and the
-ImageNet weights expect BGR frames in 0..255 less [104, 117, 128].
+Unlike in the other networks, convolutions have a bias, pooling rounds up, and
+the ImageNet weights expect BGR frames in 0..255 minus [104, 117, 128].
 """
 
 from collections.abc import Callable
@@ -12,11 +12,10 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors
-from tsm_jax.models import classifier
-from tsm_jax.models import shift as shift_lib
+from tsm_jax.models import classifier, convolution
 
-# Unit: widths of 1x1 | reduction, 3x3 | reduction, 3x3, 3x3 | pooling. Without
-# 1x1, the unit halves the image and passes its pooled input on.
+# Unit: widths of 1x1 | reduction, 3x3 | reduction, 3x3, 3x3 | pooling. A unit
+# without the 1x1 halves the image and passes its pooled input on.
 UNITS = {
   '3a': (64, (64, 64), (64, 96, 96), 32),
   '3b': (64, (64, 96), (64, 96, 96), 64),
@@ -29,16 +28,70 @@ UNITS = {
   '5a': (352, (192, 320), (160, 224, 224), 128),
   '5b': (352, (192, 320), (192, 224, 224), 128),
 }
-NUM_MASKED = len(UNITS) + 2  # and the two units of the stem
+NUM_MASKED = len(UNITS) + 2  # with the two units of the stem
+
+
+class Unit(nn.Module):
+  """An Inception unit: four branches, concatenated along the channels.
+
+  Its parameters have flat names, as in the authors' code, and belong to the
+  network.
+
+  Attributes:
+    conv: constructor of convolutions.
+    norm: constructor of norms.
+    shift: constructor of the shift of the input, or None.
+    widths: a value of `UNITS`.
+    pool: pooling of the last branch, if it has a projection: 'max' or 'avg'.
+  """
+
+  conv: Callable[..., Any]
+  norm: Callable[..., Any]
+  shift: Callable[..., Any] | None
+  widths: tuple[Any, ...]
+  pool: str
+
+  @nn.compact
+  def __call__(self, x):  # [B * T, H, W, C]
+    nn.share_scope(self.parent, self)
+    single, (reduce, wide), (double_reduce, first, second), pool = self.widths
+    stride = 1 if single else 2
+    if stride == 2 and any(size % 2 for size in x.shape[1:3]):
+      raise errors.InputError(
+        f'{self.name} halves {x.shape[1:3]}, which must be even; bn_inception '
+        f'takes frames whose height and width are multiples of 32.'
+      )
+
+    def layer(x, name, *args):
+      name = f'{self.name}_{name}'
+      x = self.conv(*args, name=name)(x)
+      return nn.relu(self.norm(name=f'{name}_bn')(x))
+
+    x = self.shift()(x) if self.shift else x
+    branches = []
+    if single:
+      branches.append(layer(x, '1x1', single, 1))
+    y = layer(x, '3x3_reduce', reduce, 1)
+    branches.append(layer(y, '3x3', wide, 3, stride))
+    y = layer(x, 'double_3x3_reduce', double_reduce, 1)
+    y = layer(y, 'double_3x3_1', first, 3)
+    branches.append(layer(y, 'double_3x3_2', second, 3, stride))
+    if pool:
+      pooling = {'max': nn.max_pool, 'avg': nn.avg_pool}[self.pool]
+      y = pooling(x, (3, 3), padding=((1, 1), (1, 1)))
+      branches.append(layer(y, 'pool_proj', pool, 1))
+    else:
+      branches.append(max_pool(x))
+    return jnp.concatenate(branches, axis=-1)
 
 
 class BNInception(classifier.VideoClassifier, kw_only=True):
   """TSN or TSM over BNInception.
 
   Attributes:
-    shift: 'block' in front of every unit but the first, 'none' (TSN), or twelve
-      of 0 and 1, one for each unit: two of the stem, 3a to 3c, 4a to 4e, 5a and
-      5b. The first is never shifted.
+    shift: 'block' shifts the input of every unit but the first, 'none' nothing
+      (TSN), and twelve characters of 0 and 1 choose the units: two of the stem,
+      3a to 3c, 4a to 4e, 5a and 5b. The first is never shifted.
   """
 
   shift: str = 'block'
@@ -46,45 +99,44 @@ class BNInception(classifier.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, 1024]."""
     conv = functools.partial(
-      classifier.convolution, use_bias=True, dtype=self.dtype
+      convolution.convolution, use_bias=True, dtype=self.dtype
     )
-    # The authors' momentum is 0.9 in PyTorch's meaning.
-    batch_size = len(x) // num_frames
-    first_norm, norm = self.norms(train, batch_size, momentum=0.1)
-    layer = functools.partial(layer_of, conv=conv, norm=norm)
+    # The authors' momentum is 0.9 in PyTorch's sense.
+    first_norm, norm = self.norms(train, len(x) // num_frames, momentum=0.1)
     shifts = [
-      shift_lib.TemporalShift(
-        num_frames,
-        self.fold_div,
-        self.direction,
-        self.streaming,
-        name=f'shift{i}',
-      )
-      if is_shifted
-      else (lambda x: x)
-      for i, is_shifted in enumerate(mask_of(self.shift))
+      functools.partial(self.temporal_shift(num_frames), name=f'shift{i}')
+      if shifted
+      else None
+      for i, shifted in enumerate(shift_mask(self.shift))
     ]
-    x = layer_of(
-      x, 64, 7, 2, conv=conv, norm=first_norm, name='conv1', norm_name='bn1'
-    )
-    x = shifts[1](max_pool(x))  # [B * T, H/4, W/4, 64]
-    x = layer(x, 64, 1, name='conv2_3x3_reduce')
-    x = max_pool(layer(x, 192, 3, name='conv2_3x3'))  # [B * T, H/8, W/8, 192]
-    stages = {}  # 3, 4, 5
+    x = conv(64, 7, 2, name='conv1')(x)
+    x = max_pool(nn.relu(first_norm(name='bn1')(x)))  # [B * T, H/4, W/4, 64]
+    x = shifts[1]()(x) if shifts[1] else x
+    x = conv(64, 1, name='conv2_3x3_reduce')(x)
+    x = nn.relu(norm(name='conv2_3x3_reduce_bn')(x))
+    x = conv(192, 3, name='conv2_3x3')(x)
+    x = max_pool(
+      nn.relu(norm(name='conv2_3x3_bn')(x))
+    )  # [B * T, H/8, W/8, 192]
+    stages = {'3': [], '4': [], '5': []}
     for shift, (name, widths) in zip(shifts[2:], UNITS.items()):
-
-      def block(module, x, shift=shift, name=name, widths=widths):
-        del module  # layers find it by themselves
-        return unit(layer, shift(x), f'inception_{name}', widths)
-
-      stages.setdefault(name[0], []).append(block)
+      unit = Unit(
+        conv=conv,
+        norm=norm,
+        shift=shift,
+        widths=widths,
+        pool='max' if name == '5b' else 'avg',
+        name=f'inception_{name}',
+        parent=None,
+      )
+      stages[name[0]].append([unit])
     for blocks in stages.values():
-      x = self.through(blocks, x, train)
+      x = self.apply_stage(blocks, x, train)
     return jnp.mean(x, axis=(1, 2))
 
 
-def mask_of(shift):
-  """For each unit, whether it is shifted.
+def shift_mask(shift):
+  """Whether each unit is shifted, as twelve booleans.
 
   Raises:
     InputError: if `shift` is neither 'block', 'none' nor a mask.
@@ -96,51 +148,6 @@ def mask_of(shift):
       f'characters of 0 and 1, one for each unit of bn_inception.'
     )
   return (False, *(c == '1' for c in mask[1:]))
-
-
-def unit(layer, x, name, widths):
-  """The four branches of an Inception unit, concatenated."""
-  single, (reduce, wide), (double_reduce, first, second), pool = widths
-  stride = 1 if single else 2
-  if stride == 2 and any(size % 2 for size in x.shape[1:3]):
-    raise errors.InputError(
-      f'{name} halves {x.shape[1:3]}, which must be even; bn_inception takes '
-      f'frames whose height and width are multiples of 32.'
-    )
-  branches = []
-  if single:
-    branches.append(layer(x, single, 1, name=f'{name}_1x1'))
-  y = layer(x, reduce, 1, name=f'{name}_3x3_reduce')
-  branches.append(layer(y, wide, 3, stride, name=f'{name}_3x3'))
-  y = layer(x, double_reduce, 1, name=f'{name}_double_3x3_reduce')
-  y = layer(y, first, 3, name=f'{name}_double_3x3_1')
-  branches.append(layer(y, second, 3, stride, name=f'{name}_double_3x3_2'))
-  around = ((1, 1), (1, 1))
-  if not pool:
-    y = max_pool(x)
-  elif name == 'inception_5b':
-    y = nn.max_pool(x, (3, 3), padding=around)
-  else:
-    y = nn.avg_pool(x, (3, 3), padding=around)
-  if pool:
-    y = layer(y, pool, 1, name=f'{name}_pool_proj')
-  return jnp.concatenate([*branches, y], axis=-1)
-
-
-def layer_of(
-  x,
-  features: int,
-  kernel: int,
-  stride: int = 1,
-  *,
-  conv: Callable[..., Any],
-  norm: Callable[..., Any],
-  name: str,
-  norm_name: str | None = None,
-):
-  """Convolution, BatchNorm and ReLU."""
-  x = conv(features, kernel, stride, name=name)(x)
-  return nn.relu(norm(name=norm_name or f'{name}_bn')(x))
 
 
 def max_pool(x):

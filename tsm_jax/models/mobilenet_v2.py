@@ -1,19 +1,19 @@
-"""MobileNetV2 with the temporal shift, after the paper's code.
+"""MobileNetV2 with the temporal shift, after the authors' code.
 
-Against torchvision's: channels are rounded up to a multiple of 8, the stem has
-always 32, and the head no dropout of its own.
+Unlike torchvision's, it rounds channels up to a multiple of 8, its stem always
+has 32 channels, and its head has no dropout of its own.
 """
 
 from collections.abc import Callable
 import functools
+import itertools
 import math
 from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier
-from tsm_jax.models import shift as shift_lib
+from tsm_jax.models import classifier, convolution
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -29,11 +29,20 @@ SHIFTS = ('blockres', 'none')
 
 
 class InvertedResidual(nn.Module):
-  """Expansion, depthwise 3x3 and projection, with the identity if it fits."""
+  """Expansion, depthwise 3x3 and projection, plus the identity if it fits.
+
+  Attributes:
+    conv: constructor of convolutions.
+    norm: constructor of norms.
+    shift: constructor of the shift of the residual branch's input, or None.
+    expansion: channels of the depthwise convolution per channel of the input.
+    out_channels: channels of the output.
+    stride: of the depthwise convolution.
+  """
 
   conv: Callable[..., Any]
   norm: Callable[..., Any]
-  shift: Callable[..., Any] | None  # for the input of the residual branch
+  shift: Callable[..., Any] | None
   expansion: int
   out_channels: int
   stride: int
@@ -57,9 +66,9 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
   """TSN or TSM over MobileNetV2.
 
   Attributes:
-    width_multiplier: of all channels but the stem's.
-    shift: 'blockres' in the residual branch of every block that has an identity
-      (ten, all with an expansion), or 'none' (TSN).
+    width_multiplier: of all channels except the stem's.
+    shift: 'blockres' shifts the input of the residual branch of every block
+      with an identity (ten blocks), 'none' nothing (TSN).
   """
 
   width_multiplier: float = 1.0
@@ -67,62 +76,48 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
-    conv = functools.partial(classifier.convolution, dtype=self.dtype)
+    conv = functools.partial(convolution.convolution, dtype=self.dtype)
     first_norm, norm = self.norms(train, len(x) // num_frames)
-    shift = functools.partial(
-      shift_lib.TemporalShift,
-      num_frames,
-      self.fold_div,
-      self.direction,
-      self.streaming,
-    )
     x = conv(32, 3, 2, name='conv1')(x)  # [B * T, H/2, W/2, 32]
     x = nn.relu6(first_norm(name='bn1')(x))
-    block = functools.partial(
-      MobileNetV2.block, conv=conv, norm=norm, shift=shift
-    )
-    first = 1
-    for _, _, size, _ in STAGES:
-      indices = range(first, first + size)
-      x = self.through(
-        [functools.partial(block, index=i) for i in indices], x, train
-      )
-      first += size
-    last = rounded(1280 * max(1, self.width_multiplier))
+    number = 0
+    for expansion, channels, size, stride in STAGES:
+      blocks = []
+      for index in range(size):
+        number += 1
+        shifted = self.shift != 'none' and is_shifted(number)
+        block = InvertedResidual(
+          conv=conv,
+          norm=norm,
+          shift=self.temporal_shift(num_frames) if shifted else None,
+          expansion=expansion,
+          out_channels=round_up(channels * self.width_multiplier),
+          stride=stride if index == 0 else 1,
+          name=f'block{number}',
+          parent=None,
+        )
+        blocks.append([block])
+      x = self.apply_stage(blocks, x, train)
+    last = round_up(1280 * max(1, self.width_multiplier))
     x = conv(last, 1, name='conv2')(x)
     x = nn.relu6(norm(name='bn2')(x))
     return jnp.mean(x, axis=(1, 2))
 
-  def block(self, x, conv, norm, shift, index):
-    """The block `index`, from 1."""
-    expansion, channels, stride = blocks()[index - 1]
-    return InvertedResidual(
-      conv=conv,
-      norm=norm,
-      shift=shift if self.shift != 'none' and is_shifted(index) else None,
-      expansion=expansion,
-      out_channels=rounded(channels * self.width_multiplier),
-      stride=stride,
-      name=f'block{index}',
-    )(x)
+
+def block_channels():
+  """The channels of the 17 blocks at `width_multiplier=1`."""
+  return [channels for _, channels, size, _ in STAGES for _ in range(size)]
 
 
-def blocks():
-  """(expansion, channels at width 1, stride) of the 17 blocks."""
-  return [
-    (expansion, channels, stride if index == 0 else 1)
-    for expansion, channels, size, stride in STAGES
-    for index in range(size)
-  ]
+def is_shifted(number):
+  """Whether block `number`, from 1, is shifted: it has an identity.
+
+  Those are all blocks but the first of each stage.
+  """
+  firsts = itertools.accumulate((size for _, _, size, _ in STAGES), initial=1)
+  return number not in firsts
 
 
-def is_shifted(index):
-  """Whether the block `index`, from 1, is shifted: it has an identity."""
-  all_blocks = blocks()
-  _, channels, stride = all_blocks[index - 1]
-  return index > 1 and stride == 1 and channels == all_blocks[index - 2][1]
-
-
-def rounded(channels):
-  """The number of channels, rounded up to a multiple of 8."""
+def round_up(channels):
+  """Rounds a number of channels up to a multiple of 8."""
   return math.ceil(channels / 8) * 8

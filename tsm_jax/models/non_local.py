@@ -6,28 +6,34 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-# torch's default for a convolution: kaiming-uniform with a = sqrt(5), that is,
-# a variance of 1 / (3 fan_in).
+# PyTorch's default for convolutions: kaiming-uniform with a = sqrt(5), which
+# is a variance of 1 / (3 fan_in).
 _kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 class NonLocal(nn.Module):
-  """Adds to every position what it attends to in the whole clip.
+  """Attention of every position of a clip to all others, added to the input.
 
-  The embedded Gaussian form with keys and values max-pooled by 2 in space, and
-  scores that are not scaled. At initialisation it is the identity.
+  For a clip `x` of N = T H W positions, `y = x + BN(W softmax(q k^T) v)` with
+  queries `q`, keys `k` and values `v` of C / 2 channels: the embedded Gaussian
+  form. Scores are not scaled; keys and values are max-pooled by 2 in H and W.
+  At initialisation the block is the identity, because the scale of the norm is
+  zero.
 
   Attributes:
-    norm: constructor of the last BatchNorm.
-    dtype: of the computation; the softmax is float32.
+    num_frames: T of the clips, whose frames are folded into the batch.
+    norm: constructor of the BatchNorm.
+    dtype: of the computation; the softmax is in float32.
   """
 
+  num_frames: int
   norm: Any
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x):  # [B, T, H, W, C]
-    batch_size, *_, channels = x.shape
+  def __call__(self, x):  # [B * T, H, W, C]
+    clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
+    batch_size, *_, channels = clips.shape
     inter = channels // 2
 
     def product(features, name):
@@ -46,15 +52,16 @@ class NonLocal(nn.Module):
     def flat(y):
       return y.reshape((batch_size, -1, inter))
 
-    queries = flat(product(inter, 'theta')(x))  # [B, T * H * W, C / 2]
-    keys = flat(pooled(product(inter, 'phi')(x)))  # [B, T * H/2 * W/2, C / 2]
-    values = flat(pooled(product(inter, 'g')(x)))  # [B, T * H/2 * W/2, C / 2]
+    queries = flat(product(inter, 'theta')(clips))  # [B, T * H * W, C / 2]
+    # [B, T * H/2 * W/2, C / 2]
+    keys = flat(pooled(product(inter, 'phi')(clips)))
+    values = flat(pooled(product(inter, 'g')(clips)))
     scores = jnp.einsum('bqc,bkc->bqk', queries, keys)
-    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(x.dtype)
+    weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(clips.dtype)
     y = jnp.einsum('bqk,bkc->bqc', weights, values)
-    y = product(channels, 'out')(y.reshape((*x.shape[:-1], inter)))
+    y = product(channels, 'out')(y.reshape((*clips.shape[:-1], inter)))
     y = self.norm(scale_init=nn.initializers.zeros, name='out_bn')(y)
-    return x + y  # [B, T, H, W, C]
+    return (clips + y).reshape(x.shape)
 
 
 def _uniform(limit):

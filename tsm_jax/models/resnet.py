@@ -11,8 +11,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, non_local
-from tsm_jax.models import shift as shift_lib
+from tsm_jax.models import classifier, convolution, non_local
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -26,13 +25,25 @@ SHIFTS = ('blockres', 'block', 'none')
 
 
 class Block(nn.Module):
-  """A residual block, basic or bottleneck (stride on the 3x3)."""
+  """A residual block, basic or bottleneck.
+
+  Attributes:
+    conv: constructor of convolutions.
+    norm: constructor of norms.
+    shift: constructor of the shift of the residual branch's input, or None.
+    shift_identity: whether the identity is shifted as well (in-place shift).
+    width: channels of the 3x3 convolutions.
+    out_channels: channels of the output.
+    stride: of the first 3x3 convolution, and of the identity.
+    groups: of a bottleneck's 3x3 convolution.
+    bottleneck: 1x1, 3x3, 1x1 if true, otherwise 3x3, 3x3.
+  """
 
   conv: Callable[..., Any]
   norm: Callable[..., Any]
-  shift: Callable[..., Any] | None  # for the input of the residual branch
-  shift_identity: bool  # shift the identity as well (the in-place form)
-  width: int  # of the 3x3 convolutions
+  shift: Callable[..., Any] | None
+  shift_identity: bool
+  width: int
   out_channels: int
   stride: int
   groups: int
@@ -56,10 +67,10 @@ class Block(nn.Module):
       y = self.conv(self.out_channels, 3, name='conv2')(y)
       y = self.norm(name='bn2')(y)
     if x.shape != y.shape:
-      x = self.conv(self.out_channels, 1, self.stride, name='downsample_conv')(
-        x
+      downsample = self.conv(
+        self.out_channels, 1, self.stride, name='downsample_conv'
       )
-      x = self.norm(name='downsample_bn')(x)
+      x = self.norm(name='downsample_bn')(downsample(x))
     return nn.relu(x + y)  # [B * T, H / stride, W / stride, out_channels]
 
 
@@ -69,17 +80,18 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
   Attributes:
     stage_sizes: residual blocks per stage.
     bottleneck: bottleneck blocks (ResNet-50 and deeper) or basic ones.
-    width: channels of the stem; stages have 1, 2, 4, 8 times that.
+    width: channels of the stem; the stages have 1, 2, 4, 8 times as many.
     groups: of the 3x3 convolutions in bottlenecks (ResNeXt).
-    width_per_group: of these, in the first stage (wide ResNet, ResNeXt).
-    shift: 'blockres' inside the residual branch (paper section 4.1, residual
-      shift), 'block' in front of the whole block (in-place shift) or 'none'
-      (TSN).
-    shift_every: in each stage, every n-th block is shifted with 'blockres'; 0
-      is the rule of the released models: 2 from 23 blocks in the third stage on
-      (ResNet-101 and 152), else 1.
+    width_per_group: channels of a group in the first stage, for a `width` of 64
+      (ResNeXt, wide ResNet).
+    shift: 'blockres' shifts the input of the residual branch (paper, section
+      4.1: residual shift), 'block' that of the whole block (in-place shift),
+      'none' nothing (TSN).
+    shift_every: with 'blockres', every n-th block of each stage is shifted; 0
+      is the rule of the released models: 2 if the third stage has 23 blocks or
+      more (ResNet-101 and 152), otherwise 1.
     non_local: a non-local block after every second block of stages 2 and 3.
-    temporal_pool: max-pool that halves T in front of stage 2.
+    temporal_pool: a max-pool in front of stage 2 that halves T.
   """
 
   stage_sizes: tuple[int, ...]
@@ -94,7 +106,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
-    conv = functools.partial(classifier.convolution, dtype=self.dtype)
+    conv = functools.partial(convolution.convolution, dtype=self.dtype)
     first_norm, norm = self.norms(train, len(x) // num_frames)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
     x = nn.relu(first_norm(name='bn1')(x))
@@ -103,51 +115,34 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
       if stage == 1 and self.temporal_pool:
         x = pool_time(x, num_frames)
         num_frames //= 2
-      block = functools.partial(
-        ResNet.block,
-        conv=conv,
-        norm=norm,
-        first_norm=first_norm,
-        num_frames=num_frames,
-        stage=stage,
-      )
-      blocks = [functools.partial(block, index=i) for i in range(size)]
-      x = self.through(blocks, x, train)
+      planes = self.width * 2**stage
+      blocks = []
+      for index in range(size):
+        name = f'layer{stage + 1}_{index}'
+        shifted = is_shifted(
+          self.shift, self.shift_every, self.stage_sizes, index
+        )
+        block = Block(
+          conv=conv,
+          norm=norm,
+          shift=self.temporal_shift(num_frames) if shifted else None,
+          shift_identity=self.shift == 'block',
+          width=planes * self.width_per_group // 64 * self.groups,
+          out_channels=planes * (4 if self.bottleneck else 1),
+          stride=2 if stage > 0 and index == 0 else 1,
+          groups=self.groups,
+          bottleneck=self.bottleneck,
+          name=name,
+          parent=None,
+        )
+        blocks.append([block])
+        if self.non_local and has_non_local(stage, index):
+          attention = non_local.NonLocal(
+            num_frames, first_norm, self.dtype, name=f'{name}_nl', parent=None
+          )
+          blocks[-1].append(attention)
+      x = self.apply_stage(blocks, x, train)
     return jnp.mean(x, axis=(1, 2))
-
-  def block(self, x, conv, norm, first_norm, num_frames, stage, index):
-    """The block `index` of a stage, with the non-local one behind it."""
-    name = f'layer{stage + 1}_{index}'
-    planes = self.width * 2**stage
-    x = Block(
-      conv=conv,
-      norm=norm,
-      shift=self.shift_of(index, num_frames),
-      shift_identity=self.shift == 'block',
-      width=planes * self.width_per_group // 64 * self.groups,
-      out_channels=planes * (4 if self.bottleneck else 1),
-      stride=2 if stage > 0 and index == 0 else 1,
-      groups=self.groups,
-      bottleneck=self.bottleneck,
-      name=name,
-    )(x)
-    if not self.non_local or not has_non_local(stage, index):
-      return x
-    clips = x.reshape((-1, num_frames, *x.shape[1:]))
-    attend = non_local.NonLocal(first_norm, self.dtype, name=f'{name}_nl')
-    return attend(clips).reshape(x.shape)
-
-  def shift_of(self, index, num_frames):
-    """The constructor of the shift for a stage's block `index`, or None."""
-    if not is_shifted(self.shift, self.shift_every, self.stage_sizes, index):
-      return None
-    return functools.partial(
-      shift_lib.TemporalShift,
-      num_frames,
-      self.fold_div,
-      self.direction,
-      self.streaming,
-    )
 
 
 def is_shifted(shift, shift_every, stage_sizes, index):

@@ -1,8 +1,8 @@
 """The temporal shift (paper, sections 3 and 4): moved channels, no arithmetic.
 
-Of the `C` channels, `fold = C // fold_div` carry the features of the next frame
-and the following `fold` those of the previous frame; the rest stay. The order
-of the two groups is that of the released checkpoints.
+Of the `C` channels, the first `fold = C // fold_div` come from the next frame,
+the second `fold` from the previous frame, and the rest stay. The order of the
+two groups is that of the released checkpoints.
 """
 
 from flax import linen as nn
@@ -12,28 +12,43 @@ DIRECTIONS = ('both', 'past')
 
 
 def temporal_shift(x, fold_div=8, direction='both'):
-  """Moves some channels of every frame to its neighbours in time.
+  """Exchanges some channels of every frame with its neighbours in time.
 
-  With `direction='both'` (offline, paper section 4.1), channels `[0, fold)` of
-  frame `t` become those of frame `t + 1` and channels `[fold, 2 * fold)` those
-  of frame `t - 1`. With `'past'` (online, section 4.2), channels `[0, fold)`
-  become those of frame `t - 1` and nothing comes from the future. Beyond the
-  ends of a clip there are zeros. Clips of a batch never mix.
+  With `fold = C // fold_div` and `direction='both'` (offline, paper, section
+  4.1), frame `t` of the output is::
 
-  The shift is written as a selection between shifted views because that is what
-  a TPU fuses best into the convolution that follows.
+    y[t] = concat(x[t + 1, :fold], x[t - 1, fold : 2 * fold], x[t, 2 * fold :])
+
+  With `direction='past'` (online, section 4.2) nothing comes from the future::
+
+    y[t] = concat(x[t - 1, :fold], x[t, fold:])
+
+  Beyond the ends of a clip there are zeros. The clips of a batch never mix.
 
   Args:
     x: features `[B, T, H, W, C]`, any float dtype.
-    fold_div: a group is `C // fold_div` channels (floor; 0 means identity).
+    fold_div: a group has `C // fold_div` channels; fewer than `fold_div`
+      channels stay as they are.
     direction: 'both' or 'past'.
 
   Returns:
     `[B, T, H, W, C]`, same dtype.
 
   Raises:
-    ValueError: if `x` has not five axes, `fold_div` is not a positive integer
-      or `direction` is unknown.
+    ValueError: if `x` does not have five axes, `fold_div` is not a positive
+      integer or `direction` is unknown.
+
+  >>> import jax.numpy as jnp
+  >>> from tsm_jax.models import shift
+  >>> x = jnp.arange(12).reshape((1, 3, 1, 1, 4))  # three frames
+  >>> shift.temporal_shift(x, fold_div=4).reshape((3, 4))
+  Array([[ 4,  0,  2,  3],
+         [ 8,  1,  6,  7],
+         [ 0,  5, 10, 11]], dtype=int32)
+  >>> shift.temporal_shift(x, 4, direction='past').reshape((3, 4))
+  Array([[ 0,  1,  2,  3],
+         [ 0,  5,  6,  7],
+         [ 4,  9, 10, 11]], dtype=int32)
   """
   if x.ndim != 5:
     raise ValueError(
@@ -42,6 +57,8 @@ def temporal_shift(x, fold_div=8, direction='both'):
   fold = fold_channels(x.shape[-1], fold_div)
   if direction not in DIRECTIONS:
     raise ValueError(f'direction is {direction!r}; choose from {DIRECTIONS}.')
+  # A selection between shifted views is what a TPU fuses best into the
+  # convolution that follows.
   no_frame = jnp.zeros_like(x[:, :1])
   previous = jnp.concatenate([no_frame, x[:, :-1]], axis=1)
   channel = jnp.arange(x.shape[-1])
@@ -53,20 +70,30 @@ def temporal_shift(x, fold_div=8, direction='both'):
 
 
 def temporal_shift_step(x, cache, fold_div=8):
-  """One frame of the online shift: `direction='past'`, a frame at a time.
+  """Computes `temporal_shift` with `direction='past'`, one frame at a time.
 
   Args:
-    x: features of the current frame `[B, H, W, C]`.
+    x: features of the current frame, `[B, H, W, C]`.
     cache: the first `C // fold_div` channels of the previous frame,
       `[B, H, W, C // fold_div]`; zeros before the first frame.
     fold_div: as in `temporal_shift`.
 
   Returns:
-    `(y, cache)`: the shifted features `[B, H, W, C]` and the cache for the next
-    frame, the unshifted first channels of `x`.
+    `(y, cache)`: the shifted features `[B, H, W, C]`, and the cache for the
+    next frame, the first channels of `x`.
 
   Raises:
-    ValueError: if `cache` has not `C // fold_div` channels.
+    ValueError: if `cache` does not have the shape of these channels.
+
+  >>> import jax.numpy as jnp
+  >>> from tsm_jax.models import shift
+  >>> cache = jnp.zeros((1, 1, 1, 1), int)
+  >>> for frame in jnp.arange(12).reshape((3, 1, 1, 1, 4)):
+  ...   y, cache = shift.temporal_shift_step(frame, cache, fold_div=4)
+  ...   print(y.ravel(), cache.ravel())
+  [0 1 2 3] [0]
+  [0 5 6 7] [4]
+  [ 4  9 10 11] [8]
   """
   fold = fold_channels(x.shape[-1], fold_div)
   if cache.shape != (*x.shape[:-1], fold):
@@ -87,14 +114,14 @@ def fold_channels(num_channels, fold_div):
 
 
 class TemporalShift(nn.Module):
-  """The shift in front of a layer, for frames that are folded in the batch.
+  """The temporal shift of clips whose frames are folded into the batch.
 
   Attributes:
     num_frames: T of the clips.
     fold_div: see `temporal_shift`.
     direction: see `temporal_shift`.
-    streaming: `x` is one frame of every row and `temporal_shift_step` finds the
-      previous one in the collection 'cache'.
+    streaming: the input is one frame per row, and the collection 'cache' keeps
+      the channels of the previous one for `temporal_shift_step`.
   """
 
   num_frames: int

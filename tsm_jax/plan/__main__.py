@@ -10,73 +10,65 @@ result is remembered. Every number is predicted. No data is needed.
 """
 
 import contextlib
-import functools
 import json
 import sys
-
-from absl import flags, logging
 
 from tsm_jax import cli
 from tsm_jax.plan import columns, topology
 
 
+@cli.command()
 def main(argv=None):
-  argv = sys.argv[1:] if argv is None else argv
-  options = define_flags(argv)
-  columns.parse(options, argv, __doc__)
-  # Libraries log an error before they raise it; it is printed once, below.
-  logging.set_verbosity(logging.FATAL)
+  options = _parser().parse_args(argv)
   from tsm_jax import errors
 
+  target = topology.parse(options.topology) if options.topology else None
+  if target is None and not options.explain:
+    raise errors.InputError(
+      f'--topology is missing; choose from {topology.known()}.'
+    )
+  configs = columns.configurations(options.config, options.compare)
+  if options.explain:
+    print('\n'.join(list(explain(options, target))))
+    return
   try:
-    target = topology.parse(options.topology) if options.topology else None
-    if target is None and not options.explain:
-      raise errors.InputError(
-        f'--topology is missing; choose from {topology.known()}.'
-      )
-    configs = columns.configurations(options)
-    if options.explain:
-      print('\n'.join(list(explain(options, target))))
-    else:
-      plan(options, configs, target)
-  except errors.InputError as error:
-    cli.fail(error)
+    plan(options, configs, target)
   except OSError as error:  # for example a full disk
-    cli.fail(f'{error} (--cache_dir {options.cache_dir})')
+    raise errors.InputError(
+      f'{error} (--cache_dir {options.cache_dir})'
+    ) from error
 
 
-def define_flags(argv):
-  """The flags of this command as `flags.FlagValues`, not parsed yet."""
-  values = columns.new_flags(argv)
-  text = functools.partial(flags.DEFINE_string, flag_values=values)
-  text('topology', None, f'To compile for: {topology.known()}.')
-  text('dataset', None, 'A published dataset; by default that of the config.')
-  text('cache_dir', '~/.cache/tsm_jax', 'Where compilations are remembered.')
-  count = functools.partial(
-    flags.DEFINE_integer, default=None, lower_bound=1, flag_values=values
+def _parser():
+  parser = cli.Parser('plan', description=__doc__)
+  parser.add_config()
+  parser.add_compare()
+  add, count = parser.add_argument, cli.at_least(1)
+  add('--topology', help=f'to compile for: {topology.known()}')
+  parser.add_switch('explain', 'print the whole configuration; compile nothing')
+  add('--dataset', default='', help='a published one (default: by the config)')
+  add('--num_clips', type=count, help='for training (default: as published)')
+  add('--num_classes', type=count, help='(default: as published)')
+  add(
+    '--frames_per_cpu',
+    type=float,
+    default=550.0,
+    help='frames that a logical CPU of a host decodes, crops and resizes in a '
+    "second; the default was measured with this project's loader and JPEG "
+    'frames of 320x240, on an AMD EPYC whose logical CPUs were all busy',
   )
-  count('num_clips', help='Training clips; by default as published.')
-  count('num_classes', help='Classes; by default as published.')
-  switch = functools.partial(
-    flags.DEFINE_bool, default=False, flag_values=values
+  add(
+    '--utilisation',
+    default='1.0,0.5,0.3',
+    help='shares of the predicted speed, for the durations (%(default)s)',
   )
-  switch('explain', help='Print the whole configuration; compile nothing.')
-  switch('json', help='Print the numbers as JSON.')
-  flags.DEFINE_float(
-    'frames_per_cpu',
-    550.0,
-    'Frames that a logical CPU of a host decodes, crops and resizes in a '
-    "second. The default was measured with this project's loader and JPEG "
-    'frames of 320x240, on an AMD EPYC whose logical CPUs were all busy.',
-    flag_values=values,
+  add(
+    '--cache_dir',
+    default='~/.cache/tsm_jax',
+    help='where compilations are remembered (default %(default)s)',
   )
-  flags.DEFINE_list(
-    'utilisation',
-    ['1.0', '0.5', '0.3'],
-    'Shares of the predicted speed, for the durations.',
-    flag_values=values,
-  )
-  return values
+  parser.add_switch('json', 'print the numbers as JSON')
+  return parser
 
 
 def dataset_size(options, config):
@@ -92,7 +84,7 @@ def dataset_size(options, config):
   classes = options.num_classes or config.model.num_classes or classes
   clips = options.num_clips or clips
   if not classes or not clips:
-    name = options.dataset or published.name_of(config)
+    name = options.dataset or config.data.dataset or config.data.source
     raise errors.InputError(
       f'The size of the dataset {name!r} is not published: give --num_clips '
       'and --num_classes, or --dataset, one of '
@@ -152,11 +144,11 @@ def utilisation(options):
   from tsm_jax import errors
 
   try:
-    shares = [float(share) for share in options.utilisation]
+    shares = [float(share) for share in options.utilisation.split(',')]
     assert shares and all(0 < share <= 1 for share in shares)
   except (AssertionError, ValueError):
     raise errors.InputError(
-      f'--utilisation is {",".join(options.utilisation)!r}; it must be shares '
+      f'--utilisation is {options.utilisation!r}; it must be shares '
       'above 0, at most 1, such as 0.5,0.3.'
     ) from None
   if options.frames_per_cpu <= 0:
@@ -189,4 +181,5 @@ def _watch(line):
 
 if __name__ == '__main__':
   topology.prepare()
-  main()
+  cli.quiet_libraries()
+  sys.exit(main())

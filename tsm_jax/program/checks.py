@@ -90,8 +90,8 @@ def resolve(config, mesh, num_classes, options=None):
     )
   config.model.num_classes = num_classes
   config.data.update(options or {})
-  if config.model.bn_stats == 'local':
-    config.model.bn_stats = 'ghost'
-    micro_batch = config.batch_size // config.accumulation
-    config.model.ghost_clips = micro_batch // mesh.size
+  micro_batch = config.batch_size // config.accumulation
+  config.model.update(
+    models.config.local_to_ghost(config.model, micro_batch, mesh.size)
+  )
   return config

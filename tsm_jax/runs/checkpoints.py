@@ -1,9 +1,9 @@
 """Checkpoints by orbax: what a run continues from, what a model is used from.
 
 A checkpoint has three items: `model` (the params and batch_stats to use, see
-`eval_variables`), `train` (what else a run needs: step, optimiser state, running
-batch_stats and, if params are averaged, the params themselves and the average)
-and `data` (JSON: config, labels, preprocessing, versions). The folder `best`
+`eval_variables`), `train` (what else a run needs: step, optimiser state,
+running batch_stats and, if params are averaged, these and the average) and
+`data` (JSON: config, labels, preprocessing, versions). The folder `best`
 holds models (without `train`) by their top-1.
 """
 

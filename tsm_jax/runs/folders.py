@@ -7,7 +7,7 @@ of models by their top-1.
 import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files
-from tsm_jax.runs import processes, stopping
+from tsm_jax.runs import stopping
 
 BEST = 'best'
 

@@ -12,8 +12,6 @@ import time
 import jax
 from jax.experimental import multihost_utils
 
-from tsm_jax import errors
-
 # The exit status of a run that is not at its end and goes on from its last
 # checkpoint when the same command is started again: what a queue should do.
 # (EX_TEMPFAIL of sysexits.h.) Where process 0 is killed, JAX may be faster and

@@ -5,7 +5,8 @@ import pytest
 
 from support import helpers, scenes
 from tsm_jax import errors
-from tsm_jax.data.clips import codec, h264, images, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, h264, pixels, videos
 from tsm_jax.data.store import dataset
 
 
@@ -31,7 +32,9 @@ def test_chosen_frames_are_those_of_the_whole_video(tmp_path, kind):
   path = tmp_path / 'a.mkv'
   scene = scenes.scene(43, size)
   videos.write(path, scene, codec='ffv1', options={})
-  record, _ = codec.to_record(path, short_side, 90, 'video')
+  record, _ = codec.to_record(
+    path, defaults.Options(short_side=short_side, storage='video')
+  )
   assert (record['height'], record['width']) == expected
   frames = whole(record)
   rng = np.random.default_rng(0)
@@ -42,25 +45,27 @@ def test_chosen_frames_are_those_of_the_whole_video(tmp_path, kind):
   for indices in chosen:
     found = codec.decode(record, indices)
     np.testing.assert_array_equal(found, [frames[i] for i in indices])
-  jpegs, _ = codec.to_record(path, short_side, 100)
+  jpegs, _ = codec.to_record(
+    path, defaults.Options(short_side=short_side, quality=100)
+  )
   source = codec.decode(jpegs, range(43))
   assert scenes.mean_error(frames, source) < 5
   assert scenes.mean_error(frames[1:], source[:-1]) > 6
 
 
-@pytest.mark.parametrize('codec', ['libx264', 'libx265', 'libsvtav1'])
-def test_ten_bits_and_other_codecs(tmp_path, codec):
+@pytest.mark.parametrize('encoder', ['libx264', 'libx265', 'libsvtav1'])
+def test_ten_bits_and_other_codecs(tmp_path, encoder):
   path = tmp_path / 'a.mp4'
   frames = helpers.draw(20, (64, 96))
-  options = {'crf': '5', 'preset': '10' if 'av1' in codec else 'ultrafast'}
+  options = {'crf': '5', 'preset': '10' if 'av1' in encoder else 'ultrafast'}
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream(codec, rate=24, options=options)
+    stream = container.add_stream(encoder, rate=24, options=options)
     stream.width, stream.height, stream.pix_fmt = 96, 64, 'yuv420p10le'
     for frame in frames:
       frame = av.VideoFrame.from_ndarray(frame, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-  record, video = codec.to_record(path, 256, 90, 'video')
+  record, video = codec.to_record(path, defaults.Options(storage='video'))
   assert (record['num_frames'], video.damage) == (20, '')
   found = codec.decode(record, [0, 3, 9, 19])
   all_frames = whole(record)
@@ -84,7 +89,7 @@ def test_a_stored_video_has_regular_key_frames_and_no_sound(tmp_path):
     for frame in scenes:
       container.mux(video.encode(av.VideoFrame.from_ndarray(frame, 'rgb24')))
     container.mux([*video.encode(), *audio.encode()])
-  record, _ = codec.to_record(path, 256, 90, 'video')
+  record, _ = codec.to_record(path, defaults.Options(storage='video'))
   with av.open(helpers.file_of(record['frames'])) as container:
     assert [s.type for s in container.streams] == ['video']
     packets = [p for p in container.demux(video=0) if p.size]
@@ -109,7 +114,7 @@ def test_a_clip_is_stored_alike_whatever_was_in_memory_before():
 
 def test_only_what_is_needed_is_decoded(tmp_path):
   path = helpers.write_video(tmp_path / 'a.mp4', 30)
-  record, _ = codec.to_record(path, 256, 90, 'video')
+  record, _ = codec.to_record(path, defaults.Options(storage='video'))
   expected = whole(record)
   # Frames 8 to 11 and 16 are needed; without the others it works as well.
   needed = {8, 9, 10, 11, 16}
@@ -123,7 +128,7 @@ def test_only_what_is_needed_is_decoded(tmp_path):
 @pytest.mark.parametrize('damage', [b'', b'\0\0\0\1no packet', None])
 def test_a_damaged_packet_is_an_error(tmp_path, damage):
   path = helpers.write_video(tmp_path / 'a.mp4', 10)
-  record, _ = codec.to_record(path, 256, 90, 'video')
+  record, _ = codec.to_record(path, defaults.Options(storage='video'))
   if damage is None:  # a key frame of which a half is missing
     damage = record['frames'][8][: len(record['frames'][8]) // 2]
   record['frames'][8] = damage
@@ -144,14 +149,14 @@ def test_a_damaged_packet_is_an_error(tmp_path, damage):
 def test_record_of_frames(tmp_path, size, short_side, expected):
   path = tmp_path / 'a.mp4'
   videos.write(path, scenes.scene(7, size), fps=10)
-  record, video = codec.to_record(path, short_side, 90)
+  record, video = codec.to_record(path, defaults.Options(short_side=short_side))
   decoded = videos.read(path).frames
   images = [
     np.asarray(Image.fromarray(f).resize(expected[::-1], Image.BILINEAR))
     for f in decoded
   ]
   assert record == {
-    'frames': [videos.encode_jpeg(image, 90) for image in images],
+    'frames': [pixels.encode_jpeg(image, 90) for image in images],
     'num_frames': 7,
     'height': expected[0],
     'width': expected[1],
@@ -160,12 +165,12 @@ def test_record_of_frames(tmp_path, size, short_side, expected):
   assert (video.frames, video.share) == (record['frames'], 1)
 
 
-@pytest.mark.parametrize('kind', codec.KINDS)
+@pytest.mark.parametrize('kind', defaults.STORAGES)
 def test_resampled(tmp_path, kind):
   path = helpers.write_video(tmp_path / 'a.mp4', 12, fps=24)
-  native, _ = codec.to_record(path, 256, 90, kind)
-  half, _ = codec.to_record(path, 256, 90, kind, fps=12)
-  twice, video = codec.to_record(path, 256, 90, kind, fps=48)
+  native, _ = codec.to_record(path, defaults.Options(storage=kind))
+  half, _ = codec.to_record(path, defaults.Options(storage=kind, fps=12))
+  twice, video = codec.to_record(path, defaults.Options(storage=kind, fps=48))
   assert (native['fps'], half['fps'], twice['fps']) == (24, 12, 48)
   assert (half['num_frames'], twice['num_frames']) == (6, 24)
   assert (video.damage, video.share) == ('', 1)
@@ -180,25 +185,27 @@ def test_resampled(tmp_path, kind):
 
 def test_a_folder_of_images_as_a_video(tmp_path):
   folder = helpers.write_frames(tmp_path / 'clip', 11, size=(33, 48))
-  record, video = images.to_record(folder, 256, 90, 'video')
+  record, video = codec.to_record(folder, defaults.Options(storage='video'))
   assert (record['num_frames'], video.share) == (11, 1)
   expected = [np.asarray(Image.open(p)) for p in sorted(folder.iterdir())]
   assert scenes.mean_error(whole(record), expected) < 5
-  small, _ = images.to_record(folder, 16, 90, 'video')
+  small, _ = codec.to_record(
+    folder, defaults.Options(short_side=16, storage='video')
+  )
   assert codec.decode(small, [10])[0].shape == (16, 23, 3)
   with pytest.raises(
     videos.VideoError, match=r'without timestamps, which fps=12'
   ):
-    images.to_record(folder, 256, 90, fps=12.0)
+    codec.to_record(folder, defaults.Options(fps=12.0))
 
 
 def test_both_storages_of_a_dataset(tmp_path):
   source = helpers.write_folder(tmp_path / 'clips', clips=2)
   paths = {}
-  for kind in codec.KINDS:
+  for kind in defaults.STORAGES:
     paths[kind], _ = helpers.build(source, tmp_path / 'data', storage=kind)
     report = dataset.open(paths[kind]).report
-    assert report['options'] == {**codec.DEFAULTS, 'storage': kind}
+    assert report['options'] == {**defaults.USUAL.as_dict(), 'storage': kind}
   pairs = zip(*(dataset.open(p).split('train') for p in paths.values()))
   for frames, video in pairs:
     assert frames['video_id'] == video['video_id']

@@ -1,4 +1,5 @@
 import fractions
+import types
 
 import av
 import numpy as np
@@ -10,19 +11,17 @@ from tsm_jax.data.clips import frame_rate, videos
 MS = fractions.Fraction(1, 1000)
 
 
-def frames_at(times, duration=0):
+def counts(times, fps, duration=0, native=0):
+  """How often frames at these milliseconds are seen."""
   frames = []
   for time in times:
     frame = av.VideoFrame(16, 16, 'gray')
-    frame.pts, frame.time_base = time, MS
-    frame.duration = duration
+    frame.pts, frame.time_base, frame.duration = time, MS, duration
     frames.append(frame)
-  return frames
-
-
-def counts(times, fps, duration=0, native=0):
-  found = frame_rate.resample(frames_at(times, duration), MS, native, fps)
-  return [count for _, count in found]
+  container = types.SimpleNamespace(format=types.SimpleNamespace(name='mp4'))
+  stream = types.SimpleNamespace(time_base=MS, average_rate=native)
+  shown = frame_rate.show(frames, container, stream, fps)
+  return [count for *_, count in frame_rate.resample(shown, fps)]
 
 
 def test_by_hand():
@@ -69,8 +68,14 @@ def write_variable(path, times, rate=30):
   return path
 
 
-def ffmpeg(path, fps):
-  """The grays that FFmpeg's own filter makes of a video."""
+def ffmpeg(path, fps, beginning=0):
+  """The grays that FFmpeg's own filter makes of a video.
+
+  Args:
+    path: of the video.
+    fps: of the result.
+    beginning: taken from every time, in its units.
+  """
   grays = []
   with av.open(str(path)) as container:
     stream = container.streams.video[0]
@@ -81,6 +86,8 @@ def ffmpeg(path, fps):
       graph.add('buffersink'),
     ).configure()
     for frame in [*container.decode(stream), None]:
+      if frame:
+        frame.pts -= beginning
       graph.push(frame)
       while True:
         try:
@@ -127,3 +134,47 @@ def test_a_raw_stream_has_no_timestamps(tmp_path):
   path = tmp_path / 'a.h264'
   videos.write(path, helpers.draw(10, (32, 48)))
   assert len(videos.read(path, fps=50).frames) in (20, 21)
+
+
+@pytest.mark.parametrize('suffix', ['avi', 'asf', 'wmv', 'flv', 'mkv', 'mov'])
+def test_no_frame_comes_late_where_others_refer_to_it(tmp_path, suffix):
+  """AVI and ASF state when frames are decoded, not when they are shown."""
+  path = tmp_path / f'a.{suffix}'
+  write_ramp(path, 'libx264', {'qp': '0', 'bf': '3', 'b-adapt': '0'})
+  grays = videos.read(path, lambda image: int(image.mean())).frames
+  assert grays == sorted(grays) and len(set(grays)) == 50
+  video = videos.read(path, lambda image: int(image.mean()), fps=25)
+  assert video.frames == grays
+  assert videos.read(path, lambda image: int(image.mean()), fps=50).frames == [
+    gray for gray in grays for _ in range(2)
+  ]
+  assert (video.damage, video.share) == ('', 1)
+  assert np.allclose(np.diff(video.times), 1 / 25, atol=0.002)
+
+
+@pytest.mark.parametrize('suffix', ['ts', 'mpg', 'vob'])
+@pytest.mark.parametrize('fps', [7, 10, 12.5, 30])
+def test_streams_that_begin_after_a_while(tmp_path, suffix, fps):
+  """FFmpeg's program counts from the start that the container states."""
+  path = tmp_path / f'a.{suffix}'
+  codec = 'libx264' if suffix == 'ts' else 'mpeg2video'
+  write_ramp(path, codec, {'bf': '2', 'b': '4M'}, first=37)
+  with av.open(str(path)) as container:
+    beginning = container.start_time * 9 // 100  # units of a 90000th second
+  assert beginning > 40_000
+  expected = ranks(ffmpeg(path, fps, beginning))
+  found = videos.read(path, lambda image: int(image.mean()), fps=fps).frames
+  np.testing.assert_array_equal(ranks(found), expected)
+
+
+def write_ramp(path, codec, options, first=0):
+  """Fifty frames of 25 per second, each a few grays brighter."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream(codec, rate=25, options=options)
+    stream.width, stream.height, stream.pix_fmt = 64, 64, 'yuv420p'
+    for number in range(50):
+      gray = np.full((64, 64, 3), 20 + 4 * number, np.uint8)
+      frame = av.VideoFrame.from_ndarray(gray, 'rgb24')
+      frame.pts, frame.time_base = first + number, fractions.Fraction(1, 25)
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())

@@ -11,33 +11,35 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors, predict
-from tsm_jax.data import build
-from tsm_jax.data.clips import codec, images, limits, videos
+from tsm_jax.data import build, defaults
+from tsm_jax.data.clips import codec, limits, videos
 from tsm_jax.data.doctor import examine
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.store import dataset
 
 
-@pytest.mark.parametrize('kind', codec.KINDS)
+@pytest.mark.parametrize('kind', defaults.STORAGES)
 @pytest.mark.parametrize('fps', [0.0, 48.0])
 def test_reading_stops_at_the_limit(tmp_path, kind, fps, monkeypatch):
   path = helpers.write_video(tmp_path / 'a.mp4', 12)
   count = 24 if fps else 12
-  record, _ = codec.to_record(path, 256, 90, kind, fps, max_frames=count)
+  record, _ = codec.to_record(
+    path, defaults.Options(storage=kind, fps=fps, max_frames=count)
+  )
   assert record['num_frames'] == count  # as many as the limit are allowed
   added = []
-  add = codec.Store.add
+  add = codec.Writer.add
 
   def spy(self, image):
     added.append(image)
     add(self, image)
 
-  monkeypatch.setattr(codec.Store, 'add', spy)
+  monkeypatch.setattr(codec.Writer, 'add', spy)
   with pytest.raises(
     videos.VideoError,
     match=r'^is longer than max_frames, 5: 6 frames are counted so far$',
   ):
-    codec.to_record(path, 256, 90, kind, fps, max_frames=5)
+    codec.to_record(path, defaults.Options(storage=kind, fps=fps, max_frames=5))
   assert len(added) <= 5
 
 
@@ -48,16 +50,18 @@ def test_folders_of_images_too(tmp_path, modality):
     helpers.write_flow(folder, 6)
   else:
     helpers.write_frames(folder, 6)
-  for kind in codec.KINDS if modality == 'rgb' else ('frames',):
-    record, _ = images.to_record(
-      folder, 256, 90, kind, modality=modality, max_frames=6
+  for kind in defaults.STORAGES if modality == 'rgb' else ('frames',):
+    record, _ = codec.to_record(
+      folder, defaults.Options(storage=kind, max_frames=6), modality=modality
     )
     assert record['num_frames'] == 6
     with pytest.raises(
       videos.VideoError,
       match=r'^is longer than max_frames, 5: 6 frames are counted so far$',
     ):
-      images.to_record(folder, 256, 90, kind, modality=modality, max_frames=5)
+      codec.to_record(
+        folder, defaults.Options(storage=kind, max_frames=5), modality=modality
+      )
 
 
 def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
@@ -78,13 +82,13 @@ def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
   reason = 'is longer than max_frames, 5: 6 frames are counted so far'
   assert report['excluded'] == [['run/long.mp4', reason]]
   assert f'not used: run/long.mp4: {reason}' in out
-  assert report['options'] == {**codec.DEFAULTS, 'max_frames': 5}
+  assert report['options'] == {**defaults.USUAL.as_dict(), 'max_frames': 5}
   # The usual limit is no part of a dataset's name: those of before are found.
   _, whole = built()
   assert whole != path
-  assert dataset.open(whole).report['options'] == codec.DEFAULTS
+  assert dataset.open(whole).report['options'] == defaults.USUAL.as_dict()
   config = {**helpers.DATA, 'source': str(root), 'data_dir': tmp_path / 'other'}
-  same = dataset.prepare({**config, 'max_frames': limits.MAX_FRAMES})
+  same = dataset.prepare({**config, 'max_frames': defaults.USUAL.max_frames})
   assert same.name == dataset.prepare(config).name
   with pytest.raises(errors.InputError, match=r'^data\.max_frames is 0; it mu'):
     dataset.prepare({**config, 'max_frames': 0})
@@ -143,7 +147,7 @@ def test_pictures_that_grow_in_the_middle(tmp_path, monkeypatch):
 def test_large_images_of_folders(tmp_path, size):
   folder = helpers.write_frames(tmp_path / 'clip', 3)
   Image.new('1', size).save(folder / '00004.png')
-  record, video = images.to_record(folder, 256, 90)
+  record, video = codec.to_record(folder)
   assert record['num_frames'] == 3
   assert video.damage == (
     '3 of 4 images are good: 00004.png is unreadable: has pictures of '
@@ -160,14 +164,14 @@ def test_images_that_pillow_refuses(tmp_path):
     pytest.raises(videos.NoFrameError, match=r'1\.png is unreadable: Image si'),
   ):
     warnings.simplefilter('error')
-    images.to_record(folder, 256, 90)
+    codec.to_record(folder)
 
 
 def test_predict_has_the_limit_too(tmp_path):
   """A checkpoint knows nothing of it."""
   path = helpers.write_video(tmp_path / 'a.mp4', 6)
   how = preprocess.Preprocessing(
-    4, 32, (0.5,) * 3, (0.25,) * 3, **codec.DEFAULTS
+    4, 32, (0.5,) * 3, (0.25,) * 3, **defaults.USUAL.as_dict()
   )
   trained = types.SimpleNamespace(preprocessing=how)
   assert predict.predict_video(len, trained, path, max_frames=6) == 1

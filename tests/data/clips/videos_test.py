@@ -7,7 +7,7 @@ from PIL import Image
 import pytest
 
 from support import helpers, scenes
-from tsm_jax.data.clips import containers, videos
+from tsm_jax.data.clips import containers, pixels, videos
 
 # Frames every 6 of which is a key frame, as damage is then soon over.
 FORMATS = {
@@ -304,7 +304,7 @@ def test_frames_of_another_size_are_scaled_to_the_first(tmp_path):
   assert [frame.shape for frame in frames] == [(64, 96, 3)] * 12
   assert scenes.mean_error(frames[:6], scenes.scene(6, (64, 96))) < 4
   enlarged = [
-    videos.resize(frame, 96, 64) for frame in scenes.scene(6, (32, 48))
+    pixels.resize(frame, 96, 64) for frame in scenes.scene(6, (32, 48))
   ]
   assert scenes.mean_error(frames[6:], enlarged) < 8
 
@@ -322,12 +322,12 @@ def test_backwards_is_exactly_the_reverse(tmp_path):
 
 def test_jpeg_decodes_as_pillow_does():
   image = scenes.scene(1, (49, 70))[0]
-  data = videos.encode_jpeg(image, 90)
-  decoded = videos.decode_jpeg(data)
+  data = pixels.encode_jpeg(image, 90)
+  decoded = pixels.decode_jpeg(data)
   expected = np.asarray(Image.open(io.BytesIO(data)))
   np.testing.assert_array_equal(decoded, expected)
   assert abs(decoded.astype(int) - image).mean() < 3
   assert Image.open(io.BytesIO(data)).layer[0][1:3] == (2, 2)  # 4:2:0
-  assert len(videos.encode_jpeg(image, 30)) < len(data)
+  assert len(pixels.encode_jpeg(image, 30)) < len(data)
   with pytest.raises(ValueError, match='4 bytes that are no JPEG'):
-    videos.decode_jpeg(b'JPEG')
+    pixels.decode_jpeg(b'JPEG')

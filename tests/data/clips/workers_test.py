@@ -88,7 +88,7 @@ def test_an_unguarded_script_is_told_so(tmp_path):
   script.write_text(
     textwrap.dedent("""
       from tsm_jax import errors
-      from tsm_jax.data import workers
+      from tsm_jax.data.clips import workers
       try:
         with workers.Workers(abs, 1) as pool:
           print('results', list(pool.outcomes([-1])))

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from tsm_jax.data.doctor import findings
-from tsm_jax.data.sources import folder, lists
+from tsm_jax.data.sources import folder, listings
 
 HEALTHY = {
   'num_frames': 100,
@@ -90,7 +90,7 @@ def tally(*clips, labels=('run', 'jump')):
   """`(name, label, split, content)` of each clip to what is found."""
   result = findings.Tally(8)
   for name, label, split, content in clips:
-    item = lists.Item(pathlib.Path(name), name, label, split)
+    item = listings.Item(pathlib.Path(name), name, label, split)
     result.add(item, {**HEALTHY, 'content': content})
   result.end(labels)
   return result
@@ -153,7 +153,7 @@ def test_counts_and_lengths():
   )
   assert result.counts == {('train', 'run'): 2, ('val', 'jump'): 1}
   assert result.lengths == {'train': [100, 100], 'val': [100]}
-  item = lists.Item(pathlib.Path('d'), 'd', 'run', 'train')
+  item = listings.Item(pathlib.Path('d'), 'd', 'run', 'train')
   result.add(item, {'error': 'is broken', 'empty': False})
   assert result.counts[('train', 'run')] == 2
   assert result.findings == [('unreadable', ['d'], 'is broken')]

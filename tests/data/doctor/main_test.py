@@ -34,9 +34,10 @@ def run(*args, **kwargs):
 
 def main(*args):
   """The command in this process; its status."""
-  with pytest.raises(SystemExit) as caught:
-    doctor.main([str(arg) for arg in args])
-  return caught.value.code
+  try:
+    return doctor.main([str(arg) for arg in args])
+  except SystemExit as stopped:
+    return stopped.code
 
 
 @pytest.fixture(scope='module')
@@ -215,7 +216,8 @@ def test_a_built_dataset(tmp_path, storage):
 
 SCRIPT = """
 import os, sys, time
-from tsm_jax.data import doctor, examine
+from tsm_jax.data.doctor import __main__ as doctor
+from tsm_jax.data.doctor import examine
 
 facts = examine.facts
 
@@ -230,7 +232,7 @@ def work(clip):
 
 if __name__ == '__main__':
   examine.facts = work
-  doctor.main(sys.argv[3:])
+  sys.exit(doctor.main(sys.argv[3:]))
 """
 
 
@@ -326,11 +328,8 @@ def test_lists_that_state_another_count(tmp_path):
   for seed, (name, count) in enumerate((('x', 9), ('y', 9), ('z', 8))):
     helpers.write_frames(tmp_path / name, count, 'img_{:05d}.jpg', seed=seed)
   out, cache = tmp_path / 'a.json', tmp_path / 'cache'
-  with pytest.raises(SystemExit) as caught:
-    doctor.main(
-      [str(tmp_path), '--name=frame_lists', f'--json={out}', f'--cache={cache}']
-    )
-  assert caught.value.code == 1
+  flags = ['--name=frame_lists', f'--json={out}', f'--cache={cache}']
+  assert doctor.main([str(tmp_path), *flags]) == 1
   found = json.loads(out.read_text())['findings']
   assert [(f['kind'], f['clips'], f['detail']) for f in found] == [
     ('frame_count', ['z'], 'has 8 frames, its list 9'),

@@ -9,8 +9,8 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors
-from tsm_jax.data import sampling
-from tsm_jax.data.clips import codec, videos
+from tsm_jax.data import defaults, sampling
+from tsm_jax.data.clips import codec, pixels
 from tsm_jax.data.input import cropping, pipeline, preprocess, records
 from tsm_jax.data.store import dataset
 
@@ -21,22 +21,22 @@ LENGTHS = (1, 2, 3, 4, 5, 8, 9, 12, 13, 16, 20, 20, 24)  # frames of 13 clips
 
 def gray(frame, size=(40, 48)):
   """A JPEG of one gray that tells the number of the frame."""
-  return videos.encode_jpeg(np.full((*size, 3), 10 * frame, np.uint8), 95)
+  return pixels.encode_jpeg(np.full((*size, 3), 10 * frame, np.uint8), 95)
 
 
 def textured(seed):
   image = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
-  return videos.resize(image, 48, 40)
+  return pixels.resize(image, 48, 40)
 
 
 def stored(images, kind, **fields):
-  store = codec.Store(256, 95, kind)
+  writer = codec.Writer(defaults.Options(quality=95, storage=kind))
   for image in images:
-    store.add(image)
-  return {'frames': store.end(), 'height': 40, 'width': 48, **fields}
+    writer.add(image)
+  return {'frames': writer.end(), 'height': 40, 'width': 48, **fields}
 
 
-@pytest.fixture(scope='module', params=codec.KINDS)
+@pytest.fixture(scope='module', params=defaults.STORAGES)
 def source(request):
   """Records as of a built dataset, whose labels are their numbers."""
   return [
@@ -219,13 +219,13 @@ def test_only_the_chosen_frames_are_decoded(monkeypatch):
     for i, n in enumerate(LENGTHS)
   ]
 
-  def decode(data, decode_jpeg=videos.decode_jpeg):
+  def decode(data, decode_jpeg=pixels.decode_jpeg):
     # Not what the threads of an earlier test's stream still read ahead.
     if threading.current_thread() is threading.main_thread():
       decoded.append(data)
     return decode_jpeg(data)
 
-  monkeypatch.setattr(videos, 'decode_jpeg', decode)
+  monkeypatch.setattr(pixels, 'decode_jpeg', decode)
   for record in source:
     frames = record['frames']
     decoded.clear()
@@ -281,7 +281,7 @@ def test_a_broken_record_is_an_error_not_a_hole(source, kind, data):
       list(pipeline.eval_batches(broken, 4, HOW, ONE, 2, (0, 1)))
 
 
-@pytest.mark.parametrize('kind', codec.KINDS)
+@pytest.mark.parametrize('kind', defaults.STORAGES)
 def test_a_built_dataset_streams_as_its_videos(tmp_path, kind):
   root = helpers.write_folder(tmp_path / 'clips', clips=3)
   path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
@@ -289,7 +289,7 @@ def test_a_built_dataset_streams_as_its_videos(tmp_path, kind):
   plain = []
   for record in built:
     name = record['video_id'].decode()
-    video, _ = codec.to_record(root / name, 256, 90, kind)
+    video, _ = codec.to_record(root / name, defaults.Options(storage=kind))
     plain.append({**video, 'label': ['jump', 'run'].index(name.split('/')[0])})
   assert_same(train(built, 5), train(plain, 5))
 

@@ -47,14 +47,10 @@ def fails(message, *args):
 
 def build(listing, tmp_path, max_excluded=0.0):
   """Builds a listing; returns its path and `{video_id: record}`."""
-  path = builder.build(
-    listing,
-    tmp_path,
-    tmp_path / 'data',
-    {'short_side': 256, 'quality': 90},
-    max_excluded,
-    lambda line: None,
+  plan = builder.Plan(
+    listing, tmp_path, tmp_path / 'data', max_excluded=max_excluded
   )
+  path = builder.build(plan, lambda line: None)
   splits = {item.split for item in listing.items}
   found = [r for s in splits for r in dataset.open(path).split(s)]
   return path, {r['video_id'].decode(): r for r in found}

@@ -23,7 +23,7 @@ pytestmark = [
 # Beam's workers import it by its name.
 WORK = """
 import os, time
-from tsm_jax.data.clips import images
+from tsm_jax.data.clips import codec
 
 def work(path, **options):
   name = '/'.join(path.split('/')[-2:])
@@ -35,7 +35,7 @@ def work(path, **options):
       time.sleep(0.1)
   if name == os.environ['CRASHES_AT']:
     os._exit(1)
-  return images.to_record(path, **options)
+  return codec.to_record(path, **options)
 """
 
 SCRIPT = """
@@ -46,7 +46,7 @@ from tsm_jax.data.store import builder, shards
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builder._build = functools.partial(builder._build, work=work.work)
+  builder.Plan = functools.partial(builder.Plan, to_record=work.work)
   build.main(sys.argv[1:])
 """
 

@@ -9,16 +9,23 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors
-from tsm_jax.data.clips import codec, images, videos, workers
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, pixels, workers
 from tsm_jax.data.sources import folder
-from tsm_jax.data.store import build_report, builder, dataset, shards
+from tsm_jax.data.store import (
+  build_report,
+  builder,
+  dataset,
+  shards,
+  tfds_builder,
+)
 
 
 def crash_on_the_second(path, **options):
   """A decoder that ends its process, as FFmpeg does on some files."""
   if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
     os._exit(1)
-  return images.to_record(path, **options)
+  return codec.to_record(path, **options)
 
 
 def all_files(path):
@@ -38,9 +45,11 @@ def test_every_record_is_its_video(tmp_path):
     p.relative_to(source).as_posix() for p in all_files(source)
   )
   for name, record in found.items():
-    expected, _ = codec.to_record(source / name, 24, 90)
+    expected, _ = codec.to_record(
+      source / name, defaults.Options(short_side=24)
+    )
     assert list(record['frames']) == expected['frames']
-    assert videos.decode_jpeg(record['frames'][0]).shape == (24, 36, 3)
+    assert pixels.decode_jpeg(record['frames'][0]).shape == (24, 36, 3)
     assert {k: record[k] for k in ('num_frames', 'height', 'width', 'fps')} == {
       'num_frames': 12,
       'height': 24,
@@ -204,7 +213,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
   source = helpers.write_folder(tmp_path / 'clips')
 
   def interrupt(self, arguments):
-    yield codec.to_record(arguments[0], 32, 90), ''
+    yield codec.to_record(arguments[0], defaults.Options(short_side=32)), ''
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patch:
@@ -219,23 +228,20 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
 def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
   source = helpers.write_folder(tmp_path / 'clips')
   listing = folder.scan(source)
-  report = builder._build(
-    listing,
-    {'short_side': 256, 'quality': 90},
-    'crash',
-    tmp_path / 'data',
-    crash_on_the_second,
+  plan = builder.Plan(
+    listing, source, tmp_path / 'data', to_record=crash_on_the_second
   )
+  report = builder.write(plan)
   assert sorted(report['excluded']) == [
     ['jump/3.mp4', workers.CRASHED],
     ['run/1.mp4', workers.CRASHED],
   ]
-  path = tmp_path / 'data' / 'video_folder' / 'crash' / '1.0.0'
+  path = plan.path()
   build_report.write(path, report)
   found = {**records(path, 'train'), **records(path, 'val')}
   assert len(found) == 6
   for name, record in found.items():
-    expected, _ = codec.to_record(source / name, 256, 90)
+    expected, _ = codec.to_record(source / name)
     assert list(record['frames']) == expected['frames']
 
 
@@ -243,7 +249,7 @@ def test_more_clips_than_a_shard_holds(tmp_path, monkeypatch):
   monkeypatch.setattr(shards, 'CLIPS_PER_SHARD', 2)
   source = helpers.write_folder(tmp_path / 'clips')
   held = []
-  write = shards.VideoFolder._shard
+  write = tfds_builder.VideoFolder._shard
 
   def shard(self, items):
     kept = []
@@ -252,7 +258,7 @@ def test_more_clips_than_a_shard_holds(tmp_path, monkeypatch):
       yield name, record
     held.extend(len(record) for record in kept)
 
-  monkeypatch.setattr(shards.VideoFolder, '_shard', shard)
+  monkeypatch.setattr(tfds_builder.VideoFolder, '_shard', shard)
   path, _ = helpers.build(source, tmp_path / 'data')
   assert len(records(path, 'train')) + len(records(path, 'val')) == 8
   assert len(list(path.glob('*.array_record*'))) >= 4
@@ -278,18 +284,19 @@ def test_long_lists_are_shortened_for_people():
 
 SCRIPT = """
 import functools, json, sys
-from tsm_jax.data.clips import images
+from tsm_jax.data.clips import codec
+from tsm_jax.data import defaults
 
 def work(path, **options):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
   with open(sys.argv[2], 'a') as file:
     file.write(json.dumps(found) + '\\n')
-  return images.to_record(path, **options)
+  return codec.to_record(path, **options)
 
 if __name__ == '__main__':
   from tsm_jax.data.store import builder, dataset
-  builder._build = functools.partial(builder._build, work=work)
+  builder.Plan = functools.partial(builder.Plan, to_record=work)
   built = dataset.prepare(json.loads(sys.argv[1]), log=lambda line: None)
   record = built.split('train')[0]
   assert len(record['frames']) == 12

@@ -15,17 +15,17 @@ from tsm_jax.data.store import dataset
 SCRIPT = """
 import functools, os, sys, time
 from tsm_jax.data import build
-from tsm_jax.data.clips import images
+from tsm_jax.data.clips import codec
 from tsm_jax.data.store import builder
 
 def work(path, **options):
   if sys.argv[1] == 'hang':
     time.sleep(600)
   time.sleep(0.3)
-  return images.to_record(path, **options)
+  return codec.to_record(path, **options)
 
 if __name__ == '__main__':
-  builder._build = functools.partial(builder._build, work=work)
+  builder.Plan = functools.partial(builder.Plan, to_record=work)
   build.main(sys.argv[2:])
 """
 

@@ -1,108 +1,48 @@
-"""What is stored of a clip: JPEG frames, or an H.264 video.
+"""One clip and its stored form: the way in and the way out.
 
-Either way a record holds the bytes of every frame in `frames`, and only those
-that are wanted are decoded.
+A record holds the bytes of every frame in `frames`, JPEG images or H.264
+packets; only the frames that are needed are decoded. Optical flow is stored as
+two grey images of each frame, of x and of y.
 """
 
-from tsm_jax import errors
-from tsm_jax.data.clips import h264, limits, videos
+import os
 
-KINDS = ('frames', 'video')
-# What decides the stored form of a clip, as in a configuration's `data`, and
-# how a dataset was built whose metadata lacks an option.
-DEFAULTS = {'short_side': 256, 'quality': 90, 'storage': 'frames', 'fps': 0.0}
-MAX_FPS = 1000.0
+import numpy as np
+
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import h264, images, pixels, videos
 
 
-def options_of(config):
-  """The options among the fields of a configuration's `data`.
-
-  Raises:
-    InputError: if one is outside its range.
-  """
-  options = {name: config[name] for name in DEFAULTS}
-  check(options, 'data.')
-  return options
-
-
-def check(options, prefix):
-  """Raises InputError if an option is outside its range.
+def to_record(path, options=defaults.USUAL, modality='rgb'):
+  """The stored form of a clip, shrunk, never enlarged.
 
   Args:
-    options: as `DEFAULTS`.
-    prefix: of their names in messages.
-  """
-  if options['storage'] not in KINDS:
-    raise errors.InputError(
-      f'{prefix}storage is {options["storage"]!r}; choose from '
-      f'{", ".join(map(repr, KINDS))}.'
-    )
-  for name, low, high in (
-    ('short_side', 1, 10_000),
-    ('quality', 1, 100),
-    ('fps', 0, MAX_FPS),
-  ):
-    if not low <= options[name] <= high:
-      raise errors.InputError(
-        f'{prefix}{name} is {options[name]}; it must be from {low} to {high:g}.'
-      )
-
-
-def limited(options, max_frames, prefix):
-  """The options of a build, with `max_frames` if that is not the usual.
-
-  A model does not know it, as it changes no clip that is used. Left out, the
-  names of datasets are those of before there was a limit.
-
-  Args:
-    options: as `DEFAULTS`.
-    max_frames: of a clip; a longer one is excluded.
-    prefix: of its name in messages.
-
-  Raises:
-    InputError: if it is less than 1.
-  """
-  if max_frames < 1:
-    raise errors.InputError(
-      f'{prefix}max_frames is {max_frames}; it must be at least 1.'
-    )
-  if max_frames == limits.MAX_FRAMES:
-    return options
-  return {**options, 'max_frames': max_frames}
-
-
-def to_record(
-  path,
-  short_side,
-  quality,
-  storage='frames',
-  fps=0,
-  max_frames=limits.MAX_FRAMES,
-):
-  """The stored form of a video file, shrunk, never enlarged.
-
-  Args:
-    path: the file.
-    short_side: pixels of the shorter side; smaller videos stay as they are.
-    quality: of the JPEG, 1 to 100.
-    storage: 'frames' (JPEG) or 'video' (H.264, see `h264`).
-    fps: see `videos.read`.
-    max_frames: likewise.
+    path: a video file, or a folder of numbered images, see `images.read`.
+    options: `defaults.Options`.
+    modality: 'rgb', or 'flow', which is read from folders only.
 
   Returns:
-    `(record, video)`: a dict with frames (list of the bytes of each),
-    num_frames, height, width and fps, and the `videos.Video` that made it.
+    `(record, video)`: a dict with frames (list of the bytes of each; of flow x,
+    y, x, y, ...), num_frames (of flow, pairs), height, width and fps (0 if
+    unknown), and the `videos.Video` that it was made of.
 
   Raises:
-    VideoError: as `videos.read`.
+    VideoError: if the clip cannot be used, see `videos.read`.
   """
-  store = Store(short_side, quality, storage)
-  video = videos.read(path, store.add, fps, max_frames)
-  frames = store.end()
-  height, width = store.size
+  if os.path.isdir(path):
+    video, size = images.read(path, options, modality)
+    frames = video.frames
+  elif modality == 'flow' and os.path.exists(path):
+    raise videos.VideoError('is no folder of images, of which flow is read')
+  else:
+    writer = Writer(options)
+    video = videos.read(path, writer.add, options.fps, options.max_frames)
+    frames, size = writer.end(), writer.size
+  height, width = size
+  per_frame = 2 if modality == 'flow' else 1
   record = {
     'frames': frames,
-    'num_frames': len(frames),
+    'num_frames': len(frames) // per_frame,
     'height': height,
     'width': width,
     'fps': video.fps,
@@ -110,14 +50,14 @@ def to_record(
   return record, video._replace(frames=frames)
 
 
-class Store:
+class Writer:
   """Frames, one after the other, to their stored form."""
 
-  def __init__(self, short_side, quality, storage):
+  def __init__(self, options):
     self.size = None  # (height, width) of the stored frames
-    self._short_side = short_side
-    self._quality = quality
-    self._encoder = h264.Encoder() if storage == 'video' else None
+    self._short_side = options.short_side
+    self._quality = options.quality
+    self._encoder = h264.Encoder() if options.storage == 'video' else None
     self._frames = []
     self._source = self._image = None
 
@@ -128,8 +68,8 @@ class Store:
       self._source = image
       height, width = image.shape[:2]
       if min(height, width) > self._short_side:
-        size = videos.short_side_size(width, height, self._short_side)
-        image = videos.resize(image, *size)
+        size = pixels.short_side_size(width, height, self._short_side)
+        image = pixels.resize(image, *size)
       self._image = image
       self.size = image.shape[:2]
     if self._encoder:
@@ -137,27 +77,41 @@ class Store:
     elif repeated:
       self._frames.append(self._frames[-1])
     else:
-      self._frames.append(videos.encode_jpeg(self._image, self._quality))
+      self._frames.append(pixels.encode_jpeg(self._image, self._quality))
 
   def end(self):
     """A list of the stored bytes of each frame."""
     return self._encoder.end() if self._encoder else self._frames
 
 
-def decode(record, indices):
-  """The chosen frames of a record, of either storage.
+def decode(record, indices, modality='rgb'):
+  """Decodes chosen frames of a record, each of them once.
 
   Args:
     record: as from `to_record`.
-    indices: of frames, distinct and increasing.
+    indices: of frames, or of pairs of flow images, `[N]`, in any order.
+    modality: what it holds, 'rgb' or 'flow'.
 
   Returns:
-    uint8 `[H, W, 3]` each.
+    A list of N frames, uint8 `[H, W, 3]`, or `[H, W, 2]` of flow.
 
   Raises:
     ValueError: if the bytes of a frame are damaged.
   """
-  frames = record['frames']
-  if h264.is_packet(frames[0]):
-    return h264.decode(frames, indices, record['height'], record['width'])
-  return [videos.decode_jpeg(frames[i]) for i in indices]
+  chosen, inverse = np.unique(indices, return_inverse=True)
+  frames, chosen = record['frames'], chosen.tolist()
+  if modality == 'flow':
+    decoded = [_decode_flow(*frames[2 * i : 2 * i + 2]) for i in chosen]
+  elif h264.is_packet(frames[0]):
+    size = record['height'], record['width']
+    decoded = h264.decode(frames, chosen, *size)
+  else:
+    decoded = [pixels.decode_jpeg(frames[i]) for i in chosen]
+  return [decoded[i] for i in inverse.tolist()]
+
+
+def _decode_flow(x, y):
+  if not y:  # x holds both
+    return pixels.decode_jpeg(x)[..., :2]
+  pair = (pixels.decode_jpeg(x, gray=True), pixels.decode_jpeg(y, gray=True))
+  return np.stack(pair, axis=-1)

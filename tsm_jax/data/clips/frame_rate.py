@@ -1,8 +1,17 @@
-"""Frames by their timestamps to a constant frame rate."""
+"""When frames are shown, and which are seen at a constant frame rate.
+
+FFmpeg's own filter `fps`, to which the tests compare this, is not used: it sees
+the times after they went wrong, fills gaps of any length, and returns a frame
+that it repeats as several.
+"""
 
 import fractions
 import math
 
+import av
+
+# Containers that state when frames are decoded, not when they are shown.
+DECODING_ORDER = ('avi', 'asf')
 MAX_GAP = 60  # seconds without a frame that are filled
 
 
@@ -10,7 +19,45 @@ class GapError(ValueError):
   """Frames too far apart; the message says it."""
 
 
-def resample(frames, time_base, native, fps):
+def show(frames, container, stream, fps):
+  """Gives every frame the times from and to which it is shown.
+
+  AVI and ASF state when frames are decoded. By those times, the B-frames of a
+  video would come late and others never.
+
+  Args:
+    frames: an iterable of decoded `av.VideoFrame`s, in order.
+    container: that they come from, open.
+    stream: that they come from.
+    fps: for frames that state no duration in a stream that states no rate, or
+      0.
+
+  Yields:
+    `(frame, start, end)` in seconds, fractions. A frame whose time is not
+    stated starts at the end of the one before it.
+  """
+  rate = stream.average_rate or fps
+  usual = 1 / fractions.Fraction(str(rate)) if rate else 0
+  by_decoding = container.format.name in DECODING_ORDER
+  end = fractions.Fraction(0)
+  for frame in frames:
+    time = frame.dts if by_decoding else frame.pts
+    start = end if time is None else time * stream.time_base
+    duration = frame.duration * stream.time_base if frame.duration else usual
+    end = start + duration
+    yield frame, start, end
+
+
+def beginning(container, stream):
+  """Seconds from which FFmpeg's program counts the times of a stream.
+
+  MPEG-TS, for example, begins after more than a second.
+  """
+  start = fractions.Fraction(container.start_time or 0, av.time_base)
+  return _nearest(start / stream.time_base) * stream.time_base
+
+
+def resample(shown, fps, beginning=0):
   """How often each frame is seen when a video is shown at `fps`.
 
   As FFmpeg's filter `fps` does it: a frame is seen from its own time on, in
@@ -20,34 +67,31 @@ def resample(frames, time_base, native, fps):
   frame is repeated as long as it stands still.
 
   Args:
-    frames: an iterable of decoded `av.VideoFrame`s.
-    time_base: of their timestamps, seconds.
-    native: the stated rate, 0 if there is none; it times frames that are not.
+    shown: an iterable of `(frame, start, end)`, seconds, as from `show`.
     fps: of the result, frames per second.
+    beginning: seconds at which the result begins, see `beginning`.
 
   Yields:
-    `(frame, count)` of all frames, the counts 0 or more. At least one frame
-    is seen.
+    `(frame, start, count)` of all frames, the counts 0 or more. At least one
+    frame is seen.
 
   Raises:
     GapError: if no frame comes for more than `MAX_GAP` seconds.
   """
   fps = fractions.Fraction(str(fps))
-  usual = 1 / fractions.Fraction(native) if native else 1 / fps
-  held, now, seen, end = None, None, 0, fractions.Fraction(0)
-  for frame in frames:
-    start = end if frame.pts is None else frame.pts * time_base
-    slot = _nearest(start * fps)
+  held = held_start = held_end = now = None
+  seen = 0
+  for frame, start, end in shown:
+    slot = _nearest((start - beginning) * fps)
     if held is not None:
       count = _count(now, slot, fps)
-      yield held, count
+      yield held, held_start, count
       seen += count
     now = slot if held is None else max(now, slot)
-    duration = frame.duration * time_base if frame.duration else usual
-    held, end = frame, start + duration
+    held, held_start, held_end = frame, start, end
   if held is not None:
-    last = _count(now, _nearest(end * fps), fps)
-    yield held, max(last, 0 if seen else 1)
+    count = _count(now, _nearest((held_end - beginning) * fps), fps)
+    yield held, held_start, max(count, 0 if seen else 1)
 
 
 def _count(now, slot, fps):

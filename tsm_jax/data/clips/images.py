@@ -1,4 +1,4 @@
-"""The stored form of a clip: a video file, or a folder of numbered images.
+"""The stored form of a clip that is a folder of numbered images.
 
 Optical flow comes as images, too: of x and of y, 0 to 255 with no motion in the
 middle.
@@ -14,8 +14,7 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tsm_jax.data.clips import codec as storage_lib
-from tsm_jax.data.clips import h264, limits, videos
+from tsm_jax.data.clips import h264, limits, pixels, videos
 
 SUFFIXES = ('.jpeg', '.jpg', '.png')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
@@ -24,73 +23,64 @@ _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
 
 
-def to_record(
-  path,
-  short_side,
-  quality,
-  storage='frames',
-  fps=0,
-  modality='rgb',
-  max_frames=limits.MAX_FRAMES,
-):
-  """As `codec.to_record`; `path` may also be a folder of numbered images.
+def read(folder, options, modality):
+  """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
   start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
   rate of a folder is unknown: its fps is 0, and it cannot be resampled.
 
-  Of 'flow', `frames` are x, y, x, y, ... and num_frames counts the pairs. A
-  folder holds either two images for each, as `flow_x_00001.jpg` and
-  `flow_y_00001.jpg` or `000012-x_00001.jpg` and `000012-y_00001.jpg`, maybe
-  beside RGB frames; or one, with x in red, y in green and nothing in blue. Such
-  a JPEG that is kept takes the place of x, and y is empty. Values stay as they
-  are where images are shrunk, as in the official code.
+  Of flow, a folder holds either two images for each frame, as
+  `flow_x_00001.jpg` and `flow_y_00001.jpg` or `000012-x_00001.jpg` and
+  `000012-y_00001.jpg`, maybe beside RGB frames; or one, with x in red, y in
+  green and nothing in blue. Such a JPEG that is kept takes the place of x, and
+  y is empty. Values stay as they are where images are shrunk, as in the
+  official code.
+
+  Args:
+    folder: path of the folder.
+    options: `defaults.Options`.
+    modality: 'rgb' or 'flow'.
+
+  Returns:
+    `(video, (height, width))`: a `videos.Video` with the stored bytes as its
+    frames, of flow x, y, x, y, ..., and their size.
+
+  Raises:
+    VideoError: if the folder cannot be used.
   """
-  is_flow = modality == 'flow'
-  if not os.path.isdir(path):
-    if is_flow and os.path.exists(path):
-      raise videos.VideoError('is no folder of images, of which flow is read')
-    return storage_lib.to_record(
-      path, short_side, quality, storage, fps, max_frames
-    )
-  if fps:
+  if options.fps:
     raise videos.VideoError(
-      f'is a folder of images without timestamps, which fps={fps:g} needs'
+      f'is a folder of images without timestamps, which fps={options.fps:g} '
+      'needs'
     )
-  # Where they become a video, nothing is lost to JPEG before.
-  quality = 100 if storage == 'video' else quality
-  images = _flow(path) if is_flow else _frames(path)
-  if reason := limits.too_long(len(images), max_frames):
+  found = _flow(folder) if modality == 'flow' else _frames(folder)
+  if reason := limits.too_long(len(found), options.max_frames):
     raise videos.VideoError(reason)
+  as_video = options.storage == 'video'
   store = functools.partial(
-    _store_flow if is_flow else _store, short_side=short_side, quality=quality
+    _store_flow if modality == 'flow' else _store,
+    short_side=options.short_side,
+    # Where they become a video, nothing is lost to JPEG before.
+    quality=100 if as_video else options.quality,
   )
-  stored, size, problem = _read_all(images, store)
+  stored, size, problem = _read_all(found, store)
   if not stored:
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = max(images) - min(*images, 1) + 1
+  expected = max(found) - min(*found, 1) + 1
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
-  if storage == 'video':
-    frames = _to_video(frames)
-  width, height = size
-  record = {
-    'frames': frames,
-    'num_frames': count,
-    'height': height,
-    'width': width,
-    'fps': 0.0,
-  }
-  return record, videos.Video(frames, 0.0, damage, count / expected)
+  frames = _to_video(frames) if as_video else frames
+  return videos.Video(frames, 0.0, damage, count / expected), size[::-1]
 
 
 def _to_video(jpegs):
   encoder = h264.Encoder()
   for data in jpegs:
-    encoder.add(videos.decode_jpeg(data))
+    encoder.add(pixels.decode_jpeg(data))
   return encoder.end()
 
 
@@ -217,7 +207,7 @@ def _read(path, size, short_side):
     if size is None:
       size = image.size
       if min(size) > short_side:
-        size = videos.short_side_size(*size, short_side)
+        size = pixels.short_side_size(*size, short_side)
     as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
     kept = as_is and not turned and image.size == size
   return data if kept else b'', image, size
@@ -242,4 +232,4 @@ def _eight_bits(image):
 
 
 def _encode(image, size, quality):
-  return videos.encode_jpeg(videos.resize(np.asarray(image), *size), quality)
+  return pixels.encode_jpeg(pixels.resize(np.asarray(image), *size), quality)

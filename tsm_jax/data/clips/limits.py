@@ -3,7 +3,6 @@
 Both are told in words before the memory is used.
 """
 
-MAX_FRAMES = 20_000  # of a clip, unless the option max_frames says otherwise
 MAX_SIDE = 8192
 MAX_PIXELS = MAX_SIDE * MAX_SIDE  # of a picture; as RGB they are 200 MB
 

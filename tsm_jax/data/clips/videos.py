@@ -1,4 +1,4 @@
-"""Frames out of video files and JPEG bytes, and back.
+"""Frames out of video files, and back.
 
 A frame is `[H, W, 3]` uint8 RGB. No file is trusted: its container's claims are
 compared with what decodes.
@@ -11,19 +11,15 @@ from typing import Any, NamedTuple
 
 import av
 from av.video import reformatter
-import cv2
 import numpy as np
-from PIL import Image
 
 from tsm_jax import errors
+from tsm_jax.data import defaults
 from tsm_jax.data.clips import containers, frame_rate, limits
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
-MAX_SHRINK = 1.25  # of a side, by the fast resize
 COVER_ART = av.stream.Disposition.attached_pic
-
-cv2.setNumThreads(1)  # the processes and threads around it are parallel
 
 
 class VideoError(errors.InputError):
@@ -60,7 +56,7 @@ def read(
   path,
   keep: Callable[[np.ndarray], Any] = lambda frame: frame,
   fps=0,
-  max_frames=limits.MAX_FRAMES,
+  max_frames=defaults.USUAL.max_frames,
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
@@ -102,11 +98,13 @@ def read(
     kept, times, failures, discarded, size = [], [], [], [], None
     rotation = concealed = 0
     frames = _decode(container, stream, failures, discarded)
-    for frame, count in _resample(frames, stream, fps):
+    stated = False
+    for frame, start, count in _resample(frames, container, stream, fps):
       rotation = rotation or frame.rotation
       turns = round(frame.rotation / 90) % 4
       size = size or (frame.width, frame.height)
-      times.append(math.nan if frame.time is None else frame.time)
+      stated = stated or frame.pts is not None
+      times.append(float(start) if stated else math.nan)
       concealed += frame.is_corrupt
       if reason := limits.too_long(len(kept) + count, max_frames):
         raise VideoError(reason)
@@ -140,14 +138,15 @@ def _stream(container):
   return stream
 
 
-def _resample(frames, stream, fps):
-  """Yields `(frame, count)`: once each, or as often as `fps` makes it."""
+def _resample(frames, container, stream, fps):
+  """Yields `(frame, start, count)`; the count is 1 unless `fps` is set."""
+  shown = frame_rate.show(frames, container, stream, fps)
   if not fps:
-    yield from ((frame, 1) for frame in frames)
+    yield from ((frame, start, 1) for frame, start, _ in shown)
     return
   try:
     yield from frame_rate.resample(
-      frames, stream.time_base, stream.average_rate or 0, fps
+      shown, fps, frame_rate.beginning(container, stream)
     )
   except frame_rate.GapError as error:
     raise VideoError(str(error)) from None
@@ -206,66 +205,3 @@ def write(path, frames, fps=24, codec='libx264', options=None):
       frame = av.VideoFrame.from_ndarray(image, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-
-
-def short_side_size(width, height, short_side):
-  """`(width, height)` with the given shorter side, the longer one floored."""
-  if width <= height:
-    return short_side, short_side * height // width
-  return short_side * width // height, short_side
-
-
-def resize(image, width, height):
-  """Pillow's bilinear resize (antialiased when shrinking) of a uint8 frame.
-
-  Args:
-    image: `[H, W]`, `[H, W, 3]`, or `[H, W, 2]` of flow.
-    width: pixels.
-    height: pixels.
-  """
-  if image.shape[:2] == (height, width):
-    return image
-  if image.shape[2:] == (2,):  # Pillow would take y for the opacity of x
-    x, y = (resize(image[..., i], width, height) for i in range(2))
-    return np.stack([x, y], axis=-1)
-  scaled = Image.fromarray(image).resize(
-    (width, height), Image.Resampling.BILINEAR
-  )
-  return np.asarray(scaled)
-
-
-def resize_fast(image, width, height):
-  """As `resize`, by OpenCV, in a sixth of the time where it is used.
-
-  Enlarged, a value differs by one level at most. Shrunk a little, it lacks the
-  averaging of Pillow: by 0.3 levels in the mean of a natural image. Shrunk by
-  more than `MAX_SHRINK` it is `resize`.
-  """
-  if max(image.shape[0] / height, image.shape[1] / width) > MAX_SHRINK:
-    return resize(image, width, height)
-  return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def encode_jpeg(image, quality):
-  """JPEG bytes of a frame, 4:2:0, or of a grey one `[H, W]`."""
-  if image.ndim == 3:
-    image = image[..., ::-1]
-  _, data = cv2.imencode(
-    '.jpg',
-    image,
-    # Its own Huffman tables make an image eight percent smaller.
-    (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1),
-  )
-  return data.tobytes()
-
-
-def decode_jpeg(data, gray=False):
-  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none.
-
-  With `gray`, it is `[H, W]`.
-  """
-  mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
-  image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-  if image is None:
-    raise ValueError(f'{len(data)} bytes that are no JPEG image')
-  return image

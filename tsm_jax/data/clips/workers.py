@@ -13,6 +13,7 @@ import time
 from tsm_jax import errors
 
 CRASHED = 'the process that read it crashed'
+START_LIMIT = 600.0  # seconds until a process has imported its function
 _HELLO = -1  # what a process does until it has started
 
 
@@ -97,8 +98,9 @@ class Workers:
           ready[worker.task] = outcome
         worker.task = None
     for worker in busy.values():
-      if time.monotonic() - worker.since > self._limit:
-        self._lose(worker, f'took longer than {self._limit:.0f} s', ready)
+      limit = START_LIMIT if worker.task == _HELLO else self._limit
+      if time.monotonic() - worker.since > limit:
+        self._lose(worker, f'took longer than {limit:.0f} s', ready)
 
   def _lose(self, worker, reason, ready):
     self._workers.remove(worker)

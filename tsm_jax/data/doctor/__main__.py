@@ -4,7 +4,6 @@ Every clip is decoded whole. What is found goes to a table, a JSON file and a
 page with contact sheets.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import sys
 from rich import box, console, table, text
 
 from tsm_jax import cli, errors, modalities
+from tsm_jax.data import defaults
 from tsm_jax.data.clips import workers
 from tsm_jax.data.doctor import diagnosis, examine, findings, page
 from tsm_jax.data.sources import folder, published
@@ -33,21 +33,16 @@ examples:
 """
 
 
+@cli.command('Interrupted; the same command continues.')
 def main(argv=None):
   args = _parser().parse_args(argv)
-  try:
-    found = examine_all(args)
-    if args.json:
-      _write(args.json, json.dumps(diagnosis.as_json(found), indent=1))
-    if args.html:
-      _write(args.html, page.render(found))
-  except (errors.InputError, OSError) as error:
-    cli.fail(error)
-  except KeyboardInterrupt:
-    print('Interrupted; the same command continues.', file=sys.stderr)
-    sys.exit(130)
+  found = examine_all(args)
+  if args.json:
+    _write(args.json, json.dumps(diagnosis.as_json(found), indent=1))
+  if args.html:
+    _write(args.html, page.render(found))
   show(found, console.Console(width=None if sys.stdout.isatty() else 110))
-  sys.exit(1 if found.problems() else 0)
+  return 1 if found.problems() else 0
 
 
 def examine_all(args):
@@ -145,11 +140,10 @@ def _write(path, content):
 
 
 def _parser():
-  parser = argparse.ArgumentParser(
-    prog='python -m tsm_jax.data.doctor',
+  parser = cli.Parser(
+    'data.doctor',
     description='Decodes every clip of a dataset and tells what is wrong.',
     epilog=EPILOG,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
   )
   add = parser.add_argument
   add('path', metavar='PATH', help='of the dataset, see below')
@@ -174,7 +168,7 @@ def _parser():
   add(
     '--holdout',
     type=float,
-    default=0.2,
+    default=defaults.HOLDOUT,
     help='share of a folder without splits, as data.holdout',
   )
   add('--holdout_seed', type=int, default=0, help='as data.holdout_seed')
@@ -190,4 +184,4 @@ def _parser():
 
 
 if __name__ == '__main__':
-  main()
+  sys.exit(main())

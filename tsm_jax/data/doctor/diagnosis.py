@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tqdm import auto as tqdm
 
 from tsm_jax.data.doctor import examine, findings, result_cache
-from tsm_jax.data.sources import lists
+from tsm_jax.data.sources import listings
 
 
 class Source(NamedTuple):
@@ -19,7 +19,7 @@ class Source(NamedTuple):
 
   Attributes:
     name: for people.
-    items: a `lists.Item` of every clip.
+    items: a `listings.Item` of every clip.
     clips: of every item, an argument of `examine.facts`.
     keys: of every item, a text that changes when the clip does.
     labels: class names.
@@ -28,7 +28,7 @@ class Source(NamedTuple):
   """
 
   name: str
-  items: list[lists.Item]
+  items: list[listings.Item]
   clips: list[Any]
   keys: list[str]
   labels: list[str]
@@ -86,7 +86,7 @@ def _count(number, noun, ending='s'):
 
 
 def of_listing(listing, name):
-  """The `Source` of a `folder.Listing`."""
+  """The `Source` of a `listings.Listing`."""
   clips = [os.fspath(item.path) for item in listing.items]
   keys = [_key(item.path) for item in listing.items]
   if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
@@ -135,7 +135,7 @@ def of_built(built):
   return Source(
     name=str(path),
     # Their names and labels are in their records.
-    items=[lists.Item(path, f'{s} {i}', '', s) for s, i in places],
+    items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
     clips=[(os.fspath(path), *place) for place in places],
     keys=[f'{key} {split} {i}' for split, i in places],
     labels=built.labels,

@@ -11,7 +11,8 @@ import av
 import cv2
 import numpy as np
 
-from tsm_jax.data.clips import containers, images, videos
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, containers, pixels, videos
 
 # Facts of another version, or decoder, are not used again.
 VERSION = f'2_av_{av.__version__}'
@@ -95,7 +96,7 @@ def sheet(clip, count=8):
   chosen = np.unique(np.linspace(0, last, count).astype(int))
   gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
   row = [part for i in chosen for part in (gap, some.kept[i])][1:]
-  return videos.encode_jpeg(np.concatenate(row, axis=1), 80)
+  return pixels.encode_jpeg(np.concatenate(row, axis=1), 80)
 
 
 class _Seen:
@@ -167,27 +168,25 @@ def _read(path, keep, modality='rgb'):
   if not os.path.isdir(path) and not is_flow:
     return videos.read(path, keep)
   # JPEG images come as they are; others are encoded, which changes them little.
-  record, video = images.to_record(path, ALL, 95, modality=modality)
+  record, video = codec.to_record(
+    path, defaults.Options(ALL, 95), modality=modality
+  )
   for index in range(record['num_frames']):
     if is_flow:
       keep(_picture(record, index))
     else:
-      keep(videos.decode_jpeg(video.frames[index]))
+      keep(pixels.decode_jpeg(video.frames[index]))
   return video._replace(frames=[None] * record['num_frames'])
 
 
 def _picture(record, index):
   """One flow as a picture: x is its red, y its green, and grey is no motion."""
-  from tsm_jax.data.input import records  # heavy, and not needed for RGB files
-
-  (flow,) = records.decode(record, [index], 'flow')
+  (flow,) = codec.decode(record, [index], 'flow')
   return np.pad(flow, [(0, 0), (0, 0), (0, 1)], constant_values=128)
 
 
 def _read_record(record, keep):
   """As `_read`, of a record of a built dataset."""
-  from tsm_jax.data.input import records
-
   stated = int(record['num_frames'])
   # Of flow, each has an image of x and one of y, which may be empty.
   is_flow = stated and len(record['frames']) == 2 * stated
@@ -199,7 +198,7 @@ def _read_record(record, keep):
     try:
       some = np.arange(start, min(start + step, count))
       frames = (
-        [_picture(record, start)] if is_flow else records.decode(record, some)
+        [_picture(record, start)] if is_flow else codec.decode(record, some)
       )
     except ValueError as error:
       raise videos.VideoError(f'{where} are {error}') from error

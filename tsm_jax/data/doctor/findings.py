@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tsm_jax.data.clips import containers
-from tsm_jax.data.sources import folder
+from tsm_jax.data.sources import listings
 
 MIN_FRAMES = 3  # with fewer, nothing moves on; the official code drops them
 STATIC = 4  # levels of grey, of any part of the picture, that are no motion
@@ -167,9 +167,11 @@ def _plural(count, noun):
 
 
 def of_excluded(excluded):
-  """Findings of `folder.Listing.excluded`."""
+  """Findings of `listings.Listing.excluded`."""
   for name, reason in excluded:
-    is_label = reason == folder.NO_LABEL or reason.endswith(folder.NOT_IN_MAP)
+    is_label = reason == listings.NO_LABEL or reason.endswith(
+      listings.NOT_IN_MAP
+    )
     yield Finding('label' if is_label else 'unusable', [name], reason)
 
 
@@ -194,7 +196,7 @@ class Tally:
     """Takes in one clip.
 
     Args:
-      item: a `lists.Item`.
+      item: a `listings.Item`.
       facts: as from `examine.facts`.
     """
     for kind, detail in of_clip(facts, self._num_frames):

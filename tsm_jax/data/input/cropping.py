@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data.clips import videos
+from tsm_jax.data.clips import pixels
 
 # Positions of a training crop, in quarters of the space that is left over.
 POSITIONS = (
@@ -20,7 +20,7 @@ POSITIONS = (
 CROPS = (1, 3, 5, 10)  # of a clip, at evaluation
 
 # Of training crops; evaluation is always exact.
-RESIZES = {'exact': videos.resize, 'fast': videos.resize_fast}
+RESIZES = {'exact': pixels.resize, 'fast': pixels.resize_fast}
 
 
 def check_resize(name):
@@ -112,9 +112,9 @@ def eval_crops(
   """
   height, width = frames[0].shape[:2]
   short_side = full_size(image_size)
-  w, h = videos.short_side_size(width, height, short_side)
+  w, h = pixels.short_side_size(width, height, short_side)
   size = short_side if full_resolution else image_size
-  scaled = np.stack([videos.resize(frame, w, h) for frame in frames])
+  scaled = np.stack([pixels.resize(frame, w, h) for frame in frames])
   views = []
   for x, y in crop_positions(w, h, size, crops):
     views.append(scaled[:, y : y + size, x : x + size])

@@ -7,8 +7,7 @@ prediction, evaluation and streams need to know of the data.
 import dataclasses
 
 from tsm_jax import errors, modalities
-from tsm_jax.data import sampling
-from tsm_jax.data.clips import codec
+from tsm_jax.data import defaults, sampling
 from tsm_jax.data.input import cropping
 
 
@@ -37,12 +36,12 @@ class Preprocessing:
   image_size: int
   mean: tuple[float, ...]
   std: tuple[float, ...]
-  short_side: int
-  quality: int
+  short_side: int = defaults.USUAL.short_side
+  quality: int = defaults.USUAL.quality
   sampling: str = 'uniform'
   official_quirks: bool = False
-  storage: str = 'frames'
-  fps: float = 0.0
+  storage: str = defaults.USUAL.storage
+  fps: float = defaults.USUAL.fps
   modality: str = 'rgb'
   divisor: float = 255.0
   channel_order: str = 'rgb'
@@ -52,8 +51,10 @@ class Preprocessing:
     return modalities.MODALITIES[self.modality]
 
   def stored(self):
-    """The options of `codec.to_record`."""
-    return {name: getattr(self, name) for name in codec.DEFAULTS}
+    """The `defaults.Options`, of which it does not know `max_frames`."""
+    return defaults.Options(
+      self.short_side, self.quality, self.storage, self.fps
+    )
 
   def clip_shape(self):
     """The shape of one clip as the network sees it, `(1, T, S, S, C)`."""
@@ -97,6 +98,7 @@ def preprocessing_of(config):
       f"{window} frames; choose fewer, or data.sampling='uniform'."
     )
   _check_normalization(config.model, data)
+  options = defaults.Options.from_fields(data)
   return Preprocessing(
     num_frames=config.model.num_frames,
     image_size=data.image_size,
@@ -104,7 +106,10 @@ def preprocessing_of(config):
     std=tuple(data.std),
     sampling=data.sampling,
     official_quirks=data.official_quirks,
-    **codec.options_of({**codec.DEFAULTS, **data}),
+    short_side=options.short_side,
+    quality=options.quality,
+    storage=options.storage,
+    fps=options.fps,
     modality=config.model.modality,
     divisor=data.divisor,
     channel_order=data.channel_order,

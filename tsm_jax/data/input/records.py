@@ -6,7 +6,7 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data import sampling
-from tsm_jax.data.clips import codec, videos
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import cropping, randaugment
 
 
@@ -83,7 +83,7 @@ def train_clip(
       rng, count, how.num_frames, images, official_quirks=quirks
     )
   following = sampling.following(indices, images, count)  # [T, L]
-  frames = decode(record, following.ravel(), how.kind().stored)
+  frames = codec.decode(record, following.ravel(), how.kind().stored)
   clip = cropping.train_frames(frames, rng, how.image_size, scales, resize)
   clip = randaugment.augment(clip, rng, ops, magnitude)
   clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
@@ -139,7 +139,7 @@ def eval_views(record, preprocessing, views, number=0):
   following = sampling.following(indices, how.kind().images, count)
   chosen, inverse = np.unique(following, return_inverse=True)
   crops = cropping.eval_crops(
-    decode(record, chosen, how.kind().stored),
+    codec.decode(record, chosen, how.kind().stored),
     how.image_size,
     views.crops,
     views.full_resolution,
@@ -161,30 +161,3 @@ def stack(images):
     return images[..., 0, :, :, :]
   moved = np.moveaxis(images, -4, -2)  # [..., S, S, L, c]
   return moved.reshape((*moved.shape[:-2], -1))
-
-
-def decode(record, indices, stored='rgb'):
-  """Decodes the chosen images, each of them once.
-
-  Args:
-    record: as from `images.to_record`.
-    indices: of frames, or of pairs of flow images.
-    stored: what it holds, 'rgb' or 'flow'.
-
-  Returns:
-    uint8 `[H, W, 3]` of each index, or `[H, W, 2]` of flow.
-  """
-  chosen, inverse = np.unique(indices, return_inverse=True)
-  if stored == 'flow':
-    images = [_flow(record['frames'], i) for i in chosen.tolist()]
-  else:
-    images = codec.decode(record, chosen.tolist())
-  return [images[i] for i in inverse.tolist()]
-
-
-def _flow(jpegs, number):
-  x, y = jpegs[2 * number : 2 * number + 2]
-  if not y:  # x holds both
-    return videos.decode_jpeg(x)[..., :2]
-  pair = (videos.decode_jpeg(x, gray=True), videos.decode_jpeg(y, gray=True))
-  return np.stack(pair, axis=-1)

@@ -4,7 +4,7 @@ import json
 from typing import NamedTuple
 
 from tsm_jax import errors
-from tsm_jax.data.sources import lists
+from tsm_jax.data.sources import listings
 
 
 class Annotations(NamedTuple):
@@ -17,7 +17,7 @@ class Annotations(NamedTuple):
     fps: frames per second of clips that are folders of images, 0 if unknown.
   """
 
-  items: list[lists.Item]
+  items: list[listings.Item]
   labels: list[str]
   notes: list[str]
   fps: float = 0.0

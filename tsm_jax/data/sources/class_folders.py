@@ -6,7 +6,7 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
-from tsm_jax.data.sources import lists
+from tsm_jax.data.sources import listings, lists
 
 WANTED = {
   'rgb': f'files ending in {", ".join(videos.SUFFIXES)}',
@@ -23,7 +23,7 @@ def read(source, modality, notes):
     notes: a list; sentences on what was ignored are added to it.
 
   Returns:
-    A list of `lists.Item`; a label or split that nothing tells is ''.
+    A list of `listings.Item`; a label or split that nothing tells is ''.
 
   Raises:
     InputError: if a class is empty, a folder cannot be read or a list is none.
@@ -104,7 +104,7 @@ def _read_videos(folder, root, split, notes):
       notes.append(f'{name} was ignored: not one of {videos.SUFFIXES}')
     else:
       label = inside.parts[0] if len(inside.parts) > 1 else ''
-      items.append(lists.Item(path, name, label, split))
+      items.append(listings.Item(path, name, label, split))
   _require_classes(folder, items, WANTED['rgb'])
   return items
 
@@ -129,7 +129,7 @@ def _read_flow(folder, root, split):
     if is_image and not _hidden(path.relative_to(folder)):
       name = path.parent.relative_to(root).as_posix()
       label = parts[0] if len(parts) > 2 else ''
-      clips.setdefault(name, lists.Item(path.parent, name, label, split))
+      clips.setdefault(name, listings.Item(path.parent, name, label, split))
   items = list(clips.values())
   _require_classes(folder, items, WANTED['flow'])
   return items

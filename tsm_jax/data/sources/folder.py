@@ -1,45 +1,17 @@
 """A folder or a list of video files, read as (video, label, split)."""
 
-import functools
 import hashlib
-import os
 import pathlib
-import stat
-from typing import NamedTuple
 
 from tsm_jax import errors
-from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import class_folders, lists
-
-# How the reasons read that concern a label.
-NO_LABEL = 'has no label'
-NOT_IN_MAP = 'which is not in the label map'
-
-
-class Listing(NamedTuple):
-  """What a folder or list holds.
-
-  Attributes:
-    items: the usable videos, ordered by name.
-    labels: class names, in the order of their indices.
-    excluded: `(video_id, reason)` of everything that cannot be used.
-    notes: sentences on what is odd but harmless.
-    fps: frames per second of the clips that do not state it; 0 if unknown.
-    modality: what the clips are, 'rgb' or 'flow'.
-  """
-
-  items: list[lists.Item]
-  labels: list[str]
-  excluded: list[tuple[str, str]]
-  notes: list[str]
-  fps: float = 0.0
-  modality: str = 'rgb'
+from tsm_jax.data import defaults
+from tsm_jax.data.sources import class_folders, listings, lists
 
 
 def scan(
   source,
   labels_file='',
-  holdout=0.2,
+  holdout=defaults.HOLDOUT,
   seed=0,
   modality='rgb',
   called='data.{}'.format,
@@ -59,11 +31,11 @@ def scan(
       decide, so that more videos do not move the others.
     seed: of the hold-out.
     modality: 'rgb', or 'flow', of which every clip is a folder of images, see
-      `images.to_record`.
+      `codec.to_record`.
     called: how the user calls 'source', 'labels' and 'holdout'.
 
   Returns:
-    A `Listing`.
+    A `listings.Listing`.
 
   Raises:
     InputError: if there is no such folder, list or labels file, or it holds
@@ -89,37 +61,17 @@ def scan(
     items = class_folders.read(source, modality, notes)
   else:
     items = lists.read(source, called('source'))
-  items, excluded = _part(items, _Unusable())
+  items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)
   if not any(item.split for item in items):
     items = _hold_out(items, holdout, seed)
   labels = _labels(items, labels_file, source, called('labels'))
-  items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
+  items, unplaced = listings.placed(items, labels)
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded, modality)
-  notes += empty_classes(items, labels)
-  return Listing(items, labels, excluded, notes, modality=modality)
-
-
-def usable(items, labels):
-  """Parts items with known splits and labels into usable ones and others.
-
-  Returns:
-    `(items, excluded)` as in `Listing`.
-  """
-  items, excluded = _part(items, _Unusable())
-  items, unplaced = _part(items, functools.partial(_misplaced, set(labels)))
-  return items, sorted(excluded + unplaced)
-
-
-def empty_classes(items, labels):
-  """A sentence on every class that a split has no video of."""
-  present = {(item.label, item.split) for item in items}
-  for label in labels:
-    for split in sorted({item.split for item in items}):
-      if (label, split) not in present:
-        yield f'class {label!r} has no video in the split {split!r}'
+  notes += listings.empty_classes(items, labels)
+  return listings.Listing(items, labels, excluded, notes, modality=modality)
 
 
 def _require(items, source, excluded, modality):
@@ -191,53 +143,3 @@ def _labels(items, labels_file, source, field):
       f'are unknown; add some, or give {field}.'
     )
   return labels
-
-
-def _part(items, reason_against):
-  """Parts items into usable ones and `(name, reason)` of the others."""
-  usable, excluded = [], []
-  for item in items:
-    reason = reason_against(item)
-    if reason:
-      name = item.video_id.encode(errors='backslashreplace').decode()
-      excluded.append((name, reason))
-    else:
-      usable.append(item)
-  return usable, excluded
-
-
-class _Unusable:
-  """Why an item cannot be used whatever the labels and splits are, or ''."""
-
-  def __init__(self):
-    self._seen = set()
-
-  def __call__(self, item):
-    path = os.path.normpath(item.path)
-    if path in self._seen:
-      return 'is listed more than once; the first row counts'
-    self._seen.add(path)
-    if not item.label:
-      return NO_LABEL
-    try:
-      item.video_id.encode()
-      mode = os.stat(path).st_mode
-    except UnicodeEncodeError:
-      return 'has a name that is not UTF-8'
-    except FileNotFoundError:
-      return 'file does not exist'
-    except OSError as error:
-      return f'file cannot be read: {error.strerror}'
-    # A folder can be a clip, of images; one called as a video is a mistake.
-    is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
-    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):
-      return ''
-    return 'is not a file'
-
-
-def _misplaced(labels, item):
-  if not item.split:
-    return 'has no split, although others have one'
-  if item.label not in labels:
-    return f'has the label {item.label!r}, {NOT_IN_MAP}'
-  return ''

@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, lists
+from tsm_jax.data.sources import annotations, listings
 
 CATEGORIES = (
   'category.txt',
@@ -43,7 +43,7 @@ def frame_lists(root, split, modality='rgb'):
     2 if modality == 'flow' and _are_numbered_apart(base, rows, dropped) else 1
   )
   items = [
-    lists.Item(
+    listings.Item(
       _folder(base, path, dropped), path, labels[label], kind, count // files
     )
     for path, count, label, kind in rows

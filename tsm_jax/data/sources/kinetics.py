@@ -5,7 +5,7 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import annotations, class_folders, lists
+from tsm_jax.data.sources import annotations, class_folders, listings, lists
 
 SPLITS = ('train', 'val', 'test')
 # Files that replace broken ones of the archive lie in a folder of this name.
@@ -27,7 +27,7 @@ def kinetics(root, split):
       path = _choose(files.get(video, ()), split_name)
       used.add(video)
       path = path or root / split_name / f'{video}.mp4'
-      items.append(lists.Item(path, video, label, split_name))
+      items.append(listings.Item(path, video, label, split_name))
   labels = sorted({item.label for item in items if item.split == 'train'})
   notes = []
   if replaced := sum(_is_replacement(item.path, root) for item in items):

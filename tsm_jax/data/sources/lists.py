@@ -3,10 +3,9 @@
 import csv
 import io
 import json
-import pathlib
-from typing import NamedTuple
 
 from tsm_jax import errors
+from tsm_jax.data.sources import listings
 
 SUFFIXES = ('.csv', '.json')
 
@@ -21,24 +20,6 @@ SPLITS = {
 }
 
 
-class Item(NamedTuple):
-  """One clip.
-
-  Attributes:
-    path: of the video file, or of a folder of images.
-    video_id: its unique name.
-    label: class name.
-    split: 'train', 'val' or 'test'.
-    num_frames: as its list states, or 0.
-  """
-
-  path: pathlib.Path
-  video_id: str
-  label: str
-  split: str
-  num_frames: int = 0
-
-
 def read(source, field='data.source'):
   """The rows of a CSV or JSON list, as items.
 
@@ -47,8 +28,8 @@ def read(source, field='data.source'):
     field: what the user calls it.
 
   Returns:
-    A list of `Item`, in the order of the rows; a label or split that is not
-    given is ''.
+    A list of `listings.Item`, in the order of the rows; a label or split that
+    is not given is ''.
 
   Raises:
     InputError: if the file is not such a list, or a row has no path or a split
@@ -75,7 +56,7 @@ def read(source, field='data.source'):
       )
     label = row.get('label')
     items.append(
-      Item(
+      listings.Item(
         path=source.parent / str(row['path']),
         video_id=str(row['path']),
         label='' if label is None else str(label).strip(),

@@ -4,9 +4,9 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data.sources import (
-  folder,
   frame_lists,
   kinetics,
+  listings,
   motion,
   small_sets,
   twentybn,
@@ -68,27 +68,21 @@ def published(config, name=''):
   """`(classes, training clips)` of a configuration's dataset, as published.
 
   Args:
-    config: a whole configuration; its name begins with that of its dataset.
-    name: of another dataset, or ''.
+    config: a whole configuration; `data.dataset` names its dataset.
+    name: another dataset to take instead, or ''.
 
   Returns:
     Two numbers, each None if it is not published.
   """
-  if config.data.source == 'motion' and not name:
+  if 'motion' in (name, not name and config.data.source):
     return motion.num_train()
-  name = name or name_of(config)
+  name = name or config.data.dataset
   return NUM_LABELS.get(name), num_train(name)
 
 
 def num_classes(config):
   """Of a model without data: the field, else as published, else 1000."""
   return config.model.num_classes or published(config)[0] or 1000
-
-
-def name_of(config):
-  """The dataset that a configuration is meant for."""
-  stem = config.name.partition('-')[0]
-  return {'kinetics': 'kinetics400'}.get(stem, stem)
 
 
 def read(name, manual_dir, split=1, modality='rgb'):
@@ -101,7 +95,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
     modality: 'rgb', or 'flow' of `FLOW`.
 
   Returns:
-    A `folder.Listing`. Its labels are in the official order; its notes tell
+    A `listings.Listing`. Its labels are in the official order; its notes tell
     where it differs from the published counts.
 
   Raises:
@@ -132,7 +126,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
     notes.append(f'{unlabelled} test videos have no label and are left out')
-  items, excluded = folder.usable(items, found.labels)
+  items, excluded = listings.usable(items, found.labels)
   if not items:
     some = '; '.join(f'{video} {why}' for video, why in excluded[:5])
     raise errors.InputError(
@@ -140,8 +134,8 @@ def read(name, manual_dir, split=1, modality='rgb'):
       f'{name} is found' + (f': {some}.' if some else '.')
     )
   items.sort(key=lambda item: item.video_id)
-  notes += folder.empty_classes(items, found.labels)
-  return folder.Listing(
+  notes += listings.empty_classes(items, found.labels)
+  return listings.Listing(
     items, found.labels, excluded, notes, found.fps, modality
   )
 

@@ -7,7 +7,7 @@ the split that training evaluates on.
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, lists
+from tsm_jax.data.sources import annotations, listings
 
 
 def ucf101(root, split):
@@ -36,7 +36,7 @@ def ucf101(root, split):
       expected = str(labels.index(label) + 1) if label in labels else ''
       if number.strip() not in ('', expected):
         notes.append(f'{video} has the number {number}, but is no such class')
-      items.append(lists.Item(root / 'UCF-101' / video, video, label, name))
+      items.append(listings.Item(root / 'UCF-101' / video, video, label, name))
   return annotations.Annotations(items, labels, notes)
 
 
@@ -69,7 +69,9 @@ def hmdb51(root, split):
         continue
       name = f'{label}/{video.strip()}'
       place = 'train' if use == '1' else 'val'
-      items.append(lists.Item(root / 'hmdb51_org' / name, name, label, place))
+      items.append(
+        listings.Item(root / 'hmdb51_org' / name, name, label, place)
+      )
   notes = [f'{unused} videos are in neither list of split {split}']
   return annotations.Annotations(items, labels, notes if unused else [])
 
@@ -115,5 +117,5 @@ def diving48(root, split):
       # A number without a name stays one: that video is then excluded.
       label = labels[number] if number < len(labels) else str(number)
       path = folder / f'{video}.mp4'
-      items.append(lists.Item(path, video, label, split_name))
+      items.append(listings.Item(path, video, label, split_name))
   return annotations.Annotations(items, labels, notes)

@@ -1,7 +1,7 @@
 """Something-Something V1 and V2 and Jester, as 20BN distributes them."""
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, lists
+from tsm_jax.data.sources import annotations, listings, lists
 
 FPS = 12.0  # of the frames that 20BN extracted
 
@@ -29,7 +29,9 @@ def _frame_folders(root, name):
   test = _find(root, name, 'test.csv', required=False)
   videos += _test(root, name, _pairs(test) if test else [])
   frames = root / f'20bn-{name}'
-  items = [lists.Item(frames / video, video, *rest) for video, *rest in videos]
+  items = [
+    listings.Item(frames / video, video, *rest) for video, *rest in videos
+  ]
   notes = [f'frames are taken to be {FPS:g} per second, as 20BN states']
   return annotations.Annotations(items, labels, notes, FPS)
 
@@ -62,7 +64,8 @@ def ssv2(root, split):
   videos += _test(root, name, [(video, '') for video in ids])
   files = root / f'20bn-{name}'
   items = [
-    lists.Item(files / f'{video}.webm', video, *rest) for video, *rest in videos
+    listings.Item(files / f'{video}.webm', video, *rest)
+    for video, *rest in videos
   ]
   return annotations.Annotations(items, labels, [])
 

@@ -17,7 +17,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 from tsm_jax.data.clips import workers
-from tsm_jax.data.store import shards
+from tsm_jax.data.store import shards, tfds_builder
 
 
 class Engine(NamedTuple):
@@ -36,7 +36,7 @@ class Job(NamedTuple):
   """What a worker needs to know to make any shard; it is pickled.
 
   Attributes:
-    work: from a path to what `images.to_record` returns.
+    work: from a path to what `codec.to_record` returns.
     labels: class names.
     fps: of clips that do not state it.
     folder: where finished shards are; all workers must see it, and the clips.
@@ -106,7 +106,7 @@ def make(job, part):
     paths = part.paths()
     stream = zip(paths, pool.outcomes(paths))
     clips = shards.examples(part.items, stream, job.fps, kept.report)
-    features = shards.features_of(job.labels)
+    features = tfds_builder.features(job.labels)
     writer.ShardWriter(
       features=features,
       serializer=example_serializer.ExampleSerializer(

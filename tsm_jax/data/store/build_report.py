@@ -7,7 +7,7 @@ import json
 import pathlib
 
 from tsm_jax import errors
-from tsm_jax.data.clips import codec
+from tsm_jax.data import defaults
 
 NAME = 'build_report.json'
 MAX_LINES = 20  # of each kind that are shown; the report has all
@@ -21,7 +21,7 @@ def exists(path):
 def read(path):
   """The report of the dataset in the folder `path`, a dict."""
   report = json.loads((pathlib.Path(path) / NAME).read_text())
-  options = {**codec.DEFAULTS, **report['options']}
+  options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
 
 

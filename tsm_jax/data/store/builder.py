@@ -4,6 +4,7 @@ Nothing is replaced and nothing is lost silently: every file that is not used
 is in `build_report.json`, by name and with its reason.
 """
 
+from collections.abc import Callable
 import contextlib
 import functools
 import hashlib
@@ -13,125 +14,168 @@ import os
 import pathlib
 import re
 import shutil
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data.clips import codec, images, workers
-from tsm_jax.data.store import beam, build_report, disk, locks, shards
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec, workers
+from tsm_jax.data.sources import listings
+from tsm_jax.data.store import (
+  beam,
+  build_report,
+  disk,
+  locks,
+  shards,
+  tfds_builder,
+)
 
 
-def build(
-  listing,
-  source,
-  data_dir,
-  options,
-  max_excluded,
-  log=print,
-  stem='',
-  engine=None,
-):
-  """Builds the clips of a `folder.Listing` unless they are built already.
+class Plan(NamedTuple):
+  """A dataset to build.
 
-  Args:
-    listing: what to build.
-    source: the folder or list that it was made of.
+  Attributes:
+    listing: its clips.
+    source: the folder or list that they come from, for the report.
     data_dir: path of the folder of built datasets.
-    options: of `images.to_record`.
+    options: how clips are stored.
     max_excluded: share of unusable videos that stops the build.
-    log: called with every line for the user.
     stem: the beginning of the dataset's name, by default that of the source.
     engine: a `beam.Engine`, to build by Apache Beam.
+    to_record: as `codec.to_record`; tests replace it.
+  """
+
+  listing: listings.Listing
+  source: str | pathlib.Path
+  data_dir: pathlib.Path
+  options: defaults.Options = defaults.USUAL
+  max_excluded: float = defaults.MAX_EXCLUDED
+  stem: str = ''
+  engine: beam.Engine | None = None
+  to_record: Callable = codec.to_record
+
+  def path(self):
+    """The folder of the dataset."""
+    name, version = self.name(), tfds_builder.VideoFolder.VERSION
+    return self.data_dir / 'video_folder' / name / str(version)
+
+  def shards_path(self):
+    """The folder of the finished shards of an unfinished dataset."""
+    path = self.path()
+    return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
+
+  def name(self):
+    """A name for people, and a hash of all that decides the content."""
+    stem = self.stem or pathlib.Path(self.source).stem
+    stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
+    listing = self.listing
+    content = [
+      [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
+    ]
+    options = self.options.as_dict()
+    more = [listing.labels, options, listing.excluded, listing.modality]
+    # The frames that lists state decide it, too, where they do.
+    stated = [i.num_frames for i in listing.items if i.num_frames]
+    text = json.dumps([content, *more, *([stated] if stated else [])])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{stem or "videos"}-{digest[:10]}'
+
+
+def _size(path):
+  """The bytes of a file, or the number of files in a folder."""
+  try:
+    return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
+  except PermissionError:  # of a folder; the reason comes when it is read
+    return 0
+
+
+def build(plan, log=print):
+  """Builds a dataset unless it is built already.
+
+  Args:
+    plan: a `Plan`.
+    log: called with every line for the user.
 
   Returns:
-    The path of the built dataset.
+    The path of the dataset.
 
   Raises:
-    InputError: if a larger share of the videos than `max_excluded` is unusable.
-      The message lists them.
+    InputError: if a larger share of the videos than `max_excluded` is unusable;
+      the message lists them.
   """
-  kind = {**codec.DEFAULTS, **options}['storage']
-  if listing.modality == 'flow' and kind != 'frames':
+  listing, storage = plan.listing, plan.options.storage
+  if listing.modality == 'flow' and storage != 'frames':
     raise errors.InputError(
-      f"storage is {kind!r}, but flow is kept as its images: 'frames'."
+      f"storage is {storage!r}, but flow is kept as its images: 'frames'."
     )
-  name = _name(stem or pathlib.Path(source).stem, listing, options)
-  path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
+  path = plan.path()
   if not build_report.exists(path):
     # At once, and not after hours of decoding.
     build_report.check_excluded(
-      len(listing.items), listing.excluded, max_excluded
+      len(listing.items), listing.excluded, plan.max_excluded
     )
     # Beside the dataset's folder, which is cleared.
-    with locks.held(path.parents[1] / f'.{name}.lock', path, log):
+    lock = path.parents[1] / f'.{path.parent.name}.lock'
+    with locks.held(lock, path, log):
       if not build_report.exists(path):  # made while this process waited
-        _make(path, listing, source, options, max_excluded, log, engine)
+        _make(plan, path, log)
   # What was ignored is no part of the dataset, so its report may be older.
   report = {**build_report.read(path), 'notes': listing.notes}
-  build_report.check_excluded(
-    build_report.num_clips(report), report['excluded'], max_excluded
-  )
+  _check(report, plan.max_excluded)
   for line in build_report.describe(report):
     log(line)
   return path
 
 
-def _make(path, listing, source, options, max_excluded, log, engine):
+def _check(report, max_excluded):
+  num_used = build_report.num_clips(report)
+  build_report.check_excluded(num_used, report['excluded'], max_excluded)
+
+
+def _make(plan, path, log):
   """Builds what is not there yet; no other process does so meanwhile."""
-  name, data_dir = path.parent.name, path.parents[2]
-  kept = _start(path, listing, options, log)
+  finished = _start(plan, path, log)
   try:
-    with disk.full_is_explained(data_dir):
-      report = _build(listing, options, name, data_dir, engine=engine)
-      build_report.check_excluded(
-        build_report.num_clips(report), report['excluded'], max_excluded
-      )
-      build_report.write(path, {**report, 'source': str(source)})
+    with disk.full_is_explained(plan.data_dir):
+      report = write(plan)
+      _check(report, plan.max_excluded)
+      build_report.write(path, {**report, 'source': str(plan.source)})
   except BaseException:
     shutil.rmtree(path, ignore_errors=True)
-    if shards.Shards(kept).count():
+    if finished.count():
       log(
-        f'What is built is kept in {kept}: the next start continues there; '
-        'remove it to start over.'
+        f'What is built is kept in {finished.folder}: the next start continues '
+        'there; remove it to start over.'
       )
     raise
-  shutil.rmtree(kept)
+  shutil.rmtree(finished.folder)
 
 
-def _start(path, listing, options, log):
-  """Prepares the folder of a build; returns that of its finished shards."""
-  kept = _kept(path)
+def _start(plan, path, log):
+  """Prepares the folder of a build; returns its finished `shards.Shards`."""
+  finished = shards.Shards(plan.shards_path())
   for other in path.parent.glob('*'):  # of a process killed before its report
-    if other != kept:
+    if other != finished.folder:
       shutil.rmtree(other, ignore_errors=True)
-  shards.Shards(kept).clean()
-  count = len(listing.items)
-  log(f'Building {path} from {count} videos ...')
-  if done := shards.Shards(kept).count():
-    log(f'{done} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
+  finished.clean()
+  log(f'Building {path} from {len(plan.listing.items)} videos ...')
+  if count := finished.count():
+    log(f'{count} shards of {shards.CLIPS_PER_SHARD} videos are there already.')
   else:
-    disk.check(listing, options, path.parents[2], log)
-  return kept
+    disk.check(plan.listing, plan.options, plan.data_dir, log)
+  return finished
 
 
-def _kept(path):
-  """Where the finished shards of an unfinished dataset are."""
-  return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
+def write(plan):
+  """Writes the dataset of a `Plan`; returns its report, which is not written.
 
-
-def _build(
-  listing,
-  options,
-  name,
-  data_dir,
-  work=images.to_record,
-  engine=None,
-):
-  """Writes the dataset and returns its report."""
+  Shards that an earlier process has finished are taken over.
+  """
+  listing = plan.listing
   report: dict[str, Any] = {
-    'name': name,
-    'options': options,
+    'name': plan.name(),
+    'options': plan.options.as_dict(),
     'modality': listing.modality,
     'labels': listing.labels,
     'notes': listing.notes,
@@ -143,7 +187,9 @@ def _build(
   progress = tqdm.tqdm(
     total=len(listing.items), desc='decode', leave=False, disable=None
   )
-  work = functools.partial(work, **options, modality=listing.modality)
+  work = functools.partial(
+    plan.to_record, options=plan.options, modality=listing.modality
+  )
   with progress, workers.Workers(work) as pool:
 
     def outcomes(paths):
@@ -151,45 +197,23 @@ def _build(
         progress.update()
         yield outcome
 
-    path = data_dir / 'video_folder' / name / str(shards.VideoFolder.VERSION)
-    builder = shards.VideoFolder(
+    folder = plan.shards_path()
+    builder = tfds_builder.VideoFolder(
       listing=listing,
       outcomes=outcomes,
       report=report,
-      shards=shards.Shards(_kept(path)),
+      shards=shards.Shards(folder),
       skip=progress.update,
-      name=name,
-      data_dir=data_dir,
+      name=plan.name(),
+      data_dir=plan.data_dir,
     )
-    if engine:
-      job = beam.Job(
-        work, listing.labels, listing.fps, os.path.abspath(_kept(path))
-      )
-      beam.run(builder.missing(), job, engine)
+    if plan.engine:
+      folder = os.path.abspath(folder)
+      job = beam.Job(work, listing.labels, listing.fps, folder)
+      beam.run(builder.missing(), job, plan.engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
   return report
-
-
-def _name(stem, listing, options):
-  """A name for people, and a hash of all that decides the content."""
-  stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
-  content = [
-    [i.video_id, _size(i.path), i.label, i.split] for i in listing.items
-  ]
-  more = [listing.labels, options, listing.excluded, listing.modality]
-  # The frames that lists state decide it, too, where they do.
-  stated = [i.num_frames for i in listing.items if i.num_frames]
-  text = json.dumps([content, *more, *([stated] if stated else [])])
-  return f'{stem or "videos"}-{hashlib.sha256(text.encode()).hexdigest()[:10]}'
-
-
-def _size(path):
-  """The bytes of a file, or the number of files in a folder."""
-  try:
-    return len(os.listdir(path)) if path.is_dir() else path.stat().st_size
-  except PermissionError:  # of a folder; reading it will tell
-    return 0
 
 
 # Until all callers open a `dataset.Dataset`.

@@ -9,7 +9,7 @@ import jax
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
-from tsm_jax.data.clips import codec, limits
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, motion
 from tsm_jax.data.store import build_report, builder, locks
 
@@ -38,7 +38,7 @@ class Dataset:
 
   @property
   def options(self):
-    """A dict of how its clips are stored, as `codec.DEFAULTS`."""
+    """A dict of how its clips are stored, as `defaults.Options`."""
     return self.report['options']
 
   @property
@@ -126,11 +126,7 @@ def prepare(data, modality='rgb', log=print):
 def _build(data, stored, log):
   """The path of the dataset, `data['source']` itself if it is one already."""
   source = data['source']
-  options = codec.limited(
-    codec.options_of(data),
-    data.get('max_frames', limits.MAX_FRAMES),  # runs of before lack it
-    'data.',
-  )
+  options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
     return source
   data_dir = pathlib.Path(
@@ -141,9 +137,8 @@ def _build(data, stored, log):
   listing = folder.scan(
     source, data['labels'], data['holdout'], data['holdout_seed'], stored
   )
-  return builder.build(
-    listing, source, data_dir, options, data['max_excluded'], log
-  )
+  plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
+  return builder.build(plan, log)
 
 
 def _draw_motion(data_dir, log):

@@ -7,7 +7,7 @@ import os
 import shutil
 
 from tsm_jax import errors
-from tsm_jax.data.clips import images, workers
+from tsm_jax.data.clips import codec, workers
 
 SAMPLES = 24  # clips that an estimate is made of; fewer need none
 
@@ -16,8 +16,8 @@ def check(listing, options, data_dir, log):
   """Tells what the clips will need and what is free; refuses if it is less.
 
   Args:
-    listing: the clips, a `folder.Listing`.
-    options: of `images.to_record`.
+    listing: the clips, a `listings.Listing`.
+    options: `defaults.Options`.
     data_dir: folder of built datasets.
     log: called with the line.
 
@@ -45,7 +45,7 @@ def _estimate(listing, options):
   items = listing.items
   sample = [items[i * len(items) // SAMPLES].path for i in range(SAMPLES)]
   work = functools.partial(
-    images.to_record, **options, modality=listing.modality
+    codec.to_record, options=options, modality=listing.modality
   )
   with workers.Workers(work) as pool:
     sizes = [

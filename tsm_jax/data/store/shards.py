@@ -1,12 +1,10 @@
-"""A TFDS dataset of clips, written in shards that outlive their process.
+"""The shards of a dataset, files of clips that outlive their process.
 
 TFDS removes the files of a build that fails. Here every shard is written
 outside of TFDS's folder, under its name only when it is whole, with a report
 beside it, and then linked into that folder.
 """
 
-import functools
-import itertools
 import json
 import os
 import pathlib
@@ -14,11 +12,9 @@ from typing import NamedTuple
 import uuid
 
 from array_record.python import array_record_module
-import numpy as np
-import tensorflow_datasets as tfds
 from tensorflow_datasets.core import file_adapters, writer
 
-from tsm_jax.data.sources import lists
+from tsm_jax.data.sources import listings
 
 CLIPS_PER_SHARD = 128
 UNFINISHED = '.unfinished'  # how half a shard's name ends
@@ -29,104 +25,11 @@ class Part(NamedTuple):
   """The clips of one shard, and the name of its file."""
 
   name: str
-  items: list[lists.Item]
+  items: list[listings.Item]
 
   def paths(self):
     """Of the clips, as text."""
     return [os.fspath(item.path) for item in self.items]
-
-
-class VideoFolder(tfds.core.ShardBasedBuilder):
-  """Clips as `codec.to_record` makes them, from a `folder.Listing`."""
-
-  VERSION = tfds.core.Version('1.0.0')
-
-  def __init__(
-    self, *, listing, outcomes, report, shards, name, skip, **kwargs
-  ):
-    self.listing = listing
-    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
-    self.report = report
-    self.shards = shards
-    self.skip = skip  # called with the number of clips that are there already
-    self._stream = iter(())
-    config = tfds.core.BuilderConfig(name=name)
-    super().__init__(config=config, file_format='array_record', **kwargs)
-
-  def _info(self):
-    return tfds.core.DatasetInfo(
-      builder=self,
-      description='Clips as JPEG or H.264 frames, made from videos.',
-      features=features_of(self.listing.labels),
-      metadata=tfds.core.MetadataDict(self.report['options']),
-    )
-
-  def missing(self):
-    """The parts whose shards are not there yet, in their order."""
-    parts = itertools.chain.from_iterable(self._parts().values())
-    return [part for part in parts if not self.shards.has(part.name)]
-
-  def _parts(self):
-    """A mapping from split to its parts."""
-    splits, parts = {}, {}
-    for item in self.listing.items:
-      splits.setdefault(item.split, []).append(item)
-    for split, items in splits.items():
-      template = self._get_filename_template(split)
-      starts = range(0, len(items), CLIPS_PER_SHARD)
-      parts[split] = [
-        Part(
-          template.sharded_filepath(shard_index=i, num_shards=len(starts)).name,
-          items[start : start + CLIPS_PER_SHARD],
-        )
-        for i, start in enumerate(starts)
-      ]
-    return parts
-
-  def _shard_iterators_per_split(self, dl_manager):
-    del dl_manager
-    # One stream over all shards, so that no core waits at the end of each.
-    # They are written in this order.
-    paths = [path for part in self.missing() for path in part.paths()]
-    self._stream = zip(paths, self.outcomes(paths))
-    return {
-      split: [functools.partial(self._shard, part.items) for part in parts]
-      for split, parts in self._parts().items()
-    }
-
-  def _example_writer(self):
-    return self.shards
-
-  def _shard(self, items):
-    done = self.shards.found()
-    if done:
-      # TFDS counts what comes from here, also where nothing is to be written.
-      yield from (('', {}) for _ in done['num_frames'])
-      self.skip(len(items))
-    else:
-      self.shards.report = done = new_report()
-      yield from examples(items, self._stream, self.listing.fps, done)
-    for name in ('excluded', 'damaged', 'cut'):
-      self.report[name] += done.get(name, [])  # shards of before have no 'cut'
-    self.report['num_frames'][items[0].split] += done['num_frames']
-
-
-def features_of(labels):
-  """The features of a clip's record, of classes of these names."""
-  features = tfds.features
-  return features.FeaturesDict(
-    {
-      # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own video
-      # and image features decode every frame.
-      'frames': features.Sequence(features.Tensor(shape=(), dtype=np.object_)),
-      'num_frames': np.int32,
-      'height': np.int32,
-      'width': np.int32,
-      'fps': np.float32,
-      'label': features.ClassLabel(names=labels),
-      'video_id': features.Text(),
-    }
-  )
 
 
 def new_report():
@@ -210,22 +113,23 @@ class Shards(_Plain):
   """Writes each shard once into a folder that the caller removes at the end.
 
   Attributes:
+    folder: its path.
     report: of the current shard; set it before its examples end.
   """
 
   def __init__(self, folder):
     super().__init__()
     self.report = None
-    self._folder = pathlib.Path(folder)
-    self._path = self._folder
+    self.folder = pathlib.Path(folder)
+    self._path = self.folder
 
   def count(self):
     """The number of finished shards."""
-    return sum(1 for _ in self._folder.glob('*-of-*[0-9]'))
+    return sum(1 for _ in self.folder.glob('*-of-*[0-9]'))
 
   def has(self, name):
     """Whether the shard of that name is finished."""
-    return (self._folder / name).exists()
+    return (self.folder / name).exists()
 
   def found(self):
     """The report of the current shard if an earlier process finished it."""
@@ -252,13 +156,13 @@ class Shards(_Plain):
 
   def _keep(self, name, examples):
     """Writes into the folder; several machines may do so at a time."""
-    self._path = self._folder / name
+    self._path = self.folder / name
     if self._path.exists():
       return
-    self._folder.mkdir(parents=True, exist_ok=True)
+    self.folder.mkdir(parents=True, exist_ok=True)
     mine = f'{name}.{uuid.uuid4().hex}'
-    shard = self._folder / f'{mine}{UNFINISHED}'
-    report = self._folder / f'{mine}.json{UNFINISHED}'
+    shard = self.folder / f'{mine}{UNFINISHED}'
+    report = self.folder / f'{mine}.json{UNFINISHED}'
     try:
       super().write(shard, examples)
       report.write_text(json.dumps(self.report))
@@ -272,5 +176,5 @@ class Shards(_Plain):
 
   def clean(self):
     """Removes what killed processes have left half."""
-    for path in self._folder.glob(f'*{UNFINISHED}'):
+    for path in self.folder.glob(f'*{UNFINISHED}'):
       path.unlink()

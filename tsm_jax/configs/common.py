@@ -1,12 +1,22 @@
-"""The fields that all configurations share, and arguments of config files."""
+"""The fields that all configurations share, and arguments of config files.
 
-import difflib
+A file of your own, in any folder:
+
+  from tsm_jax.configs import common
+
+  def get_config(arg=None):
+    args = common.parse_arg(arg, depth=50)
+    config = common.get_config('mine', arg)
+    config.model.depth = args.depth
+    return config
+"""
 
 from ml_collections import config_dict
 
-from tsm_jax import modalities, models
+from tsm_jax import errors, modalities, models
+from tsm_jax.data import defaults
 
-REFERENCE_BATCH = 128  # to which the published learning rates belong
+REFERENCE_BATCH = 128  # clips, for which the published learning rates are
 
 # The arguments that all published recipes take.
 PUBLISHED = {
@@ -24,24 +34,28 @@ PUBLISHED = {
 def parse_arg(arg, **defaults):
   """Arguments of a config file: `--config configs/x.py:shift=none,depth=18`.
 
+  >>> args = parse_arg('shift=none,depth=18', depth=50, shift='blockres')
+  >>> args.depth, args.shift
+  (18, 'none')
+
   Args:
-    arg: the text behind the colon, or None.
-    **defaults: every argument's name and value; the value's type is its type.
+    arg: the text after the colon, or None.
+    **defaults: the arguments with their default values, which fix the types.
 
   Returns:
     A ConfigDict of the defaults with what `arg` changes.
 
   Raises:
-    ValueError: if a name is unknown (it suggests the nearest) or a value has
+    InputError: if a name is unknown (it suggests the nearest) or a value has
       the wrong type.
   """
   args = config_dict.ConfigDict(defaults)
   for part in filter(None, (arg or '').split(',')):
     name, _, value = part.partition('=')
     if name not in defaults:
-      near = difflib.get_close_matches(name, defaults, 1, 0)
-      raise ValueError(
-        f'The config has no argument {name!r}; did you mean {near[0]!r}? '
+      near = errors.nearest(name, defaults)
+      raise errors.InputError(
+        f'The config has no argument {name!r}; did you mean {near!r}? '
         f'Choose from {", ".join(defaults)}.'
       )
     kind = type(defaults[name])
@@ -49,7 +63,7 @@ def parse_arg(arg, **defaults):
       args[name] = _truth(value) if kind is bool else kind(value)
     except (KeyError, ValueError):
       wanted = 'True or False' if kind is bool else f'of type {kind.__name__}'
-      raise ValueError(
+      raise errors.InputError(
         f'The argument {name} is {value!r}; it must be {wanted}.'
       ) from None
   return args
@@ -63,68 +77,73 @@ def get_config(name, arg=None):
   """The paper's Kinetics recipe without data; a config file sets the rest.
 
   Args:
-    name: of the config; with `arg`, of the run.
-    arg: as given to the config file.
+    name: the file's name. The run is called by it and `arg`.
+    arg: the arguments given to the config file, or None.
   """
   config = config_dict.ConfigDict()
   config.name = f'{name}-{arg}' if arg else name
   config.seed = 0
   config.batch_size = 64  # clips, over all devices
-  # Micro batches that a step adds up, for less memory. Each is normalised by
-  # statistics of its own, as a ghost batch is.
+  # A step adds up the gradients of this many micro batches, for less memory.
+  # BatchNorm normalises each with its own statistics, as it does ghost batches.
   config.accumulation = 1
-  # Splits parameters and the optimiser's state over the devices, for less
-  # memory; they are gathered for every step.
+  # Splits parameters and optimiser state over the devices, for less memory;
+  # they are gathered in every step.
   config.fsdp = False
   config.epochs = 50.0
-  # Weights that a new run starts from: a file of PyTorch or another workdir.
+  # Where a new run takes its weights from: a PyTorch file or another workdir.
   config.init_from = ''
   config.label_smoothing = 0.0
   # Both mix two clips; with both, a batch gets one or the other.
   config.mixup_alpha = 0.0  # of Beta(alpha, alpha); 0: off
-  config.cutmix_alpha = 0.0  # likewise
-  config.erase_probability = 0.0  # of a clip to lose a random box
-  config.ema_decay = 0.0  # of parameters; those are evaluated and saved
+  config.cutmix_alpha = 0.0  # of Beta(alpha, alpha); 0: off
+  config.erase_probability = 0.0  # that a clip loses a random box
+  # Above 0, averages of the parameters are evaluated and saved as the model.
+  config.ema_decay = 0.0
   config.log_every_steps = 20
-  # Without a step for so long, each of several processes ends; 0: never.
+  # Each of several processes ends if no step ends for this long; 0: never.
   config.stall_seconds = 900.0
 
-  # Its fields and what they mean are in tsm_jax/models/__init__.py.
+  # tsm_jax/models explains the fields.
   config.model = config_dict.ConfigDict(models.DEFAULTS)
 
   data = config.data = config_dict.ConfigDict()
   # A folder of videos, a CSV or JSON list, a built dataset, or 'motion'.
   data.source = ''
+  # The published dataset of the recipe, such as 'ssv2'; '': your own clips. It
+  # only decides the number of classes and clips where there is no data.
+  data.dataset = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
-  data.holdout = 0.2  # share that becomes 'val' where no split is given
+  data.holdout = defaults.HOLDOUT  # share for 'val' where no split is given
   data.holdout_seed = 0
-  data.max_excluded = 0.02  # share of unusable videos that stops the build
-  data.short_side = 256  # pixels, of stored frames; none is enlarged
-  data.quality = 90  # of stored JPEGs
-  # 'frames' (JPEG, fastest) or 'video' (H.264, smaller); both decode only the
-  # frames that are sampled.
-  data.storage = 'frames'
-  data.fps = 0.0  # that videos are resampled to as stored; 0: their own frames
-  data.max_frames = 20_000  # of a clip; a longer one is not used
+  # The share of unusable videos above which the build stops.
+  data.max_excluded = defaults.MAX_EXCLUDED
+  # How clips are stored: short_side (pixels; smaller ones are not enlarged),
+  # quality (of JPEGs), storage ('frames': JPEG, fastest; 'video': H.264,
+  # smaller; either decodes sampled frames only), fps (frames per second that
+  # videos are resampled to; 0: their own frames) and max_frames (of a clip;
+  # longer ones are not used).
+  data.update(defaults.USUAL._asdict())
   data.image_size = 224  # pixels, of the network's input
   # mean and std (of all channels, or of each), divisor (of pixels),
   # channel_order ('rgb' or 'bgr') and scales (of training crops) of the input.
   look_at(config, config.model.modality)
-  # Of training crops: 'fast' (OpenCV) is within one level of 'exact' (Pillow)
-  # where it enlarges, and a little less smooth where it shrinks by up to 1.25.
+  # How training crops are resized: 'fast' (OpenCV) is within one level of
+  # 'exact' (Pillow) where it enlarges, and slightly less smooth where it
+  # shrinks by up to 1.25.
   data.resize = 'fast'
   # Mirrored training clips: 'off'; 'on'; 'swap' gives them the mirrored label
   # where labels tell left from right, by their texts.
   data.flip = 'on'
   data.randaugment_ops = 0  # random operations on every training clip
-  data.randaugment_magnitude = 9.0  # of them, 0 to 30
+  data.randaugment_magnitude = 9.0  # strength of the operations, 0 to 30
   data.sampling = 'uniform'  # over the whole video, or 'dense': 64 frames
   data.official_quirks = False  # the official code's oddities in sampling
   data.num_threads = 16  # that decode, per process
 
   config.base_learning_rate = 0.02  # for a batch of 128 clips
-  # The linear scaling rule, here alone: the rate follows the batch.
+  # The linear scaling rule: the learning rate follows the batch.
   config.learning_rate = (
     config.get_ref('base_learning_rate')
     * config.get_ref('batch_size')
@@ -133,7 +152,7 @@ def get_config(name, arg=None):
   schedule = config.schedule = config_dict.ConfigDict()
   schedule.kind = 'step'  # 'step', 'cosine'
   schedule.milestones = (20.0, 40.0)  # epochs, for 'step'
-  schedule.warmup_epochs = -1.0  # as the batch needs, see optim.warmup_epochs
+  schedule.warmup_epochs = -1.0  # -1: by the batch, see optim.warmup_epochs
 
   optimizer = config.optimizer = config_dict.ConfigDict()
   optimizer.momentum = 0.9
@@ -149,26 +168,26 @@ def get_config(name, arg=None):
   config.eval.clips = 1  # over time
   config.eval.crops = 1  # 1 (centre), 3 (left, right, centre), 5, 10
   config.eval.full_resolution = False  # crops of 256 pixels instead of 224
-  # BatchNorm's statistics anew from so many training batches, before every
-  # evaluation and save; 0: the running ones.
+  # BatchNorm's statistics are computed anew from this many training batches
+  # before every evaluation and save; 0: the running ones.
   config.eval.precise_bn_batches = 0
   config.eval.batch_size = config.get_ref('batch_size')
 
   config.checkpoint = config_dict.ConfigDict()
   config.checkpoint.every_steps = 1000
-  config.checkpoint.keep = 2  # of the latest ones
-  config.checkpoint.keep_best = 1  # models, by top-1, in the folder best
+  config.checkpoint.keep = 2  # latest checkpoints
+  config.checkpoint.keep_best = 1  # models of highest top-1, in `best/`
   return config
 
 
 def look_at(config, modality):
-  """Makes RGB, flow or RGB difference the input, as the weights expect it.
+  """Makes 'rgb', 'flow' or 'rgb_diff' the input, as published weights want it.
 
   Raises:
-    ValueError: if there is no such modality.
+    InputError: if there is no such modality.
   """
   if modality not in modalities.MODALITIES:
-    raise ValueError(
+    raise errors.InputError(
       f'The argument modality is {modality!r}; choose from '
       f'{", ".join(map(repr, modalities.MODALITIES))}.'
     )
@@ -182,9 +201,9 @@ def published(name, arg, args):
   """The authors' recipe for Kinetics, from ImageNet weights.
 
   Args:
-    name: of the config.
-    arg: as given to the config file.
-    args: its arguments, those of `PUBLISHED` at least.
+    name: the file's name.
+    arg: the arguments given to the config file, or None.
+    args: the same, parsed; at least those of `PUBLISHED`.
 
   Returns:
     A config; with `recipe='modern'`, see `modernize`.
@@ -207,7 +226,7 @@ def published(name, arg, args):
     config.schedule.milestones = (40.0, 80.0)
     config.optimizer.weight_decay = 4e-5
   if args.recipe not in ('paper', 'modern'):
-    raise ValueError(
+    raise errors.InputError(
       f"The argument recipe is {args.recipe!r}; choose from 'paper', 'modern'."
     )
   if args.recipe == 'modern':
@@ -239,9 +258,9 @@ def fine_tuned(name, arg, args):
 
 
 def modernize(config):
-  """What later recipes add: a gentler schedule and stronger augmentation.
+  """Adds what later recipes do: cosine schedule and stronger augmentation.
 
-  RandAugment, which is for pictures, is no part of it for flow.
+  Flow gets no RandAugment, whose operations are for pictures.
   """
   config.schedule.update(kind='cosine', warmup_epochs=5.0)
   config.label_smoothing = 0.1

@@ -15,9 +15,9 @@ class Member(NamedTuple):
   """One of the models.
 
   Attributes:
-    path: of its checkpoint, as of `checkpoints.restore_model`.
+    path: of its checkpoint, as for `checkpoints.restore_model`.
     weight: of its scores, positive; only proportions matter.
-    source: a built dataset; by default what it was trained with.
+    source: a built dataset; '' is the one that it was trained with.
   """
 
   path: str
@@ -26,8 +26,9 @@ class Member(NamedTuple):
 
 
 class Opened(NamedTuple):
-  """A member's checkpoint, its dataset and the records of the split."""
+  """A member with its checkpoint, its dataset and the records of the split."""
 
+  member: Member
   trained: checkpoints.TrainedModel
   dataset: dataset.Dataset
   records: object
@@ -61,26 +62,26 @@ def open_member(member, split, log):
       'of all models by --sources.'
     )
   evaluate.check_labels(trained.labels, built.labels)
-  return Opened(trained, built, built.split(split))
+  return Opened(member, trained, built, built.split(split))
 
 
-def check_classes(members, opened):
+def check_classes(opened):
   """Raises InputError unless all have the same classes in the same order."""
-  first, labels = members[0].path, opened[0].trained.labels
-  for member, one in zip(members, opened):
+  first, labels = opened[0].member.path, opened[0].trained.labels
+  for one in opened:
     others = one.trained.labels
     if labels != others:
       differing = [pair for pair in zip(labels, others) if pair[0] != pair[1]]
       a, b = differing[0] if differing else (len(labels), len(others))
       what = 'class' if differing else 'number of classes'
       raise errors.InputError(
-        f'{first} and {member.path} do not have the same classes in the same '
-        f'order: where one has the {what} {a!r}, the other has {b!r}.'
+        f'{first} and {one.member.path} do not have the same classes in the '
+        f'same order: where one has the {what} {a!r}, the other has {b!r}.'
       )
 
 
-def matched(members, opened):
-  """For each member, its rows in the order of the first one's videos.
+def match(opened):
+  """For each member, its rows in the order of the first member's videos.
 
   Raises:
     InputError: if the datasets do not hold the same videos by name.
@@ -91,12 +92,13 @@ def matched(members, opened):
       names[one.dataset.path] = _names(one.records)
   first = names[opened[0].dataset.path]
   orders = []
-  for member, one in zip(members, opened):
+  for one in opened:
     rows = names[one.dataset.path]
     if rows.keys() != first.keys():
       raise errors.InputError(
-        f'The datasets of {members[0].path} and {member.path} do not hold the '
-        f'same videos: {_some(first.keys() - rows.keys())} only in the first, '
+        f'The datasets of {opened[0].member.path} and {one.member.path} do not '
+        f'hold the same videos: {_some(first.keys() - rows.keys())} only in '
+        'the first, '
         f'{_some(rows.keys() - first.keys())} only in the other.'
       )
     orders.append([rows[name] for name in first])
@@ -104,7 +106,7 @@ def matched(members, opened):
 
 
 def _names(source):
-  """The row of every video; a folder of flow is called as its video file."""
+  """The row of every video; a folder of flow has the name of its video file."""
   ids = [
     source[i]['video_id'].decode()
     for i in tqdm.trange(len(source), desc='names', leave=False, disable=None)

@@ -1,0 +1,92 @@
+"""The installed package, far from the repository."""
+
+import shutil
+import subprocess
+import sys
+import venv
+
+import pytest
+
+from support import commands, helpers
+
+OWN_CONFIG = """
+from tsm_jax.configs import common
+
+
+def get_config(arg=None):
+  args = common.parse_arg(arg, width=8)
+  config = common.get_config('mine', arg)
+  config.model.update(depth=18, stage_sizes=(1,), width=args.width)
+  config.model.num_frames = 4
+  config.data.image_size = 32
+  config.update(batch_size=4, epochs=1.0)
+  return config
+"""
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+  """The Python of a new environment with the wheel; the rest is borrowed."""
+  root = tmp_path_factory.mktemp('wheel')
+  source = root / 'source'  # a copy, as the build writes into it
+  for name in ('tsm_jax', 'configs'):
+    shutil.copytree(helpers.ROOT / name, source / name)
+  for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.*'):
+    for path in helpers.ROOT.glob(name):
+      shutil.copy(path, source)
+  pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
+  here = ('--no-deps', '--no-build-isolation')
+  _run([*pip, 'wheel', *here, f'--wheel-dir={root}', str(source)])
+  venv.create(root / 'venv', symlinks=True)
+  python = root / 'venv' / 'bin' / 'python'
+  (wheel,) = root.glob('*.whl')
+  _run([*pip, f'--python={python}', 'install', '--no-deps', str(wheel)])
+  # Only paths: the editable install of the repository is a file that Python
+  # does not run from there.
+  (site,) = root.glob('venv/lib/python*/site-packages')
+  others = [path for path in sys.path if path.endswith('site-packages')]
+  (site / 'others.pth').write_text('\n'.join(others))
+  return python
+
+
+def _run(arguments, **kwargs):
+  done = subprocess.run(arguments, capture_output=True, text=True, **kwargs)
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def test_a_step_is_trained_from_an_empty_folder(installed, folder, tmp_path):
+  # The recipe by its name, as a path that is nowhere here, and an own file; in
+  # a folder that has a package `configs` of another project.
+  empty = tmp_path / 'empty'
+  (empty / 'configs').mkdir(parents=True)
+  (empty / 'configs' / '__init__.py').write_text('raise SystemExit(77)')
+  own = tmp_path / 'mine.py'
+  own.write_text(OWN_CONFIG)
+  environment = commands.environment()
+  environment.pop('PYTHONPATH', None)
+
+  data = [
+    f'--config.data.source={folder}',
+    f'--config.data.data_dir={tmp_path}',
+  ]
+  small = [
+    *('--config.model.stage_sizes=(1,)', '--config.model.width=8'),
+    *('--config.data.image_size=32', '--config.model.num_frames=4'),
+    *('--config.batch_size=20', '--config.epochs=1'),
+    '--config.schedule.warmup_epochs=0',
+  ]
+  calls = (
+    ['--config', 'folder:depth=18', *data, *small],
+    [f'--config={own}:width=4', *data],
+    ['--config=configs/ssv2.py', '--mode=describe', *small[:4]],
+  )
+  code = 'import tsm_jax; print(tsm_jax.__file__); from tsm_jax import main\n'
+  code += '\n'.join(f'main.main({call})' for call in calls)
+  printed = _run([installed, '-c', code], cwd=empty, env=environment)
+  place = printed.splitlines()[0]
+  assert str(helpers.ROOT) not in place and 'site-packages' in place
+  assert '1 steps of 20' in printed and '5 steps of 4' in printed
+  assert 'ssv2, 174 classes' in printed
+  for name in ('folder-depth=18', 'mine-width=4'):
+    assert (empty / 'runs' / name / 'report.md').exists()

@@ -1,0 +1,1 @@
+"""What configuration files are made of; the recipes are in `configs/`."""

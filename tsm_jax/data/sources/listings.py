@@ -1,0 +1,139 @@
+"""What a folder, a list or a published dataset holds: clips and classes."""
+
+import os
+import pathlib
+import stat
+from typing import NamedTuple
+
+from tsm_jax.data.clips import videos
+
+# How the reasons read that concern a label.
+NO_LABEL = 'has no label'
+NOT_IN_MAP = 'which is not in the label map'
+
+
+class Item(NamedTuple):
+  """One clip.
+
+  Attributes:
+    path: of the video file, or of a folder of images.
+    video_id: its unique name.
+    label: class name.
+    split: 'train', 'val' or 'test'.
+    num_frames: as its list states, or 0.
+  """
+
+  path: pathlib.Path
+  video_id: str
+  label: str
+  split: str
+  num_frames: int = 0
+
+
+class Listing(NamedTuple):
+  """What a folder or list holds.
+
+  Attributes:
+    items: the usable videos, ordered by name.
+    labels: class names, in the order of their indices.
+    excluded: `(video_id, reason)` of everything that cannot be used.
+    notes: sentences on what is odd but harmless.
+    fps: frames per second of the clips that do not state it; 0 if unknown.
+    modality: what the clips are, 'rgb' or 'flow'.
+  """
+
+  items: list[Item]
+  labels: list[str]
+  excluded: list[tuple[str, str]]
+  notes: list[str]
+  fps: float = 0.0
+  modality: str = 'rgb'
+
+
+def usable(items, labels):
+  """Parts items with known splits and labels into usable ones and others.
+
+  Returns:
+    `(items, excluded)` as in `Listing`.
+  """
+  items, excluded = readable(items)
+  items, unplaced = placed(items, labels)
+  return items, sorted(excluded + unplaced)
+
+
+def empty_classes(items, labels):
+  """A sentence on every class that a split has no video of."""
+  present = {(item.label, item.split) for item in items}
+  for label in labels:
+    for split in sorted({item.split for item in items}):
+      if (label, split) not in present:
+        yield f'class {label!r} has no video in the split {split!r}'
+
+
+def readable(items):
+  """Parts items into those that can be read, each once, and the others.
+
+  Returns:
+    `(items, excluded)` as in `Listing`.
+  """
+  return _part(items, _Unreadable())
+
+
+def placed(items, labels):
+  """Parts items into those of known splits and labels, and the others.
+
+  Returns:
+    `(items, excluded)` as in `Listing`.
+  """
+  known = set(labels)
+  return _part(items, lambda item: _misplaced(known, item))
+
+
+def _part(items, reason_against):
+  """Parts items into usable ones and `(name, reason)` of the others."""
+  usable, excluded = [], []
+  for item in items:
+    reason = reason_against(item)
+    if reason:
+      name = item.video_id.encode(errors='backslashreplace').decode()
+      excluded.append((name, reason))
+    else:
+      usable.append(item)
+  return usable, excluded
+
+
+class _Unreadable:
+  """Why an item cannot be used whatever the labels and splits are, or ''."""
+
+  def __init__(self):
+    self._seen = set()
+
+  def __call__(self, item):
+    path = os.path.normpath(item.path)
+    if path in self._seen:
+      return 'is listed more than once; the first row counts'
+    self._seen.add(path)
+    if not item.label:
+      return NO_LABEL
+    try:
+      item.video_id.encode()
+      mode = os.stat(path).st_mode
+    except UnicodeEncodeError:
+      return 'has a name that is not UTF-8'
+    except FileNotFoundError:
+      return 'file does not exist'
+    except OSError as error:
+      return f'file cannot be read: {error.strerror}'
+    # A folder can be a clip, of images; one called as a video is a mistake.
+    is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
+    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):
+      return ''
+    return 'is not a file'
+
+
+def _misplaced(labels, item):
+  if not item.split:
+    return 'has no split, although others have one'
+  if item.label not in labels:
+    return f'has the label {item.label!r}, {NOT_IN_MAP}'
+  return ''

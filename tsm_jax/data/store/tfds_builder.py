@@ -1,0 +1,102 @@
+"""The TFDS dataset of clips, put together from shards."""
+
+import functools
+import itertools
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from tsm_jax.data.store import shards
+
+
+class VideoFolder(tfds.core.ShardBasedBuilder):
+  """Clips as `codec.to_record` makes them, from a `listings.Listing`."""
+
+  VERSION = tfds.core.Version('1.0.0')
+
+  def __init__(
+    self, *, listing, outcomes, report, shards, name, skip, **kwargs
+  ):
+    self.listing = listing
+    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
+    self.report = report
+    self.shards = shards
+    self.skip = skip  # called with the number of clips that are there already
+    self._stream = iter(())
+    config = tfds.core.BuilderConfig(name=name)
+    super().__init__(config=config, file_format='array_record', **kwargs)
+
+  def _info(self):
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description='Clips as JPEG or H.264 frames, made from videos.',
+      features=features(self.listing.labels),
+      metadata=tfds.core.MetadataDict(self.report['options']),
+    )
+
+  def missing(self):
+    """The parts whose shards are not there yet, in their order."""
+    parts = itertools.chain.from_iterable(self._parts().values())
+    return [part for part in parts if not self.shards.has(part.name)]
+
+  def _parts(self):
+    """A mapping from split to its parts."""
+    splits, parts = {}, {}
+    for item in self.listing.items:
+      splits.setdefault(item.split, []).append(item)
+    for split, items in splits.items():
+      template = self._get_filename_template(split)
+      starts = range(0, len(items), shards.CLIPS_PER_SHARD)
+      parts[split] = [
+        shards.Part(
+          template.sharded_filepath(shard_index=i, num_shards=len(starts)).name,
+          items[start : start + shards.CLIPS_PER_SHARD],
+        )
+        for i, start in enumerate(starts)
+      ]
+    return parts
+
+  def _shard_iterators_per_split(self, dl_manager):
+    del dl_manager
+    # One stream over all shards, so that no core waits at the end of each.
+    # They are written in this order.
+    paths = [path for part in self.missing() for path in part.paths()]
+    self._stream = zip(paths, self.outcomes(paths))
+    return {
+      split: [functools.partial(self._shard, part.items) for part in parts]
+      for split, parts in self._parts().items()
+    }
+
+  def _example_writer(self):
+    return self.shards
+
+  def _shard(self, items):
+    done = self.shards.found()
+    if done:
+      # TFDS counts what comes from here, also where nothing is to be written.
+      yield from (('', {}) for _ in done['num_frames'])
+      self.skip(len(items))
+    else:
+      self.shards.report = done = shards.new_report()
+      yield from shards.examples(items, self._stream, self.listing.fps, done)
+    for name in ('excluded', 'damaged', 'cut'):
+      self.report[name] += done.get(name, [])  # shards of before have no 'cut'
+    self.report['num_frames'][items[0].split] += done['num_frames']
+
+
+def features(labels):
+  """The features of a clip's record, of classes of these names."""
+  kinds = tfds.features
+  return kinds.FeaturesDict(
+    {
+      # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own video
+      # and image features decode every frame.
+      'frames': kinds.Sequence(kinds.Tensor(shape=(), dtype=np.object_)),
+      'num_frames': np.int32,
+      'height': np.int32,
+      'width': np.int32,
+      'fps': np.float32,
+      'label': kinds.ClassLabel(names=labels),
+      'video_id': kinds.Text(),
+    }
+  )
