@@ -87,9 +87,9 @@ def test_every_config_makes_a_model(path, arg):
   config = module.get_config(arg)
   model = models.create_model({**config.model, 'num_classes': 3})
   assert model.num_classes == 3
-  preprocess.preprocessing_of(config)
+  preprocess.Preprocessing.from_config(config)
   augment.check(config)
-  views = records.views_of(config)
+  views = records.Views.from_config(config)
   assert views.clips == views.crops == 1
 
 

@@ -54,7 +54,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   config.model.update(depth=18, num_frames=num_frames, num_classes=len(labels))
   common.look_at(config, modality)
   model = models.create_model(config.model)
-  how = preprocess.preprocessing_of(config)
+  how = preprocess.Preprocessing.from_config(config)
   frames = np.zeros(how.clip_shape(), np.float32)
   variables = model.init(jax.random.key(num_frames), frames)
   variables = jax.tree.map(np.asarray, variables)

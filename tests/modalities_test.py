@@ -114,7 +114,7 @@ def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
   assert record['num_frames'] == 10 and len(record['frames']) == 20
   config = config_of('flow', flow, tmp_path)
   config.data.image_size = 28
-  how = preprocess.preprocessing_of(config)
+  how = preprocess.Preprocessing.from_config(config)
   (clip,) = records.eval_views(record, how, records.Views())
   assert clip.shape == (4, 28, 28, 10)
   folder = flow / 'train' / 'right' / '2'
@@ -141,7 +141,7 @@ def test_a_training_clip_of_flow_reads_five_pairs_from_each_index():
     ],
     'label': 0,
   }
-  how = preprocess.preprocessing_of(config_of('flow', '', ''))
+  how = preprocess.Preprocessing.from_config(config_of('flow', '', ''))
   clip = records.train_clip(record, np.random.default_rng(0), how, (1.0,))
   found = clip['frames'].reshape((4, -1, 5, 2))  # [T, S * S, L, xy]
   assert found.min(axis=1).tolist() == found.max(axis=1).tolist()
@@ -194,7 +194,7 @@ def test_rgb_difference_uses_the_rgb_dataset(
   views = records.eval_views(record, how, records.Views(clips=2))
   assert views.shape == (2, 4, 32, 32, 18)
   # 12 frames, of which six are read at each of (12 - 6 + 1) / 4 * (i + 1 / 2).
-  rgb = preprocess.preprocessing_of(config_of('rgb', folder, data_dir))
+  rgb = preprocess.Preprocessing.from_config(config_of('rgb', folder, data_dir))
   rgb = dataclasses.replace(rgb, num_frames=12)
   (frames,) = records.eval_views(record, rgb, records.Views())  # all of them
   starts = [0, 2, 4, 6]
@@ -233,7 +233,7 @@ def test_bad_fields_are_named(flow, tmp_path):
     for field, value in changes.items():
       config.data[field.removeprefix('data__')] = value
     with pytest.raises(errors.InputError, match=message):
-      preprocess.preprocessing_of(config)
+      preprocess.Preprocessing.from_config(config)
   with pytest.raises(ValueError, match="modality is 'depth'; choose"):
     common.look_at(config_of('flow', flow, tmp_path), 'depth')
   with pytest.raises(errors.InputError, match='folders of the images of x and'):

@@ -102,7 +102,7 @@ class Evaluator:
       source,
       batch_size,
       self._preprocessing,
-      records.views_of(config, validation),
+      records.Views.from_config(config, validation),
       config.data.num_threads,
       sharding.process(),
     )
@@ -169,7 +169,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   # A wrong field is reported before the data is built.
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   pipeline.check_threads(config.data)
-  views = records.views_of(config)
+  views = records.Views.from_config(config)
   data = dataset.prepare(config.data, trained.config.modality, log)
   check_labels(trained.labels, data.labels)
   source = data.split(config.eval.split)

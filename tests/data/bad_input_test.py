@@ -116,7 +116,7 @@ def test_broken_videos_are_told_and_others_are_built(tmp_path):
 def views_of(path, name):
   """The frames that evaluation and training see of a clip of 4 frames."""
   config = helpers.tiny_config('', '')
-  how = preprocess.preprocessing_of(config)
+  how = preprocess.Preprocessing.from_config(config)
   for split in ('train', 'val'):
     for record in dataset.open(path).split(split):
       if record['video_id'].decode() == name:

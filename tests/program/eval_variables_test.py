@@ -68,7 +68,7 @@ def test_precise_statistics_are_those_of_the_batches(
   # From zeros, a training step leaves a tenth of the batch's statistics.
   zeros = jax.tree.map(np.zeros_like, raw.batch_stats)
   source = dataset.prepare(config.data, log=len).split('train')
-  how = preprocess.preprocessing_of(config)
+  how = preprocess.Preprocessing.from_config(config)
   batches = pipeline.train_batches(source, config, how, 0, (0, 1))
   model = models.create_model(config.model)
   seen = []

@@ -11,8 +11,6 @@ import sys
 from unittest import mock
 import warnings
 
-from absl import flags, logging
-
 from support import helpers
 from tsm_jax import cli
 
@@ -156,20 +154,19 @@ def _stopped_after_parsing(found):
     for owner, name in _parsers():
       patch = mock.patch.object(owner, name, stopping(getattr(owner, name)))
       stack.enter_context(patch)
-    stack.enter_context(_own_flags())
+    # A program's log is not that of the tests.
+    stack.enter_context(mock.patch.object(cli, 'quiet_libraries'))
     stack.enter_context(contextlib.chdir(helpers.ROOT))
     stack.enter_context(mock.patch.dict('os.environ'))
-    # Of libraries that load config files, and of modules that run a second
-    # time, as programs.
+    # Of modules that run a second time, as programs.
     stack.enter_context(warnings.catch_warnings())
-    warnings.simplefilter('ignore')
+    warnings.simplefilter('ignore', RuntimeWarning)
     yield
 
 
 def _parsers():
   """Yields `(owner, name)` of all functions that parse arguments."""
   yield cli, 'parse_fields'
-  yield flags.FlagValues, '__call__'
   kinds = [argparse.ArgumentParser]
   for kind in kinds:  # also those that commands derive
     kinds += kind.__subclasses__()
@@ -185,39 +182,13 @@ def _options(parser):
       for action in parser._actions
       if action.option_strings
     }
-  if isinstance(parser, flags.FlagValues):
-    return {f'--{name}': parser[name].help for name in parser}
   return {}
 
 
 def _is_complete(parser, result):
   """Whether no other parser is to read what this one leaves."""
-  if isinstance(parser, flags.FlagValues):
-    assert len(result) == 1, f'{result[1:]} are no flags'
   if not isinstance(parser, argparse.ArgumentParser):
     return True
   if any(action.nargs == argparse.REMAINDER for action in parser._actions):
     return False
   return not isinstance(result, tuple) or not result[1]
-
-
-@contextlib.contextmanager
-def _own_flags():
-  """Gives a program the flags of absl for itself."""
-  state = dict(vars(flags.FLAGS))
-  # Flags are defined on import: what a program imports late, it imports again.
-  late = sys.modules.pop('tsm_jax.bench.step', None)
-  vars(flags.FLAGS).clear()
-  flags.FLAGS.__init__()
-  try:
-    # A program's log is not that of the tests, and needs flags of its own.
-    with (
-      mock.patch.object(logging, 'use_absl_handler'),
-      mock.patch.object(logging, 'set_verbosity'),
-    ):
-      yield
-  finally:
-    vars(flags.FLAGS).clear()
-    vars(flags.FLAGS).update(state)
-    if late:
-      sys.modules['tsm_jax.bench.step'] = late

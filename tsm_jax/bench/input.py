@@ -66,13 +66,8 @@ def build(listing, found, data_dir):
   """Training clips of a folder by kind of storage: `{kind: record source}`."""
   sources = {}
   for kind in defaults.STORAGES:
-    plan = builder.Plan(
-      listing,
-      found,
-      data_dir,
-      defaults.USUAL._replace(storage=kind),
-      max_excluded=0.0,
-    )
+    options = defaults.USUAL._replace(storage=kind)
+    plan = builder.Plan(listing, found, data_dir, options, max_excluded=0.0)
     path = builder.build(plan, log=lambda line: None)
     sources[kind] = dataset.open(path).split('train')
   return sources

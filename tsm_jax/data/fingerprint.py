@@ -179,14 +179,15 @@ def write(config, out):
   """Builds the dataset of `config` if need be, and writes `out`."""
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
-  views = records.views_of(config)
-  preprocess.preprocessing_of(config)  # wrong fields are told before a build
+  views = records.Views.from_config(config)
+  # Wrong fields are reported before a build of hours.
+  preprocess.Preprocessing.from_config(config)
   built = dataset.prepare(config.data, config.model.modality)
   config.data.update(built.options)
   found = fingerprint(
     built.split(config.eval.split),
     built.labels,
-    preprocess.preprocessing_of(config),
+    preprocess.Preprocessing.from_config(config),
     views,
   )
   pathlib.Path(out).write_text(json.dumps(found, indent=1))

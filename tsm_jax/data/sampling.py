@@ -29,6 +29,10 @@ def uniform_indices(num_frames, num_segments, clips=1, new_length=1):
 
   Raises:
     ValueError: if an argument is not positive.
+
+  >>> uniform_indices(32, 4, clips=2)
+  array([[ 4, 12, 20, 28],
+         [ 0,  8, 16, 24]])
   """
   _check(
     num_frames=num_frames,
@@ -51,6 +55,9 @@ def official_validation_indices(num_frames, num_segments, new_length=1):
 
   Raises:
     ValueError: if an argument is not positive.
+
+  >>> official_validation_indices(8, 8)
+  array([0, 0, 0, 0, 0, 0, 0, 0])
   """
   middles = uniform_indices(num_frames, num_segments, new_length=new_length)[0]
   short = num_frames <= num_segments + new_length - 1
@@ -83,6 +90,10 @@ def random_indices(
   Raises:
     ValueError: if a number is not positive; with `official_quirks` also for
       more frames than T but fewer than L, as there.
+
+  >>> indices = random_indices(np.random.default_rng(0), 32, 4)
+  >>> indices // 8  # one of each segment
+  array([0, 1, 2, 3])
   """
   _check(
     num_frames=num_frames, num_segments=num_segments, new_length=new_length
@@ -118,6 +129,10 @@ def dense_indices(num_frames, num_segments, clips=10):
 
   Raises:
     ValueError: if an argument is not positive, or T above 64.
+
+  >>> dense_indices(100, 4, clips=2)
+  array([[ 0, 16, 32, 48],
+         [36, 52, 68, 84]])
   """
   _check(num_frames=num_frames, num_segments=num_segments, clips=clips)
   last = max(0, num_frames - DENSE_WINDOW)
@@ -142,6 +157,9 @@ def random_dense_indices(rng, num_frames, num_segments, official_quirks=False):
 
   Raises:
     ValueError: if a number is not positive, or T above 64.
+
+  >>> np.diff(random_dense_indices(np.random.default_rng(0), 100, 4))
+  array([16, 16, 16])
   """
   _check(num_frames=num_frames, num_segments=num_segments)
   last = max(0, num_frames - DENSE_WINDOW)
@@ -162,6 +180,10 @@ def following(indices, images, num_frames):
 
   Returns:
     int64 `[..., L]`.
+
+  >>> following(np.array([0, 7]), 3, num_frames=9)
+  array([[0, 1, 2],
+         [7, 8, 8]])
   """
   return np.minimum(indices[..., None] + np.arange(images), num_frames - 1)
 

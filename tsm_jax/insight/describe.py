@@ -41,7 +41,7 @@ def describe(config):
   config.model.num_classes = published.num_classes(config)
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)
-  yield from describe_model(model, preprocess.preprocessing_of(config))
+  yield from describe_model(model, preprocess.Preprocessing.from_config(config))
 
 
 def describe_plan(config, dataset, steps, mesh):

@@ -65,7 +65,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
   """
   config = checks.resolve(config, mesh, num_classes)
   model = models.create_model(config.model)
-  preprocessing = preprocess.preprocessing_of(config)
+  preprocessing = preprocess.Preprocessing.from_config(config)
   steps_per_epoch, total_steps = plan_steps(config, num_clips)
   schedule = optim.create_schedule(
     learning_rate=config.learning_rate,

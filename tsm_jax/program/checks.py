@@ -23,8 +23,8 @@ def check(config, mesh):
   check_numbers(config)
   # The number of classes comes from the data.
   models.create_model({**config.model, 'num_classes': 1})
-  preprocess.preprocessing_of(config)
-  records.views_of(config)
+  preprocess.Preprocessing.from_config(config)
+  records.Views.from_config(config)
   augment.check(config)
   pipeline.check_threads(config.data)
   optim.create_schedule(

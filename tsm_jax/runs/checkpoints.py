@@ -200,7 +200,7 @@ def restore_model(path):
     config=config.model,
     variables=variables,
     labels=meta['labels'],
-    preprocessing=preprocess.preprocessing_of(config),
+    preprocessing=preprocess.Preprocessing.from_config(config),
     meta=meta,
     step=step,
   )

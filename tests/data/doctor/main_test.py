@@ -15,7 +15,7 @@ from rich import console
 from support import browser, helpers
 from tsm_jax.data.clips import videos
 from tsm_jax.data.doctor import __main__ as doctor
-from tsm_jax.data.doctor import diagnosis, findings, page
+from tsm_jax.data.doctor import diagnosis, findings, page, result_cache
 
 EVIL = '<img src=x onerror="document.title=\'owned\'">'
 
@@ -252,7 +252,13 @@ def test_a_killed_doctor_continues(tmp_path, capsys):
     }
 
   def num_known():
-    return sum(p.read_text().count('\n') for p in tmp_path.glob('cache/*'))
+    for path in tmp_path.glob('cache/*.sqlite'):
+      known = result_cache.ResultCache(path)
+      try:
+        return len(known)
+      finally:
+        known.close()
+    return 0
 
   with subprocess.Popen(**command('first', '6.mp4')) as first:
     try:

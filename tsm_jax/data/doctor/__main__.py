@@ -14,7 +14,7 @@ from rich import box, console, table, text
 from tsm_jax import cli, errors, modalities
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import workers
-from tsm_jax.data.doctor import diagnosis, examine, findings, page
+from tsm_jax.data.doctor import diagnosis, examine, kinds, page
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.store import build_report, dataset
 
@@ -105,7 +105,7 @@ def show(found, out):
   rows.add_column('clip', overflow='fold')
   rows.add_column('what', overflow='fold')
   for kind, members in found.by_kind().items():
-    style = 'red' if kind.severity == findings.PROBLEM else 'yellow'
+    style = 'red' if kind.severity == kinds.PROBLEM else 'yellow'
     title = text.Text(f'{len(members)} x {kind.title}', style)
     for member in members[:MAX_LINES]:
       names = ', '.join(member.clips[:1])

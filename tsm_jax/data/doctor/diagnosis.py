@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tqdm import auto as tqdm
 
-from tsm_jax.data.doctor import examine, findings, result_cache
+from tsm_jax.data.doctor import examine, findings, kinds, result_cache
 from tsm_jax.data.sources import listings
 
 
@@ -60,16 +60,16 @@ class Diagnosis(NamedTuple):
   def problems(self):
     """The number of findings that are no mere notes."""
     return sum(
-      findings.KINDS[found.kind].severity == findings.PROBLEM
+      kinds.BY_NAME[found.kind].severity == kinds.PROBLEM
       for found in self.findings
     )
 
   def by_kind(self):
-    """A mapping from `findings.Kind` to its findings, of kinds that occur."""
-    kinds = {}
+    """A mapping from `kinds.Kind` to its findings, of kinds that occur."""
+    members = {}
     for found in self.findings:
-      kinds.setdefault(findings.KINDS[found.kind], []).append(found)
-    return kinds
+      members.setdefault(kinds.BY_NAME[found.kind], []).append(found)
+    return members
 
   def verdict(self):
     """All of it in one sentence."""
@@ -168,7 +168,7 @@ def diagnose(source, num_frames, cache, pool):
     tally.add(item, facts)
   tally.end(source.labels)
   found = [*source.findings, *tally.findings]
-  order = list(findings.KINDS)
+  order = list(kinds.BY_NAME)
   found.sort(key=lambda finding: order.index(finding.kind))
   classes = {label: {} for label in source.labels}
   for (split, label), count in tally.counts.items():
@@ -195,7 +195,9 @@ def _labelled(item, facts, labels):
 def _facts(source, cache, pool):
   """Yields `examine.facts` of every clip, from the cache if it has them."""
   digest = hashlib.sha256(os.path.abspath(source.name).encode()).hexdigest()
-  known = result_cache.Kept(cache / f'{digest[:16]}_{examine.VERSION}.jsonl')
+  known = result_cache.ResultCache(
+    cache / f'{digest[:16]}_{examine.VERSION}.sqlite'
+  )
   unknown = [
     clip for clip, key in zip(source.clips, source.keys) if key not in known
   ]
@@ -225,7 +227,7 @@ def as_json(diagnosis):
     'splits': diagnosis.splits,
     'classes': diagnosis.classes,
     'findings': [
-      {'severity': findings.KINDS[found.kind].severity, **found._asdict()}
+      {'severity': kinds.BY_NAME[found.kind].severity, **found._asdict()}
       for found in diagnosis.findings
     ],
     'notes': diagnosis.notes,

@@ -4,102 +4,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tsm_jax.data.clips import containers
+from tsm_jax.data.doctor import kinds
 from tsm_jax.data.sources import listings
 
-MIN_FRAMES = 3  # with fewer, nothing moves on; the official code drops them
 STATIC = 4  # levels of grey, of any part of the picture, that are no motion
 ODD_INTERVALS = 0.05  # of the intervals between frames; one dropped is none
 SHOWN = 5  # of equal clips in a sentence
-IMBALANCE = 10  # times the clips of the rarest class
-
-PROBLEM, NOTE = 'problem', 'note'
-
-
-class Kind(NamedTuple):
-  """A kind of finding.
-
-  Attributes:
-    severity: 'problem', or 'note' of what training copes with.
-    title: a few words.
-    meaning: a sentence for people.
-  """
-
-  severity: str
-  title: str
-  meaning: str
-
-
-KINDS = {
-  'unreadable': Kind(
-    PROBLEM, 'Unreadable', 'Cannot be opened, or is no video; it is not used.'
-  ),
-  'no_frames': Kind(
-    PROBLEM, 'Zero frames', 'Opens, but no frame decodes; it is not used.'
-  ),
-  'truncated': Kind(
-    PROBLEM, 'Truncated', 'Ends before the time that its container states.'
-  ),
-  'damaged': Kind(
-    PROBLEM,
-    'Damaged',
-    'Frames are missing, do not decode or are damaged.',
-  ),
-  'frame_count': Kind(
-    PROBLEM, 'Frame count', 'Another number of frames than is stated.'
-  ),
-  'too_short': Kind(PROBLEM, 'Too short', f'Fewer than {MIN_FRAMES} frames.'),
-  'rotation': Kind(
-    PROBLEM, 'Odd rotation', 'Rotated by no multiple of 90 degrees.'
-  ),
-  'static': Kind(
-    # Something small may move in it, which is below the noise of a camera.
-    NOTE,
-    'Static',
-    'The picture hardly changes from first to last.',
-  ),
-  'label': Kind(PROBLEM, 'Label', 'Has no label, or one not in the map.'),
-  'unusable': Kind(
-    PROBLEM, 'Not used', 'Listed, but missing, listed twice or not a video.'
-  ),
-  'duplicate_split': Kind(
-    PROBLEM,
-    'Duplicate, other split',
-    'The same frames are in several splits: evaluation has seen them.',
-  ),
-  'duplicate_label': Kind(
-    PROBLEM,
-    'Duplicate, other label',
-    'The same frames have several labels.',
-  ),
-  'variable_rate': Kind(
-    NOTE,
-    'Variable frame rate',
-    'Frames do not follow each other evenly; chosen by number, their times '
-    'are uneven.',
-  ),
-  'rotated': Kind(
-    NOTE, 'Rotated', 'Stored on its side; it is turned upright when read.'
-  ),
-  'short': Kind(
-    NOTE, 'Short', 'Fewer frames than a clip needs; some are repeated.'
-  ),
-  'cut': Kind(NOTE, 'Cut', 'The list states fewer frames; no others are used.'),
-  'duplicate': Kind(
-    NOTE, 'Duplicate', 'The same frames, in one split and with one label.'
-  ),
-  'imbalance': Kind(
-    NOTE,
-    'Class imbalance',
-    f'A class has more than {IMBALANCE} times the training clips of another.',
-  ),
-}
 
 
 class Finding(NamedTuple):
   """One thing found.
 
   Attributes:
-    kind: a key of `KINDS`.
+    kind: a key of `kinds.BY_NAME`.
     clips: the names of the clips that it is about; of classes if none is.
     detail: what exactly, in words.
   """
@@ -121,7 +38,7 @@ def of_clip(facts, num_frames):
     return
   yield from _broken(facts)
   count, rotation = facts['num_frames'], facts['rotation']
-  if count < MIN_FRAMES:
+  if count < kinds.MIN_FRAMES:
     yield 'too_short', _plural(count, 'frame')
   elif count < num_frames:
     yield 'short', f'{count} frames, where a clip has {num_frames}'
@@ -234,7 +151,7 @@ class Tally:
     if present:
       most = max(present, key=present.get)
       least = min(present, key=present.get)
-      if present[most] > IMBALANCE * present[least]:
+      if present[most] > kinds.IMBALANCE * present[least]:
         self.findings.append(
           Finding(
             'imbalance',

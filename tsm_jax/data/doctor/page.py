@@ -10,7 +10,7 @@ import pathlib
 import jinja2
 
 from tsm_jax.data.clips import workers
-from tsm_jax.data.doctor import examine, findings
+from tsm_jax.data.doctor import examine, kinds
 
 MAX_ROWS = 20  # of a kind that are shown, each with its contact sheets
 MAX_COPIES = 4  # of equal clips whose contact sheets are shown
@@ -24,10 +24,10 @@ def render(found):
   Args:
     found: a `diagnosis.Diagnosis`.
   """
-  kinds = found.by_kind()
+  by_kind = found.by_kind()
   examples = dict(list(found.examples.items())[:MAX_CLASSES])
   names = list(examples.values())
-  for members in kinds.values():
+  for members in by_kind.values():
     for member in members[:MAX_ROWS]:
       names += member.clips[:MAX_COPIES]
   environment = jinja2.Environment(
@@ -36,8 +36,8 @@ def render(found):
   totals = {la: sum(counts.values()) for la, counts in found.classes.items()}
   return environment.from_string(TEMPLATE.read_text()).render(
     found=found,
-    kinds=kinds,
-    problem=findings.PROBLEM,
+    kinds=by_kind,
+    problem=kinds.PROBLEM,
     sheets=_sheets(found.clips, dict.fromkeys(names)),
     examples=examples,
     totals=totals,

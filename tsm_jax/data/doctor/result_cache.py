@@ -1,13 +1,16 @@
-"""Results that outlive their process: a file of one JSON line for each."""
+"""Results that outlive their process, in a file of SQLite."""
 
 import json
+import sqlite3
+
+from tsm_jax import errors
 
 
-class Kept:
+class ResultCache:
   """A mapping from text to JSON values; what is set is in its file at once.
 
-  A line that a killed process left half is passed over. In memory are only the
-  places of the values.
+  Several processes may use one file. A process that is killed loses nothing
+  that it has set.
   """
 
   def __init__(self, path):
@@ -15,37 +18,49 @@ class Kept:
 
     Args:
       path: of the file, a `pathlib.Path`.
+
+    Raises:
+      InputError: if it is no such file, or its file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    self._file = open(path, 'a+b')  # noqa: SIM115, closed by `close`
-    self._places = {}
-    self._file.seek(0)
-    place, line = 0, b''
-    for line in self._file:
-      try:
-        key, _ = json.loads(line)
-        self._places[key] = place
-      except (ValueError, TypeError):
-        pass  # half a line
-      place += len(line)
-    if line and not line.endswith(b'\n'):
-      self._file.write(b'\n')
+    # Every value is a transaction of its own.
+    self._file = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+      # It must outlive a process, not the machine.
+      self._file.execute('PRAGMA synchronous = OFF')
+      self._file.execute(
+        'CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, value TEXT)'
+      )
+    except sqlite3.Error as error:
+      self._file.close()
+      raise errors.InputError(
+        f'The file of results {str(path)!r} cannot be used: {error}; remove '
+        'it, or choose another folder by --cache.'
+      ) from error
 
   def __len__(self):
-    return len(self._places)
+    return self._file.execute('SELECT COUNT(*) FROM results').fetchone()[0]
 
   def __contains__(self, key):
-    return key in self._places
+    return self._find(key) is not None
 
   def __getitem__(self, key):
-    self._file.seek(self._places[key])
-    return json.loads(self._file.readline())[1]
+    row = self._find(key)
+    if row is None:
+      raise KeyError(key)
+    return json.loads(row[0])
 
   def __setitem__(self, key, value):
-    self._file.seek(0, 2)
-    self._places[key] = self._file.tell()
-    self._file.write(json.dumps([key, value]).encode() + b'\n')
-    self._file.flush()
+    self._file.execute(
+      'INSERT OR REPLACE INTO results VALUES (?, ?)', (key, json.dumps(value))
+    )
+
+  def _find(self, key):
+    found = self._file.execute(
+      'SELECT value FROM results WHERE key = ?', (key,)
+    )
+    return found.fetchone()
 
   def close(self):
+    """Closes the file."""
     self._file.close()

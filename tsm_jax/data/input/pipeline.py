@@ -30,7 +30,7 @@ def train_batches(source, config, preprocessing, start_step, process):
   the seed and its position alone.
 
   Args:
-    source: as returned by `open_split`.
+    source: as from `Dataset.split`.
     config: needs seed, batch_size (over all processes) and data.
     preprocessing: a `preprocess.Preprocessing`.
     start_step: the number of batches to pass over.
@@ -105,7 +105,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
   """Every clip of a split exactly once, over all processes.
 
   Args:
-    source: as returned by `open_split`.
+    source: as from `Dataset.split`.
     batch_size: clips of a batch over all processes.
     preprocessing: a `preprocess.Preprocessing`.
     views: a `records.Views`.

@@ -46,6 +46,49 @@ class Preprocessing:
   divisor: float = 255.0
   channel_order: str = 'rgb'
 
+  @classmethod
+  def from_config(cls, config):
+    """The preprocessing in a configuration; the only place that maps them.
+
+    Raises:
+      InputError: if a field is outside its range or does not fit the others.
+    """
+    data = config.data
+    sizes = {
+      'model.num_frames': config.model.num_frames,
+      'data.image_size': data.image_size,
+    }
+    for field, value in sizes.items():
+      if value < 1:
+        raise errors.InputError(f'{field} is {value}; it must be at least 1.')
+    if data.sampling not in ('uniform', 'dense'):
+      raise errors.InputError(
+        f"data.sampling is {data.sampling!r}; choose from 'uniform', 'dense'."
+      )
+    window = sampling.DENSE_WINDOW
+    if data.sampling == 'dense' and config.model.num_frames > window:
+      raise errors.InputError(
+        f'model.num_frames is {config.model.num_frames}, but a dense clip '
+        f"spans {window} frames; choose fewer, or data.sampling='uniform'."
+      )
+    _check_normalization(config.model, data)
+    options = defaults.Options.from_fields(data)
+    return cls(
+      num_frames=config.model.num_frames,
+      image_size=data.image_size,
+      mean=tuple(data.mean),
+      std=tuple(data.std),
+      sampling=data.sampling,
+      official_quirks=data.official_quirks,
+      short_side=options.short_side,
+      quality=options.quality,
+      storage=options.storage,
+      fps=options.fps,
+      modality=config.model.modality,
+      divisor=data.divisor,
+      channel_order=data.channel_order,
+    )
+
   def kind(self):
     """The `modalities.Modality`."""
     return modalities.MODALITIES[self.modality]
@@ -75,45 +118,6 @@ class Preprocessing:
       self.channel_order,
       self.modality,
     )
-
-
-def preprocessing_of(config):
-  """The `Preprocessing` in a configuration; the only place that maps them."""
-  data = config.data
-  sizes = {
-    'model.num_frames': config.model.num_frames,
-    'data.image_size': data.image_size,
-  }
-  for field, value in sizes.items():
-    if value < 1:
-      raise errors.InputError(f'{field} is {value}; it must be at least 1.')
-  if data.sampling not in ('uniform', 'dense'):
-    raise errors.InputError(
-      f"data.sampling is {data.sampling!r}; choose from 'uniform', 'dense'."
-    )
-  window = sampling.DENSE_WINDOW
-  if data.sampling == 'dense' and config.model.num_frames > window:
-    raise errors.InputError(
-      f'model.num_frames is {config.model.num_frames}, but a dense clip spans '
-      f"{window} frames; choose fewer, or data.sampling='uniform'."
-    )
-  _check_normalization(config.model, data)
-  options = defaults.Options.from_fields(data)
-  return Preprocessing(
-    num_frames=config.model.num_frames,
-    image_size=data.image_size,
-    mean=tuple(data.mean),
-    std=tuple(data.std),
-    sampling=data.sampling,
-    official_quirks=data.official_quirks,
-    short_side=options.short_side,
-    quality=options.quality,
-    storage=options.storage,
-    fps=options.fps,
-    modality=config.model.modality,
-    divisor=data.divisor,
-    channel_order=data.channel_order,
-  )
 
 
 def _check_normalization(model, data):

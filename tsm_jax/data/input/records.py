@@ -28,31 +28,31 @@ class Views:
   full_resolution: bool = False
   validation: bool = False
 
+  @classmethod
+  def from_config(cls, config, validation=False):
+    """The views in a configuration's `eval`.
+
+    Raises:
+      InputError: if a field has no such value.
+    """
+    views = config.eval
+    if views.clips < 1:
+      raise errors.InputError(
+        f'eval.clips is {views.clips}; it must be at least 1.'
+      )
+    if views.crops not in cropping.CROPS:
+      raise errors.InputError(
+        f'eval.crops is {views.crops}; choose from '
+        f'{", ".join(map(str, cropping.CROPS))}.'
+      )
+    return cls(views.clips, views.crops, views.full_resolution, validation)
+
   def shape(self, preprocessing):
     """The shape of a video's views as stored, `(V, T, S, S, C)`."""
     _, num_frames, size, _, channels = preprocessing.read_shape()
     if self.full_resolution:
       size = cropping.full_size(size)
     return (self.clips * self.crops, num_frames, size, size, channels)
-
-
-def views_of(config, validation=False):
-  """The `Views` in a configuration's `eval`.
-
-  Raises:
-    InputError: if a field has no such value.
-  """
-  views = config.eval
-  if views.clips < 1:
-    raise errors.InputError(
-      f'eval.clips is {views.clips}; it must be at least 1.'
-    )
-  if views.crops not in cropping.CROPS:
-    raise errors.InputError(
-      f'eval.crops is {views.crops}; choose from '
-      f'{", ".join(map(str, cropping.CROPS))}.'
-    )
-  return Views(views.clips, views.crops, views.full_resolution, validation)
 
 
 def train_clip(

@@ -214,8 +214,3 @@ def write(plan):
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
   return report
-
-
-# Until all callers open a `dataset.Dataset`.
-REPORT = build_report.NAME
-read_report = build_report.read

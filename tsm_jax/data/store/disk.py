@@ -6,6 +6,8 @@ import functools
 import os
 import shutil
 
+import humanize
+
 from tsm_jax import errors
 from tsm_jax.data.clips import codec, workers
 
@@ -13,7 +15,7 @@ SAMPLES = 24  # clips that an estimate is made of; fewer need none
 
 
 def check(listing, options, data_dir, log):
-  """Tells what the clips will need and what is free; refuses if it is less.
+  """Logs what the clips will need and what is free; refuses if that is less.
 
   Args:
     listing: the clips, a `listings.Listing`.
@@ -26,17 +28,16 @@ def check(listing, options, data_dir, log):
   """
   if len(listing.items) <= SAMPLES:
     return
-  needed = _estimate(listing, options)
-  free = _free(data_dir)
+  needed, free = _estimate(listing, options), _free(data_dir)
+  needs, has = map(humanize.naturalsize, (needed, free))
   log(
-    f'It needs about {_size(needed)}, estimated from {SAMPLES} videos; '
-    f'{_size(free)} are free.'
+    f'It needs about {needs}, estimated from {SAMPLES} videos; {has} are free.'
   )
   if needed > free:
     raise errors.InputError(
-      f'{str(data_dir)!r} has {_size(free)} free, and the dataset needs about '
-      f'{_size(needed)}; choose another --data_dir (config.data.data_dir), or '
-      "a smaller short_side or quality, or the storage 'video'."
+      f'{str(data_dir)!r} has {has} free, and the dataset needs about {needs}; '
+      'choose another --data_dir (config.data.data_dir), or a smaller '
+      "short_side or quality, or the storage 'video'."
     )
 
 
@@ -60,15 +61,6 @@ def _free(folder):
   while not folder.exists():
     folder = folder.parent
   return shutil.disk_usage(folder).free
-
-
-def _size(num_bytes):
-  """Bytes for people."""
-  factor, unit = next(
-    (pair for pair in ((1e9, 'GB'), (1e6, 'MB')) if num_bytes >= pair[0]),
-    (1e3, 'KB'),
-  )
-  return f'{num_bytes / factor:.1f} {unit}'
 
 
 @contextlib.contextmanager
