@@ -8,7 +8,7 @@ import sys
 
 import ml_collections
 
-from tsm_jax import cli, convert, errors, modalities, models
+from tsm_jax import cli, configuration, convert, errors, modalities, models
 from tsm_jax.convert import infer, official_form, weight_files
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import folder
@@ -82,7 +82,7 @@ def main(argv=None):
   args, rest = _parser().parse_known_args(argv)
   options = vars(args)
   source, out = options.pop('source'), options.pop('out')
-  options.update(cli.parse_fields(rest, models.DEFAULTS))
+  options.update(configuration.parse_fields(rest, models.DEFAULTS))
   try:
     if not official_form.is_ours(source):
       lines = to_checkpoint(source, out, **options)
