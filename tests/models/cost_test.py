@@ -6,7 +6,7 @@ import pytest
 from support import helpers  # noqa: F401 (finds configs)
 from tsm_jax import models
 from tsm_jax.configs import common
-from tsm_jax.insight import run_report
+from tsm_jax.insight import describe
 from tsm_jax.models import cost
 
 
@@ -38,7 +38,7 @@ def test_official_sizes_and_costs(fields, num_classes, parameters, gmacs):
   # As --mode=describe prints them.
   config = common.get_config('any')
   config.model.update(num_classes=num_classes, **fields)
-  *_, line = run_report.describe(config)
+  *_, line = describe.describe(config)
   assert f'{parameters:,} parameters, {gmacs:.2f} G multiply-adds' in line
 
 
