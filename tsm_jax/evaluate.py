@@ -174,7 +174,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   check_labels(trained.labels, data.labels)
   source = data.split(config.eval.split)
   evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
-  # From the host: no device gives to those of another process.
+  # Through the host: a device cannot send to those of another process.
   variables = jax.device_put(
     jax.device_get(trained.variables), sharding.replicated(mesh)
   )

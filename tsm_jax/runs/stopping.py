@@ -84,7 +84,7 @@ class Stop:
 class Watchdog:
   """Ends this process if there is no sign of progress for too long.
 
-  A collective operation waits for ever for a process that hangs. Nothing in
+  A collective operation waits forever for a process that hangs. Nothing in
   Python can interrupt that, so the process ends at once, with `EXIT_AGAIN`.
   The first `beat` starts it. A single process waits for nobody and has none.
   """
@@ -125,7 +125,7 @@ def is_lost(error):
 
 def end(reason):
   """Ends this process at once with a sentence, for it lost the others."""
-  print(file=sys.stderr)  # behind a progress bar
+  print(file=sys.stderr)  # after a progress bar
   exit_again(
     f'Process {jax.process_index()} of {jax.process_count()} ends, as '
     f'{reason}; start all of them again to continue from the last checkpoint.'
