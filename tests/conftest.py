@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from support import helpers
+from tsm_jax.data.clips import workers
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 
@@ -20,6 +21,15 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+
+# Clips are decoded in the test's own process, which saves the start of others.
+workers.DEFAULT_SIZE = 0
+
+
+@pytest.fixture
+def processes(monkeypatch):
+  """Decodes in processes of their own, as users do."""
+  monkeypatch.setattr(workers, 'DEFAULT_SIZE', None)
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from support import helpers
+from support import decoders, helpers
 from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, pixels, workers
@@ -19,13 +19,6 @@ from tsm_jax.data.store import (
   shards,
   tfds_builder,
 )
-
-
-def crash_on_the_second(path, **options):
-  """A decoder that ends its process, as FFmpeg does on some files."""
-  if os.fspath(path).endswith(('run/1.mp4', 'jump/3.mp4')):
-    os._exit(1)
-  return codec.to_record(path, **options)
 
 
 def all_files(path):
@@ -225,11 +218,12 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, monkeypatch):
   helpers.build(source, tmp_path / 'data')
 
 
+@pytest.mark.usefixtures('processes')
 def test_a_decoder_that_crashes_is_reported_by_name(tmp_path):
   source = helpers.write_folder(tmp_path / 'clips')
   listing = folder.scan(source)
   plan = builder.Plan(
-    listing, source, tmp_path / 'data', to_record=crash_on_the_second
+    listing, source, tmp_path / 'data', to_record=decoders.crash_on_two
   )
   report = builder.write(plan)
   assert sorted(report['excluded']) == [
