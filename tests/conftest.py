@@ -4,6 +4,7 @@ import os
 import pathlib
 import tempfile
 
+import av
 import jax
 import pytest
 
@@ -30,6 +31,14 @@ workers.DEFAULT_SIZE = 0
 def processes(monkeypatch):
   """Decodes in processes of their own, as users do."""
   monkeypatch.setattr(workers, 'DEFAULT_SIZE', None)
+
+
+@pytest.fixture
+def quiet_ffmpeg():
+  """FFmpeg says nothing of broken files."""
+  av.logging.set_level(av.logging.PANIC)
+  yield
+  av.logging.set_level(None)
 
 
 @pytest.fixture(scope='module')
