@@ -11,8 +11,8 @@ import pytest
 from support import commands, helpers, trainings
 from tsm_jax import errors, evaluate, modalities, models, predict, train
 from tsm_jax.configs import common
-from tsm_jax.data import fingerprint, sampling
-from tsm_jax.data.clips import codec, pixels
+from tsm_jax.data import fingerprint
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.models import classifier
@@ -130,30 +130,6 @@ def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
         )
   x = np.asarray(how.normalize(clip))
   np.testing.assert_allclose(x, (clip / 255 - 0.5) / 0.226, atol=1e-5)
-
-
-def test_a_training_clip_of_flow_reads_five_pairs_from_each_index():
-  # Every image has one level, which tells its number: x is even, y odd.
-  record = {
-    'frames': [
-      pixels.encode_jpeg(np.full((40, 48), 100 + 10 * i, np.uint8), 95)
-      for i in range(14)  # seven pairs
-    ],
-    'label': 0,
-  }
-  how = preprocess.Preprocessing.from_config(config_of('flow', '', ''))
-  clip = records.train_clip(record, np.random.default_rng(0), how, (1.0,))
-  found = clip['frames'].reshape((4, -1, 5, 2))  # [T, S * S, L, xy]
-  assert found.min(axis=1).tolist() == found.max(axis=1).tolist()
-  numbers = (found[:, 0].astype(int) - 100) // 10  # [T, L, xy]
-  rng = np.random.default_rng(0)
-  indices = sampling.random_indices(rng, 7, 4, new_length=5)
-  expected = [
-    [[2 * min(p + i, 6), 2 * min(p + i, 6) + 1] for i in range(5)]
-    for p in indices
-  ]
-  assert numbers.tolist() == expected
-  assert indices.max() <= 2  # 7 - 5: with no less than five pairs to come
 
 
 def test_flow_in_one_image_is_the_same(tmp_path):
