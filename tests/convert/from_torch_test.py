@@ -36,19 +36,9 @@ EXPECTED = {
 DEFAULTS = {**models.DEFAULTS, 'num_classes': 400}
 
 
-def official_shapes(name, num_classes=None):
-  """The official names; the shapes of a ResNet are those of a narrow one.
-
-  Names and rules are the same for every width; at their full width, networks
-  are compared by their recorded logits.
-  """
-  found = golden.shapes(name, num_classes)
-  return golden.narrow(found) if re.match(r'r\d', name) else found
-
-
 def checkpoint(name):
   """Weights for these keys, with PyTorch's counters."""
-  all_shapes = official_shapes(name)
+  all_shapes = torch_weights.official_shapes(name)
   weights = golden.weights(all_shapes)
   for key in all_shapes.keys() - weights.keys():
     weights[key] = np.zeros((), np.int64)
@@ -131,146 +121,8 @@ def test_temporal_pool_equals_pytorch():
   assert_near(compute_logits(config, variables, frames), theirs)
 
 
-def openmmlab(weights):
-  """The names of mmaction2's ResNetTSM for the authors' names."""
-  changes = (
-    (r'^base_model\.', 'backbone.'),
-    (r'^new_fc\.', 'cls_head.fc_cls.'),
-    (r'\.nl\.W\.0\.', '.non_local_block.conv_out.conv.'),
-    (r'\.nl\.W\.1\.', '.non_local_block.conv_out.bn.'),
-    (r'\.nl\.(g|phi)\.0\.', r'.non_local_block.\1.0.conv.'),
-    (r'\.nl\.theta\.', '.non_local_block.theta.conv.'),
-    (r'\.downsample\.0\.', '.downsample.conv.'),
-    (r'\.downsample\.1\.', '.downsample.bn.'),
-    (r'\.bn(\d)\.', r'.conv\1.bn.'),
-    (r'\.conv(\d)\.((net\.)?weight)$', r'.conv\1.conv.\2'),
-  )
-  renamed = {}
-  for name, value in weights.items():
-    for pattern, replacement in changes:
-      name = re.sub(pattern, replacement, name)
-    renamed[name] = value
-  return renamed
-
-
-@pytest.mark.parametrize(
-  'name', ['r50_shift_nl', 'r50_shift_block', 'r101_shift']
-)
-def test_openmmlab_resnet(name):
-  official = torch_weights.without_module(golden.weights(official_shapes(name)))
-  theirs = openmmlab(official)
-  assert 'backbone.layer1.0.conv2.bn.running_var' in theirs or 'block' in name
-  for key in [k for k in official if k.endswith('.nl.W.0.bias')]:
-    # Their last product in the attention has no bias.
-    official[key] = np.zeros_like(official[key])
-    (theirs_key,) = openmmlab({key: None})
-    del theirs[theirs_key]
-  torch_weights.assert_same(
-    convert.from_torch(theirs), convert.from_torch(official)
-  )
-
-
-def openmmlab_mobilenet(name, names):
-  """The name in mmaction2's MobileNetV2TSM, where stages are apart."""
-  match = re.match(r'base_model\.features\.(\d+)\.(?:conv\.)?(\d)\.(.*)', name)
-  if not match:
-    return name.replace('new_fc', 'cls_head.fc_cls')
-  block, position, leaf = int(match[1]), int(match[2]), match[3]
-  kind = 'conv' if position % 3 == 0 else 'bn'
-  leaf = leaf.split('.')[-1]
-  if block in (0, 18):
-    return f'backbone.conv{1 if block == 0 else 2}.{kind}.{leaf}'
-  sizes = (1, 2, 3, 4, 3, 3, 1)
-  stage = sum(block > sum(sizes[:i]) for i in range(1, 8)) + 1
-  start = f'backbone.layer{stage}.{block - sum(sizes[: stage - 1]) - 1}'
-  # Theirs wraps the first convolution together with its norm.
-  shifted = f'base_model.features.{block}.conv.0.net.weight' in names
-  net = '.net' if shifted and position < 2 else ''
-  return f'{start}.conv.{position // 3}{net}.{kind}.{leaf}'
-
-
-def test_openmmlab_mobilenet():
-  official = torch_weights.without_module(
-    golden.weights(golden.shapes('mbv2_shift_dropout'))
-  )
-  theirs = {openmmlab_mobilenet(k, official): v for k, v in official.items()}
-  assert 'backbone.layer2.1.conv.0.net.bn.running_mean' in theirs
-  assert 'backbone.layer1.0.conv.1.conv.weight' in theirs
-  torch_weights.assert_same(
-    convert.from_torch(theirs), convert.from_torch(official)
-  )
-
-
-def imagenet(name):
-  """torchvision's names, with their 1000 classes, for the authors' shapes."""
-  found = {}
-  for key, shape in official_shapes(name, 1000).items():
-    key = re.sub(r'^module\.(base_model\.)?', '', key).replace('.net.', '.')
-    found[key.replace('new_fc', 'fc')] = shape
-  return golden.weights(found)
-
-
-def test_imagenet_resnet_is_an_initialisation():
-  weights = imagenet('r101_shift')
-  with pytest.raises(ValueError, match='give num_classes'):
-    convert.from_torch(weights)
-  config, variables = convert.from_torch(weights, num_classes=27)
-  assert config == {**DEFAULTS, 'depth': 101, 'num_classes': 27, 'width': 8}
-  params = variables['params']
-  np.testing.assert_array_equal(
-    params['layer3_22']['conv3']['kernel'][0, 0],
-    weights['layer3.22.conv3.weight'][:, :, 0, 0].T,
-  )
-  # The new head is drawn as in training from scratch: N(0, 0.001), bias 0.
-  assert params['head']['kernel'].shape == (256, 27)
-  assert 0.0009 < params['head']['kernel'].std() < 0.0011
-  assert not params['head']['bias'].any()
-
-
-def test_imagenet_for_flow_and_non_local():
-  weights = imagenet('r50_shift')
-  config, variables = convert.from_torch(
-    weights, num_classes=5, modality='flow', non_local=True
-  )
-  assert config['modality'] == 'flow' and config['non_local']
-  stem = variables['params']['conv1']['kernel']
-  mean = weights['conv1.weight'].mean(axis=1)  # of RGB, not rescaled
-  assert stem.shape == (7, 7, 10, 8)
-  for channel in range(10):
-    np.testing.assert_array_equal(stem[:, :, channel], mean.transpose(1, 2, 0))
-  new = variables['params']['layer3_4_nl']
-  assert not new['out_bn']['scale'].any()
-  assert new['theta']['kernel'].any()
-
-
-def test_imagenet_mobilenet():
-  names = {}
-  for key in golden.shapes('mbv2_shift_dropout0'):
-    plain = re.sub(r'^module\.base_model\.', '', key).replace('.net.', '.')
-    theirs = plain.replace('classifier.', 'classifier.1.')
-    if match := re.match(r'features\.(\d+)\.conv\.(\d)\.(.*)', plain):
-      places = ['0.0', '0.1', '', '1.0', '1.1', '', '2', '3']
-      if match[1] == '1':
-        places = ['0.0', '0.1', '', '1', '2']
-      place = places[int(match[2])]
-      theirs = f'features.{match[1]}.conv.{place}.{match[3]}'
-    names[plain] = theirs
-  weights = imagenet('mbv2_shift_dropout0')
-  theirs = {names[k]: v for k, v in weights.items()}
-  assert 'features.17.conv.2.weight' in theirs
-  one = convert.from_torch(theirs, num_classes=27)
-  assert one[0] == {
-    **DEFAULTS,
-    'depth': 50,
-    'name': 'mobilenet_v2',
-    'num_classes': 27,
-  }
-  # The authors' own ImageNet file has the flat names.
-  torch_weights.assert_same(one, convert.from_torch(weights, num_classes=27))
-
-
 def test_tsn_and_tsm_share_their_weights():
-  tsn = golden.weights(official_shapes('r50_tsn'))
+  tsn = golden.weights(torch_weights.official_shapes('r50_tsn'))
   config, variables = convert.from_torch(tsn, shift='blockres', num_frames=16)
   assert config == {**DEFAULTS, 'depth': 50, 'num_frames': 16, 'width': 8}
   written = convert.to_torch(config, variables)
@@ -281,7 +133,7 @@ def test_tsn_and_tsm_share_their_weights():
 
 
 def test_another_class_count_is_a_new_head(caplog):
-  weights = golden.weights(official_shapes('r18_shift'))
+  weights = golden.weights(torch_weights.official_shapes('r18_shift'))
   config, variables = convert.from_torch(weights, num_classes=27)
   assert config['num_classes'] == 27
   assert variables['params']['head']['kernel'].shape == (64, 27)
@@ -329,7 +181,7 @@ def test_what_is_wrong_is_said_in_one_sentence():
   for source, overrides, match in cases:
     with pytest.raises(ValueError, match=match):
       convert.from_torch(source, **overrides)
-  shapes = official_shapes('r50_shift')
+  shapes = torch_weights.official_shapes('r50_shift')
   moved = {
     k.replace('layer3.1.conv1.net', 'layer3.1.conv1'): v
     for k, v in shapes.items()
@@ -338,7 +190,7 @@ def test_what_is_wrong_is_said_in_one_sentence():
     convert.from_torch(golden.weights(moved))
   one_not = {
     k.replace('layer3.1.net.', 'layer3.1.'): v
-    for k, v in official_shapes('r50_shift_block').items()
+    for k, v in torch_weights.official_shapes('r50_shift_block').items()
   }
   with pytest.raises(ValueError, match="'block' shifts all"):
     convert.from_torch(golden.weights(one_not))

@@ -43,8 +43,7 @@ def from_shapes(shapes, kind, stages_are_given=False):
   Args:
     shapes: by official name.
     kind: from `source_kind`.
-    stages_are_given: whether the caller states how many blocks there should be;
-      otherwise a ResNet of no published depth is refused.
+    stages_are_given: accepts a ResNet of no published depth.
 
   Returns:
     A dict with fields of `models.DEFAULTS`.
