@@ -7,6 +7,7 @@ import pytest
 
 from support import golden, torch_weights
 from tsm_jax import convert, models
+from tsm_jax.convert import naming
 
 DEFAULTS = {**models.DEFAULTS, 'num_classes': 400}
 
@@ -33,9 +34,20 @@ def openmmlab(weights):
   return renamed
 
 
-@pytest.mark.parametrize(
-  'name', ['r50_shift_nl', 'r50_shift_block', 'r101_shift']
-)
+def test_openmmlab_names_of_a_deep_resnet():
+  official = torch_weights.without_module(golden.shapes('r101_shift'))
+  theirs = openmmlab(official)  # a mapping from their names to the shapes
+  names = naming.official(theirs)
+  assert names.keys() == theirs.keys()
+  found = {names[k]: shape for k, shape in theirs.items()}
+  assert found == {
+    k.removeprefix('base_model.'): shape for k, shape in official.items()
+  }
+  assert 'layer3.2.conv1.net.weight' in found
+  assert 'layer3.1.conv1.weight' in found
+
+
+@pytest.mark.parametrize('name', ['r50_shift_nl', 'r50_shift_block'])
 def test_openmmlab_resnet(name):
   official = torch_weights.without_module(
     golden.weights(torch_weights.official_shapes(name))
@@ -93,15 +105,15 @@ def imagenet(name):
 
 
 def test_imagenet_resnet_is_an_initialisation():
-  weights = imagenet('r101_shift')
+  weights = imagenet('r50_shift')
   with pytest.raises(ValueError, match='give num_classes'):
     convert.from_torch(weights)
   config, variables = convert.from_torch(weights, num_classes=27)
-  assert config == {**DEFAULTS, 'depth': 101, 'num_classes': 27, 'width': 8}
+  assert config == {**DEFAULTS, 'depth': 50, 'num_classes': 27, 'width': 8}
   params = variables['params']
   np.testing.assert_array_equal(
-    params['layer3_22']['conv3']['kernel'][0, 0],
-    weights['layer3.22.conv3.weight'][:, :, 0, 0].T,
+    params['layer3_5']['conv3']['kernel'][0, 0],
+    weights['layer3.5.conv3.weight'][:, :, 0, 0].T,
   )
   # The new head is drawn as in training from scratch: N(0, 0.001), bias 0.
   assert params['head']['kernel'].shape == (256, 27)

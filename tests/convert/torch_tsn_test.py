@@ -146,11 +146,12 @@ def assert_differs(one, other):
   ('fields', 'network'),
   [
     ({'shift': 'none'}, {'shift': False}),
-    ({'modality': 'flow'}, {'inputs': 10}),
-    ({'fold_div': 4}, {'fold_div': 4}),
-    ({'width_multiplier': 1.4}, {'multiplier': 1.4}),
+    (
+      {'modality': 'flow', 'fold_div': 4, 'width_multiplier': 1.4},
+      {'inputs': 10, 'fold_div': 4, 'multiplier': 1.4},
+    ),
   ],
-  ids=['tsn', 'flow', 'fold_div', 'wide'],
+  ids=['tsn', 'flow-fold_div-wide'],
 )
 def test_mobilenets_equal_pytorch(fields, network):
   frames = golden.frames(2, 4, 64, network.get('inputs', 3))
