@@ -36,7 +36,7 @@ def flow(tmp_path_factory):
 
 def config_of(modality, source, data_dir, **changes):
   config = helpers.tiny_config(source, data_dir, **changes)
-  config.model.depth = 18
+  config.model.update(depth=18, stage_sizes=(1,))
   common.look_at(config, modality)
   return config
 
