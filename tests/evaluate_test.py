@@ -10,7 +10,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 
-HOW = preprocess.Preprocessing(
+PREPROCESSING = preprocess.Preprocessing(
   4, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **defaults.USUAL.as_dict()
 )
 VIEWS = records.Views(clips=2, crops=3, full_resolution=True)
@@ -44,7 +44,7 @@ def model_and_variables():
       'num_classes': 3,
     }
   )
-  frames = np.zeros(HOW.clip_shape(), np.float32)
+  frames = np.zeros(PREPROCESSING.clip_shape(), np.float32)
   variables = jax.jit(model.init, static_argnames='train')(
     jax.random.key(1), frames, train=False
   )
@@ -59,15 +59,15 @@ def one_by_one(model, variables, source):
   apply = jax.jit(lambda x: model.apply(variables, x, train=False)[0])
   logits = []
   for record in source:
-    views = records.eval_views(record, HOW, VIEWS) / np.float32(255)
+    views = records.eval_views(record, PREPROCESSING, VIEWS) / np.float32(255)
     views = (views - np.float32(0.5)) / np.float32(0.25)
     logits.append(np.mean([apply(view[None]) for view in views], axis=0))
   return np.array(logits)
 
 
-@pytest.mark.parametrize('batch_size', [8, 16])
+@pytest.mark.parametrize(('batch_size', 'devices'), [(8, (1, 8)), (16, (4,))])
 def test_every_clip_once_whatever_the_devices(
-  source, model_and_variables, batch_size
+  source, model_and_variables, batch_size, devices
 ):
   model, variables = model_and_variables
   logits = one_by_one(model, variables, source)
@@ -82,9 +82,9 @@ def test_every_clip_once_whatever_the_devices(
     ),
     data=types.SimpleNamespace(num_threads=3),
   )
-  for count in (1, 2, 4, 8):  # of which the clips are no multiple
+  for count in devices:  # of which the clips are no multiple
     mesh = sharding.create_mesh(jax.devices()[:count])
-    result = evaluate.Evaluator(model, HOW, mesh).evaluate(
+    result = evaluate.Evaluator(model, PREPROCESSING, mesh).evaluate(
       jax.device_put(variables, sharding.replicated(mesh)), source, config
     )
     assert result.num_clips == 13

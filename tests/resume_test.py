@@ -6,76 +6,64 @@ import numpy as np
 import pytest
 
 from support import helpers, trainings
-from tsm_jax import sharding, train
+from tsm_jax import sharding
 from tsm_jax.models import cost
 
 
-def config(folder, data_dir, **changes):
-  return helpers.tiny_config(
-    folder,
-    data_dir,
-    base_learning_rate=0.1,
-    log_every_steps=1,
-    eval__every_epochs=100.0,
-    **changes,
-  )
-
-
-@pytest.mark.parametrize(
-  ('devices', 'fsdp'),
-  [
-    ((8, 2), True),
-    pytest.param((8, 4, 1), False, marks=pytest.mark.slow),
-    pytest.param((1, 8), True, marks=pytest.mark.slow),
-  ],
-)
-def test_fewer_devices_go_on_with_the_same_result(
-  devices, fsdp, folder, data_dir, tmp_path, monkeypatch
-):
-  with monkeypatch.context() as patch:
-    trainings.on_devices(patch, devices[0])
-    whole, _, _ = trainings.run(config(folder, data_dir), tmp_path / 'whole')
-  for count in devices:
-    with monkeypatch.context() as patch:
-      trainings.on_devices(patch, count)
-      here = config(folder, data_dir, fsdp=fsdp)
-      if count != devices[-1]:
-        trainings.terminate_at(patch, 3)
-        with pytest.raises(SystemExit):
-          trainings.run(here, tmp_path / 'parts')
-      else:
-        state, result, log = trainings.run(here, tmp_path / 'parts')
-        # What is restored is what was there, bit for bit.
-        same, again, _ = trainings.run(here, tmp_path / 'parts')
-        chex.assert_trees_all_equal(same, state)
-        assert again.loss == result.loss
-  assert 'Continuing' in log
-  chex.assert_trees_all_close(state, whole, rtol=1e-4, atol=1e-6)
-  np.testing.assert_allclose(
-    list(trainings.losses(tmp_path / 'parts').values()),
-    list(trainings.losses(tmp_path / 'whole').values()),
-    rtol=1e-6,
-  )
-
-
-def test_a_split_state_is_saved_and_restored_split(
+def test_a_run_goes_on_with_other_devices_split_or_not(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  states = []
-  for count in (8, 2):
+  whole, expected, log = train_on(1, False, folder, data_dir, tmp_path / 'one')
+  assert 'on 1 cpu device(s)' in log
+  one = list(trainings.losses(tmp_path / 'one').values())
+  assert len(one) == whole.step == 12
+  assert one[0] > 1.2 * one[-1]  # it learns, so that equality says something
+
+  parts = tmp_path / 'parts'
+  for count in (1, 2):
     with monkeypatch.context() as patch:
-      trainings.on_devices(patch, count)
-      here = config(folder, data_dir, epochs=1.0, fsdp=True)
-      state, _ = train.train(here, tmp_path, lambda line: None)
-    states.append(jax.device_get(state))
-    kernel = state.params['layer2_0']['conv1']['kernel']
-    shard = kernel.addressable_shards[0].data
-    assert shard.size == kernel.size // count
-    momentum = state.opt_state[3].trace['layer2_0']['conv1']['kernel']
-    assert momentum.sharding.spec == kernel.sharding.spec
-    shardings = jax.tree.map(lambda x: x.sharding, state.params)
-    split = sharding.sharded_share(state.params, shardings)
-    vectors = sum(x.size for x in jax.tree.leaves(state.params) if x.ndim < 2)
-    total = cost.num_parameters(state.params)
-    assert split > 0.8 and split <= 1 - vectors / total
-  chex.assert_trees_all_equal(*states)
+      trainings.terminate_at(patch, 3)
+      with pytest.raises(SystemExit):
+        train_on(count, False, folder, data_dir, parts)
+  state, result, log = train_on(8, True, folder, data_dir, parts)
+  assert 'at step 6 of 12' in log and 'on 8 cpu device(s)' in log
+  chex.assert_trees_all_close(state, whole, rtol=1e-4, atol=1e-6)
+  np.testing.assert_allclose(
+    list(trainings.losses(parts).values()), one, rtol=1e-5
+  )
+  np.testing.assert_allclose(result.loss, expected.loss, rtol=1e-4)
+  # What is restored on fewer devices is what was there, bit for bit.
+  again, _, log = train_on(2, True, folder, data_dir, parts)
+  assert 'This run finished at step 12' in log
+  chex.assert_trees_all_equal(again, state)
+
+
+def train_on(count, fsdp, folder, data_dir, workdir):
+  """Trains on some devices, and checks how the state lies on them."""
+  config = helpers.tiny_config(
+    folder,
+    data_dir,
+    model__stage_sizes=(1,),
+    base_learning_rate=0.3,
+    log_every_steps=1,
+    fsdp=fsdp,
+  )
+  with pytest.MonkeyPatch.context() as patch:
+    trainings.on_devices(patch, count)
+    state, result, log = trainings.run(config, workdir)
+  if fsdp:
+    check_split(state, count)
+  return jax.device_get(state), result, log
+
+
+def check_split(state, count):
+  """Each device holds its share of every kernel, and vectors whole."""
+  kernel = state.params['layer1_0']['conv1']['kernel']
+  assert kernel.addressable_shards[0].data.size == kernel.size // count
+  momentum = state.opt_state[3].trace['layer1_0']['conv1']['kernel']
+  assert momentum.sharding.spec == kernel.sharding.spec
+  shardings = jax.tree.map(lambda x: x.sharding, state.params)
+  split = sharding.sharded_share(state.params, shardings)
+  vectors = sum(x.size for x in jax.tree.leaves(state.params) if x.ndim < 2)
+  total = cost.num_parameters(state.params)
+  assert split > 0.8 and split <= 1 - vectors / total

@@ -1,135 +1,142 @@
+"""Whole trainings on one device: stopped and continued, refused, reported."""
+
 import json
 import signal
+import types
 
 import chex
 import numpy as np
 import pytest
 
 from support import helpers, trainings
-from tsm_jax import errors, evaluate
+from tsm_jax import errors, evaluate, sharding, train
 from tsm_jax.data.input import pipeline, records
+from tsm_jax.data.store import dataset
+from tsm_jax.insight import describe
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
 
+STEPS = 20
 
-def test_eight_devices_give_the_loss_curve_of_one(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  for count in (8, 1):
-    config = helpers.tiny_config(
-      folder,
-      data_dir,
-      epochs=8.0,
-      log_every_steps=1,
-      base_learning_rate=0.3,
-    )
-    with monkeypatch.context() as patch:
-      trainings.on_devices(patch, count)
-      _, _, log = trainings.run(config, tmp_path / str(count))
-    assert f'on {count} cpu device(s)' in log
-  eight, one = (
-    trainings.losses(tmp_path / '8'),
-    trainings.losses(tmp_path / '1'),
-  )
-  assert list(eight) == list(one) == list(range(1, 21))
-  assert one[1] > 1.2 * one[20]  # it learns, so that equality says something
-  np.testing.assert_allclose(
-    list(eight.values()), list(one.values()), rtol=1e-5
+
+def tiny(folder, data_dir, **changes):
+  """A run of `STEPS` steps; the same compiled step wherever nothing differs."""
+  return helpers.tiny_config(
+    folder, data_dir, model__stage_sizes=(1,), **{'epochs': 8.0, **changes}
   )
 
 
-AUGMENTATION = {
-  'data__randaugment_ops': 2,
-  'mixup_alpha': 0.4,
-  'cutmix_alpha': 1.0,
-  'erase_probability': 0.5,
-}
-
-
-@pytest.mark.parametrize(
-  'changes', [{}, pytest.param(AUGMENTATION, marks=pytest.mark.slow)]
-)
-def test_a_resumed_run_equals_the_uninterrupted_one(
-  changes, folder, data_dir, tmp_path, monkeypatch
-):
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
   trainings.on_devices(monkeypatch, 1)
 
+
+def test_a_resumed_run_equals_the_uninterrupted_one(
+  folder, data_dir, tmp_path, monkeypatch
+):
   def config():
-    return helpers.tiny_config(
+    return tiny(
       folder,
       data_dir,
+      epochs=4.0,
       model__dropout=0.5,
       data__flip='on',
+      data__randaugment_ops=2,
+      mixup_alpha=0.4,
+      cutmix_alpha=1.0,
+      erase_probability=0.5,
+      ema_decay=0.8,
       log_every_steps=4,
-      **changes,
+      eval__every_epochs=0.8,  # two steps
     )
+
+  def evaluations(workdir):
+    found = [r for r in metrics.read(workdir) if 'eval/top1' in r]
+    return [(r['step'], r['eval/top1'], r['eval/loss']) for r in found]
 
   # Not Python's own where the tests run in the background.
   handler = signal.getsignal(signal.SIGINT)
-  whole, result, _ = trainings.run(config(), tmp_path / 'whole')
-  assert whole.step == 12  # 5 epochs of 20 clips in batches of 8
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  state, result, _ = trainings.run(config(), whole)
+  assert state.step == 10  # 4 epochs of 20 clips in batches of 8
+  assert [step for step, *_ in evaluations(whole)] == [2, 4, 6, 8, 10]
   for signum, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
     with monkeypatch.context() as patch:
       trainings.terminate_at(patch, 3, signum)  # between two lines of the log
       with pytest.raises(SystemExit) as stopped:
-        trainings.run(config(), tmp_path / 'parts')
+        trainings.run(config(), parts)
     assert stopped.value.code == code
   assert signal.getsignal(signal.SIGINT) is handler
-  resumed, again, log = trainings.run(config(), tmp_path / 'parts')
-  assert 'at step 6 of 12' in log
-  chex.assert_trees_all_equal(resumed, whole)
-  assert trainings.losses(tmp_path / 'parts') == trainings.losses(
-    tmp_path / 'whole'
-  )
+  # The evaluation of step 6 is made up for.
+  assert [step for step, *_ in evaluations(parts)] == [2, 4]
+  resumed, again, log = trainings.run(config(), parts)
+  assert 'at step 6 of 10' in log
+  chex.assert_trees_all_equal(resumed, state)
+  assert trainings.losses(parts) == trainings.losses(whole)
+  assert evaluations(parts) == evaluations(whole)
   assert (again.top1, again.loss) == (result.top1, result.loss)
+  best, expected = (
+    checkpoints.restore_model(workdir / 'best') for workdir in (parts, whole)
+  )
+  assert best.step == max((top1, s) for s, top1, _ in evaluations(whole))[1]
+  assert best.step == expected.step
+  chex.assert_trees_all_equal(best.variables, expected.variables)
 
   # Once finished it only evaluates, and says so.
-  final, result, log = trainings.run(config(), tmp_path / 'parts')
-  assert 'This run finished at step 12' in log
-  chex.assert_trees_all_equal(final, whole)
+  final, result, log = trainings.run(config(), parts)
+  assert 'This run finished at step 10' in log
+  chex.assert_trees_all_equal(final, state)
   assert result.loss == again.loss
-  evaluations = [
-    r for r in metrics.read(tmp_path / 'parts') if 'eval/top1' in r
-  ]
-  assert len(evaluations) == 1
+  assert evaluations(parts) == evaluations(whole)
 
 
-def test_real_clips_are_learnt_by_heart_and_reported(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
-  config = helpers.tiny_config(
-    folder, data_dir, epochs=40.0, eval__split='train', eval__clips=2
+@pytest.fixture(scope='module')
+def learnt(folder, data_dir, tmp_path_factory):
+  """A finished run: its workdir, config, result, log and signs of life."""
+  workdir, beats = tmp_path_factory.mktemp('learnt'), []
+  config = tiny(folder, data_dir, eval__split='train', eval__clips=2)
+  with pytest.MonkeyPatch.context() as patch:
+    trainings.on_devices(patch, 1)
+    patch.setattr(stopping.Watchdog, 'beat', lambda self: beats.append(self))
+    _, result, log = trainings.run(config, workdir, report=True)
+  return types.SimpleNamespace(
+    workdir=workdir, config=config, result=result, log=log, beats=beats
   )
-  _, result, log = trainings.run(config, tmp_path)
+
+
+def test_real_clips_are_learnt_by_heart_and_reported(learnt):
+  workdir, result = learnt.workdir, learnt.result
   assert result.top1 == 1
   assert result.num_clips == 20
   np.testing.assert_array_equal(result.confusion, [[10, 0], [0, 10]])
-  assert '2 classes' in log
-  page = (tmp_path / 'report.md').read_text()
+  assert '2 classes' in learnt.log
+  page = (workdir / 'report.md').read_text()
   assert 'top-1 100.00%' in page and '| jump | 100.00% |' in page
   for image in ('curves.png', 'confusion.png'):
-    assert (tmp_path / image).stat().st_size > 5000
-  assert list((tmp_path / 'tensorboard').glob('events*'))
-  frozen = json.loads((tmp_path / 'config.json').read_text())
+    assert (workdir / image).stat().st_size > 5000
+  assert list((workdir / 'tensorboard').glob('events*'))
+  frozen = json.loads((workdir / 'config.json').read_text())
   assert frozen['model']['num_classes'] == 2
+  assert learnt.config.model.num_classes == 0  # what was given stays
 
   # The checkpoint alone gives the same result.
-  result = evaluate.evaluate_checkpoint(config, tmp_path, lambda line: None)
+  result = evaluate.evaluate_checkpoint(learnt.config, workdir, len)
   assert result.top1 == 1
-  written = json.loads((tmp_path / 'eval_train.json').read_text())
+  written = json.loads((workdir / 'eval_train.json').read_text())
   assert written['per_class'] == {'jump': 1.0, 'run': 1.0}
 
 
+def test_every_step_is_a_sign_of_life(learnt):
+  batches = -(-learnt.result.num_clips // learnt.config.eval.batch_size)
+  assert len(learnt.beats) == 1 + STEPS + batches  # the first, at the start
+
+
 def test_another_config_or_dataset_in_the_workdir_is_refused(
-  folder, data_dir, tmp_path
+  learnt, folder, data_dir, tmp_path
 ):
-  trainings.run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
-  other = helpers.tiny_config(
-    folder, data_dir, epochs=1.0, seed=1, model__fold_div=2, log_every_steps=1
-  )
+  other = tiny(folder, data_dir, seed=1, model__fold_div=2, log_every_steps=1)
   with pytest.raises(errors.InputError) as refused:
-    trainings.run(other, tmp_path)
+    trainings.run(other, learnt.workdir)
   message = str(refused.value)
   assert 'model.fold_div (there 4, now 2)' in message
   assert 'seed (there 0, now 1)' in message
@@ -137,27 +144,23 @@ def test_another_config_or_dataset_in_the_workdir_is_refused(
 
   wider = helpers.write_folder(tmp_path / 'wider', ('hop', 'jump', 'run'))
   with pytest.raises(errors.InputError, match=r'num_classes.*there 2, now 3'):
-    trainings.run(helpers.tiny_config(wider, data_dir, epochs=1.0), tmp_path)
+    trainings.run(tiny(wider, data_dir), learnt.workdir)
   with pytest.raises(errors.InputError, match='2 classes and the dataset 3'):
-    config = helpers.tiny_config(wider, data_dir)
-    evaluate.evaluate_checkpoint(config, tmp_path)
+    evaluate.evaluate_checkpoint(tiny(wider, data_dir), learnt.workdir)
   renamed = helpers.write_folder(tmp_path / 'renamed', ('jump', 'walk'))
   with pytest.raises(errors.InputError, match=r"Class 1 is 'run'.*'walk'"):
-    config = helpers.tiny_config(renamed, data_dir)
-    evaluate.evaluate_checkpoint(config, tmp_path)
+    evaluate.evaluate_checkpoint(tiny(renamed, data_dir), learnt.workdir)
 
 
-def test_every_step_is_a_sign_of_life(folder, data_dir, tmp_path, monkeypatch):
-  beats = []
-  monkeypatch.setattr(
-    stopping.Watchdog, 'beat', lambda self: beats.append(self)
-  )
-  config = helpers.tiny_config(
-    folder, data_dir, log_every_steps=1, eval__every_epochs=100.0
-  )
-  state, result, _ = trainings.run(config, tmp_path)
-  batches = -(-result.num_clips // config.eval.batch_size)
-  assert len(beats) == 1 + int(state.step) + batches  # the first, at the start
+def test_wrong_counts_are_never_reported(learnt, folder, data_dir, monkeypatch):
+  def losing(*args, real=pipeline.eval_batches):
+    *batches, last = real(*args)
+    last['mask'][0] = 0
+    yield from [*batches, last]
+
+  monkeypatch.setattr(pipeline, 'eval_batches', losing)
+  with pytest.raises(AssertionError, match=r'3 clips were counted.*holds 4'):
+    evaluate.evaluate_checkpoint(tiny(folder, data_dir), learnt.workdir, len)
 
 
 @pytest.mark.parametrize(
@@ -192,8 +195,9 @@ def test_every_step_is_a_sign_of_life(folder, data_dir, tmp_path, monkeypatch):
   ],
 )
 def test_bad_values_are_one_sentence(
-  changes, message, folder, data_dir, tmp_path
+  changes, message, folder, data_dir, tmp_path, monkeypatch
 ):
+  monkeypatch.undo()  # on all eight devices
   config = helpers.tiny_config(folder, data_dir, **changes)
   with pytest.raises(errors.InputError, match=message) as refused:
     trainings.run(config, tmp_path)
@@ -203,70 +207,43 @@ def test_bad_values_are_one_sentence(
   )
 
 
-def test_diverged_training_stops_and_saves_nothing(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
-  config = helpers.tiny_config(
+def test_diverged_training_stops_with_a_sentence(folder, data_dir, tmp_path):
+  config = tiny(
     folder, data_dir, base_learning_rate=1e30, checkpoint__every_steps=1
   )
   with pytest.raises(errors.InputError, match='diverged; lower'):
     trainings.run(config, tmp_path)
 
 
-def test_videos_shorter_than_the_clip_are_counted(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
-  config = helpers.tiny_config(
-    folder, data_dir, epochs=0.5, model__num_frames=16
-  )
-  _, _, log = trainings.run(config, tmp_path)
-  assert '24 videos are shorter than 16 frames' in log
+def test_videos_shorter_than_the_clip_are_counted(folder, data_dir):
+  config = tiny(folder, data_dir, model__num_frames=16)
+  data = dataset.prepare(config.data, log=len)
+  *_, line = describe.describe_plan(config, data, 20, sharding.create_mesh())
+  assert '24 videos are shorter than 16 frames' in line
 
 
-def test_wrong_counts_are_never_reported(folder, data_dir, tmp_path):
-  trainings.run(helpers.tiny_config(folder, data_dir, epochs=1.0), tmp_path)
-  trained = checkpoints.restore_model(tmp_path)
-  real = pipeline.eval_batches
+def test_directional_labels_are_swapped_or_refused(data_dir, tmp_path):
+  class Read(Exception):
+    pass
 
-  def losing(*args):
-    *batches, last = real(*args)
-    last['mask'][0] = 0
-    yield from [*batches, last]
+  def log(line):
+    if "Mirrored clips swap 'go left' <-> 'go right'." in line:
+      raise Read  # it says so before it trains
 
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(pipeline, 'eval_batches', losing)
-    with pytest.raises(AssertionError, match=r'3 clips were counted.*holds 4'):
-      evaluate.evaluate_checkpoint(
-        helpers.tiny_config(folder, data_dir), tmp_path, lambda line: None
-      )
-  assert len(trained.labels) == 2
-
-
-def test_directional_labels_are_swapped_or_refused(
-  data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
   videos = helpers.write_folder(tmp_path / 'videos', ('go left', 'go right'))
-
-  def config(flip):
-    return helpers.tiny_config(videos, data_dir, data__flip=flip, epochs=1.0)
-
   with pytest.raises(errors.InputError, match=r"'on', but a mirror.*'go left'"):
-    trainings.run(config('on'), tmp_path / 'run')
-  _, _, log = trainings.run(config('swap'), tmp_path / 'run')
-  assert "Mirrored clips swap 'go left' <-> 'go right'." in log
+    train.train(tiny(videos, data_dir, data__flip='on'), tmp_path / 'run', log)
+  with pytest.raises(Read):
+    config = tiny(videos, data_dir, data__flip='swap')
+    train.train(config, tmp_path / 'run', log)
 
 
 def test_sampling_travels_with_the_checkpoint(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  trainings.on_devices(monkeypatch, 1)
-  config = helpers.tiny_config(
+  config = tiny(
     folder,
     data_dir,
-    epochs=1.0,
     data__sampling='dense',
     data__official_quirks=True,
     eval__crops=3,
@@ -286,5 +263,5 @@ def test_sampling_travels_with_the_checkpoint(
   assert trained.preprocessing.sampling == 'dense'
   assert trained.preprocessing.official_quirks
   seen.clear()
-  evaluate.evaluate_checkpoint(config, tmp_path, lambda line: None)
+  evaluate.evaluate_checkpoint(config, tmp_path, len)
   assert seen == [False] * 4

@@ -174,7 +174,7 @@ def evaluate_checkpoint(config, workdir, log=print):
   check_labels(trained.labels, data.labels)
   source = data.split(config.eval.split)
   evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
-  # From the host: no device gives to those of another process.
+  # Through the host: a device cannot send to those of another process.
   variables = jax.device_put(
     jax.device_get(trained.variables), sharding.replicated(mesh)
   )
@@ -182,7 +182,7 @@ def evaluate_checkpoint(config, workdir, log=print):
     result = evaluator.evaluate(variables, source, config, stop=stop.reached)
   if result is None:
     log(f'{stop.signal.name}: nothing is written; run again to evaluate.')
-    raise SystemExit(stopping.status_of(stop.signal))
+    raise SystemExit(stopping.exit_status(stop.signal))
   if jax.process_index() > 0:  # one process speaks for all
     return result
   report = {

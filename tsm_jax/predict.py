@@ -51,8 +51,14 @@ class Model(checkpoints.TrainedModel):
       list of such lists.
 
     Raises:
-      InputError: if a file cannot be decoded; it names the file and the reason.
+      InputError: if a file cannot be decoded (it names the file and the reason)
+        or there is no such number of crops.
     """
+    if views.get('crops', 1) not in cropping.CROPS:
+      raise errors.InputError(
+        f'crops is {views["crops"]}; choose from '
+        f'{", ".join(map(str, cropping.CROPS))}.'
+      )
     if not isinstance(video, str | os.PathLike):
       return [self.predict(one, top, max_frames, **views) for one in video]
     probabilities = predict_video(

@@ -51,7 +51,7 @@ def fully_sharded(shapes, mesh):
 
   Args:
     shapes: a tree of arrays or shapes.
-    mesh: as from `create_mesh`.
+    mesh: from `create_mesh`.
 
   Returns:
     A tree of shardings.
@@ -145,9 +145,9 @@ def process():
 
 
 def barrier(name, seconds=7 * 24 * 3600):
-  """Waits until all processes are here, for a week unless told otherwise.
+  """Waits until all processes are here, by default for up to a week.
 
-  Not by a collective operation, which on some platforms waits 30 s only.
+  It uses no collective operation: on some platforms these wait 30 s only.
   """
   wait = ocp.multihost.get_barrier_sync_fn()
   wait(key=name, timeout_ms=1000 * seconds)

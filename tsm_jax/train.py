@@ -203,7 +203,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     log(
       f'{stop.signal.name}: step {saved_step} is saved; run again to continue.'
     )
-    raise SystemExit(stopping.status_of(stop.signal))
+    raise SystemExit(stopping.exit_status(stop.signal))
   if active and result is not None:
     path = run_report.write(workdir, data.labels, result)
     log(f'top-1 {result.top1:.2%}; the report is {path}')

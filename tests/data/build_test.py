@@ -76,7 +76,7 @@ def test_mistakes_are_explained(tmp_path, capsys):
     ('short_side', 0, 'is 0; it must be from 1 to 10000'),
     ('quality', 101, 'is 101; it must be from 1 to 100'),
     ('max_excluded', 2.0, 'is 2.0; it must be from 0 to 1'),
-    ('labels', 'l.txt', "is 'l.txt'; it is for a 'folder' alone"),
+    ('labels', 'l.txt', "is 'l.txt'; only a 'folder' takes it"),
   ):
     found = fails(capsys, 'ucf101', *where, f'--{name}', value)
     assert found == f'error: --{name} {message}.\n'

@@ -1,91 +1,67 @@
 import chex
 import jax
 import numpy as np
-import pytest
 
 from support import helpers, trainings
-from tsm_jax import evaluate, models, train
+from tsm_jax import evaluate, models
 from tsm_jax.data.input import pipeline, preprocess
 from tsm_jax.data.store import dataset
 from tsm_jax.runs import checkpoints
 
-
-def run(config, workdir):
-  state, result = train.train(config, workdir, lambda line: None)
-  return jax.device_get(state), result
+NUM_STEPS, DECAY, NUM_BATCHES = 5, 0.8, 2
 
 
-def test_the_average_of_parameters_is_that_of_the_steps(
+def test_averaged_parameters_and_precise_statistics(
   folder, data_dir, tmp_path, monkeypatch
 ):
+  """How a run with both goes on after a signal is in train_test."""
   trainings.on_devices(monkeypatch, 1)
-  raw = helpers.tiny_config(
-    folder, data_dir, checkpoint__every_steps=1, checkpoint__keep=99
+
+  def config(**changes):
+    return helpers.tiny_config(
+      folder, data_dir, epochs=2.0, model__stage_sizes=(1,), **changes
+    )
+
+  raw, _, _ = trainings.run(
+    config(checkpoint__every_steps=1, checkpoint__keep=99), tmp_path / 'raw'
   )
-  run(raw, tmp_path / 'raw')
+  assert raw.step == NUM_STEPS
   steps = [
     checkpoints.restore_model(tmp_path / 'raw/checkpoints' / str(i)).variables
-    for i in range(1, 13)
+    for i in range(1, NUM_STEPS + 1)
   ]
-  weights = 0.8 ** np.arange(11, -1, -1)
-  expected = jax.tree.map(
+  here = config(ema_decay=DECAY, eval__precise_bn_batches=NUM_BATCHES)
+  state, result, _ = trainings.run(here, tmp_path / 'run')
+  # Training itself is not affected.
+  chex.assert_trees_all_equal(state.params, raw.params)
+  chex.assert_trees_all_equal(state.batch_stats, raw.batch_stats)
+
+  found = checkpoints.restore_model(tmp_path / 'run').variables
+  weights = DECAY ** np.arange(NUM_STEPS - 1, -1, -1)
+  averaged = jax.tree.map(
     lambda *leaves: np.tensordot(weights, np.stack(leaves), 1) / weights.sum(),
     *[step['params'] for step in steps],
   )
+  chex.assert_trees_all_close(found['params'], averaged, rtol=1e-5, atol=1e-6)
 
-  def config():
-    return helpers.tiny_config(folder, data_dir, ema_decay=0.8)
-
-  state, result = run(config(), tmp_path / 'ema')
-  chex.assert_trees_all_equal(state.params, steps[-1]['params'])
-  used = checkpoints.restore_model(tmp_path / 'ema').variables
-  chex.assert_trees_all_close(used['params'], expected, rtol=1e-5, atol=1e-6)
-  again = evaluate.evaluate_checkpoint(
-    config(), tmp_path / 'ema', lambda line: None
-  )
-  assert again.loss == result.loss  # the one evaluated is the one saved
-
-  with monkeypatch.context() as patch:
-    trainings.terminate_at(patch, 3)
-    with pytest.raises(SystemExit):
-      run(config(), tmp_path / 'parts')
-  resumed, again = run(config(), tmp_path / 'parts')
-  chex.assert_trees_all_equal(resumed, state)
-  assert again.loss == result.loss
-
-
-def test_precise_statistics_are_those_of_the_batches(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
-  raw, _ = run(helpers.tiny_config(folder, data_dir), tmp_path / 'raw')
-  config = helpers.tiny_config(folder, data_dir, eval__precise_bn_batches=2)
-  state, result = run(config, tmp_path / 'precise')
-  chex.assert_trees_all_equal(state, raw)
-
-  used = checkpoints.restore_model(tmp_path / 'precise').variables
-  chex.assert_trees_all_equal(used['params'], raw.params)
   # From zeros, a training step leaves a tenth of the batch's statistics.
   zeros = jax.tree.map(np.zeros_like, raw.batch_stats)
-  source = dataset.prepare(config.data, log=len).split('train')
-  how = preprocess.Preprocessing.from_config(config)
-  batches = pipeline.train_batches(source, config, how, 0, (0, 1))
-  model = models.create_model(config.model)
-  seen = []
-  for _ in range(2):
-    frames = how.normalize(next(batches)['frames'])
-    _, moved = model.apply(
-      {'params': raw.params, 'batch_stats': zeros},
-      frames,
+  source = dataset.prepare(here.data, log=len).split('train')
+  preprocessing = preprocess.Preprocessing.from_config(here)
+  batches = pipeline.train_batches(source, here, preprocessing, 0, (0, 1))
+  model = models.create_model({**here.model, 'num_classes': 2})
+  train_once = jax.jit(
+    lambda frames: model.apply(
+      {'params': found['params'], 'batch_stats': zeros},
+      preprocessing.normalize(frames),
       train=True,
       mutable=['batch_stats'],
-    )
-    seen.append(moved['batch_stats'])
-  expected = jax.tree.map(lambda a, b: 10 * (a + b) / 2, *seen)
+    )[1]['batch_stats']
+  )
+  seen = [train_once(next(batches)['frames']) for _ in range(NUM_BATCHES)]
+  precise = jax.tree.map(lambda a, b: 10 * (a + b) / 2, *seen)
   chex.assert_trees_all_close(
-    used['batch_stats'], expected, rtol=1e-4, atol=1e-5
+    found['batch_stats'], precise, rtol=1e-4, atol=1e-5
   )
-  again = evaluate.evaluate_checkpoint(
-    config, tmp_path / 'precise', lambda line: None
-  )
-  assert again.loss == result.loss
+  again = evaluate.evaluate_checkpoint(here, tmp_path / 'run', len)
+  assert again.loss == result.loss  # the variables evaluated are those saved

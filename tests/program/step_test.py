@@ -1,6 +1,7 @@
 """The training step: in parts, on several devices, in less memory."""
 
 import collections
+import functools
 import math
 import re
 
@@ -23,13 +24,21 @@ COLLECTIVES = (
 )
 
 
+@functools.cache  # of tests that share a program, the first one compiles it
 def build(devices=1, **changes):
-  """The program of a tiny network of four classes, and its configuration."""
-  config = helpers.tiny_config(
-    '', '', **{'batch_size': 16, 'base_learning_rate': 1.0, **changes}
-  )
+  """The program of a tiny network of four classes, and its mesh."""
+  usual = {'batch_size': 16, 'base_learning_rate': 1.0}
+  usual['model__stage_sizes'] = (1,)
+  config = helpers.tiny_config('', '', **{**usual, **changes})
   mesh = sharding.create_mesh(jax.devices()[:devices])
   return program.build(config, mesh, 4, 160), mesh
+
+
+@functools.cache
+def compiled(devices=1, **changes):
+  """The compiled training step of `build`."""
+  built, _ = build(devices, **changes)
+  return built.train_step.lower(*built.arguments).compile()
 
 
 def batch_of(number, size=16):
@@ -41,20 +50,28 @@ def batch_of(number, size=16):
   return {'frames': frames.astype(np.uint8), 'label': label}
 
 
-def train(program, mesh, steps=4, order=slice(None)):
+@functools.cache
+def initial(stage_sizes):
+  """The state at step 0, which only depends on the network."""
+  changes = {'model__stage_sizes': stage_sizes} | (
+    {'model__non_local': True} if len(stage_sizes) > 1 else {}
+  )
+  built, _ = build(**changes)
+  return jax.device_get(built.init(jax.random.key(0)))
+
+
+def train(devices=1, steps=4, order=slice(None), **changes):
   """The state after some steps, on the host, and the losses."""
-  key = jax.random.key(0)
-  state, losses = program.init(key), []
+  built, mesh = build(devices, **changes)
+  step = compiled(devices, **changes)
+  key = jax.device_put(jax.random.key(0), sharding.replicated(mesh))
+  start = initial(changes.get('model__stage_sizes', (1,)))
+  state, losses = jax.device_put(start, built.shardings), []
   for number in range(steps):
     batch = {k: v[order] for k, v in batch_of(number).items()}
-    batch = sharding.to_devices(batch, mesh)
-    state, values = program.train_step(state, batch, key)
+    state, values = step(state, sharding.to_devices(batch, mesh), key)
     losses.append(float(values['loss']))
   return jax.device_get(state), losses
-
-
-def compiled(program):
-  return program.train_step.lower(*program.arguments).compile()
 
 
 def collectives(text):
@@ -72,17 +89,17 @@ def count(tree):
 
 
 def test_fsdp_trains_as_data_parallel_and_one_device_do():
-  whole, losses = train(*build(1))
+  whole, losses = train()
   assert losses[-1] < 0.9 * losses[0]  # it learns, so equality says something
   for fsdp in (False, True):
-    state, same = train(*build(8, fsdp=fsdp))
+    state, same = train(8, fsdp=fsdp)
     np.testing.assert_allclose(same, losses, rtol=1e-5)
     chex.assert_trees_all_close(state, whole, rtol=1e-4, atol=1e-6)
 
 
 def test_no_device_computes_or_holds_what_is_another_ones():
-  one, _ = build(1)
-  alone = compiled(one)
+  one, _ = build()
+  alone = compiled()
   flops = alone.cost_analysis()['flops']
   state = one.arguments[0]
   params, stats = count(state.params), count(state.batch_stats)
@@ -92,8 +109,7 @@ def test_no_device_computes_or_holds_what_is_another_ones():
 
   held = {}
   for fsdp in (False, True):
-    program, _ = build(8, fsdp=fsdp)
-    done = compiled(program)
+    done = compiled(8, fsdp=fsdp)
     # The optimiser's is the only work that data parallel devices repeat.
     assert 8 * done.cost_analysis()['flops'] == pytest.approx(flops, rel=0.03)
     held[fsdp] = done.memory_analysis().argument_size_in_bytes
@@ -157,16 +173,26 @@ def test_remat_keeps_less(fields):
   assert none > 1.5 * block and block > stage
 
 
+LARGER = {
+  'model__stage_sizes': (1, 1),
+  'model__non_local': True,
+  'model__dropout': 0.5,
+}
+
+
 @pytest.mark.parametrize('remat', ['block', 'stage'])
 def test_remat_changes_no_number(remat):
-  fields = {'model__non_local': True, 'model__dropout': 0.5}
-  plain, mesh = build(**fields)
-  program, _ = build(model__remat=remat, **fields)
   chex.assert_trees_all_close(
-    train(program, mesh, 2), train(plain, mesh, 2), rtol=1e-4, atol=1e-6
+    train(steps=2, model__remat=remat, **LARGER),
+    train(steps=2, **LARGER),
+    rtol=1e-4,
+    atol=1e-6,
   )
-  flops = [compiled(p).cost_analysis()['flops'] for p in (plain, program)]
-  assert 1.05 < flops[1] / flops[0] < 4 / 3  # at most the forward pass again
+  plain, again = (
+    compiled(**changes, **LARGER).cost_analysis()['flops']
+    for changes in ({}, {'model__remat': remat})
+  )
+  assert 1.05 < again / plain < 4 / 3  # at most the forward pass again
 
 
 @pytest.mark.slow
@@ -191,14 +217,14 @@ def test_remat_changes_no_gradient_of_other_networks(name):
 
 
 def test_bfloat16_computes_in_half_and_keeps_everything_in_float32():
-  program, mesh = build(model__dtype='bfloat16', model__non_local=True)
-  state, losses = train(program, mesh)
-  full, _ = build(model__non_local=True)
-  _, expected = train(full, mesh)
+  half = {'model__dtype': 'bfloat16', **LARGER}
+  state, losses = train(**half)
+  _, expected = train(**LARGER)
   np.testing.assert_allclose(losses, expected, rtol=0.03)
   kinds = {str(leaf.dtype) for leaf in jax.tree.leaves(state)}
   assert kinds == {'float32', 'int32'}  # steps are counted
-  text = program.train_step.lower(*program.arguments).as_text()
+  built, _ = build(**half)
+  text = built.train_step.lower(*built.arguments).as_text()
   products = re.findall(r'stablehlo\.(?:convolution|dot_general).*', text)
   assert len(products) > 20
   # All but the loss: the head's gradient is float32 in no product either.
@@ -209,12 +235,12 @@ INTERLEAVED = np.arange(16).reshape(-1, 2).T.ravel()  # 0, 2, .., 1, 3, ..
 
 
 def test_accumulation_is_the_step_of_ghost_batches():
-  ghosts, mesh = build(model__bn_stats='ghost', model__ghost_clips=8)
-  expected = train(ghosts, mesh, order=INTERLEAVED)
-  for devices, fsdp in ((1, False), (8, True)):
-    found = train(*build(devices, fsdp=fsdp, accumulation=2))
-    chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
-  _, losses = train(*build())
+  expected = train(
+    order=INTERLEAVED, model__bn_stats='ghost', model__ghost_clips=8
+  )
+  found = train(8, fsdp=True, accumulation=2)
+  chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
+  _, losses = train()
   assert abs(np.subtract(losses, expected[1])).max() > 0.005  # another thing
 
 
@@ -224,34 +250,34 @@ def test_accumulation_is_the_large_batch_where_bn_is_frozen():
     'mixup_alpha': 0.4,
     'label_smoothing': 0.1,
   }
-  state, losses = expected = train(*build(**fields))
+  state, losses = expected = train(**fields)
   assert losses[-1] < losses[0]
   for stats in state.batch_stats.values():
     assert not stats.get('mean', np.zeros(1)).any()
-  found = train(*build(accumulation=4, **fields))
+  found = train(accumulation=4, **fields)
   chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_accumulation_of_local_statistics_is_per_device_and_part():
   # Two clips of each of two parts on each of four devices.
-  found = train(*build(4, accumulation=2, model__bn_stats='local'), 2)
-  ghosts, mesh = build(model__bn_stats='ghost', model__ghost_clips=2)
-  expected = train(ghosts, mesh, 2, INTERLEAVED)
+  found = train(4, 2, accumulation=2, model__bn_stats='local')
+  expected = train(
+    1, 2, INTERLEAVED, model__bn_stats='ghost', model__ghost_clips=2
+  )
   chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=2e-5)
 
 
 def test_accumulation_keeps_less_and_communicates_no_clips():
   sizes = [
-    compiled(build(8, accumulation=parts)[0])
-    .memory_analysis()
-    .temp_size_in_bytes
-    for parts in (1, 2)
+    compiled(8, **changes).memory_analysis().temp_size_in_bytes
+    for changes in ({'fsdp': True}, {'fsdp': True, 'accumulation': 2})
   ]
   assert sizes[1] < 0.75 * sizes[0]
-  program, mesh = build(8, accumulation=2)
-  found = collectives(compiled(program).as_text())
-  assert found.keys() == {'all-reduce'}
-  parts = sharding.split_batch(jnp.arange(16), 2, mesh)
+  found = collectives(compiled(8, fsdp=True, accumulation=2).as_text())
+  assert found.keys() == {'all-reduce', 'all-gather'}
+  built, _ = build(8, fsdp=True)
+  assert found['all-gather'] <= count(built.arguments[0].params)
+  parts = sharding.split_batch(jnp.arange(16), 2, sharding.create_mesh())
   np.testing.assert_array_equal(np.ravel(parts), INTERLEAVED)
 
 

@@ -396,13 +396,3 @@ def test_four_processes_evaluate_stored_videos_as_one(tmp_path):
   one, four = results
   np.testing.assert_allclose(four.pop('loss'), one.pop('loss'), rtol=1e-4)
   assert four == one and one['num_clips'] == 5
-
-
-def test_half_an_address_is_refused(tmp_path):
-  done = commands.run(
-    commands.command(
-      'main', '--config=configs/quickstart.py', '--coordinator=localhost:1'
-    )
-  )
-  assert done.returncode == 2
-  assert 'belong together' in done.stderr

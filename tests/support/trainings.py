@@ -3,18 +3,30 @@
 import contextlib
 import os
 import signal
+from unittest import mock
 
 import jax
 
 from tsm_jax import sharding, train
 from tsm_jax.data.input import pipeline
+from tsm_jax.insight import run_report
 from tsm_jax.program import metrics
 
 
-def run(config, workdir):
+def run(config, workdir, report=False):
+  """Trains; the final state, the last result and the log.
+
+  Args:
+    config: a configuration.
+    workdir: of the run.
+    report: whether it draws its report, which takes longer than to train.
+  """
   lines = []
-  state, result = train.train(config, workdir, lines.append)
-  return jax.device_get(state), result, '\n'.join(lines)
+  with contextlib.ExitStack() as stack:
+    if not report:
+      stack.enter_context(mock.patch.object(run_report, 'write'))
+    state, result = train.train(config, workdir, lines.append)
+  return state, result, '\n'.join(lines)
 
 
 def losses(workdir):

@@ -13,7 +13,7 @@ import contextlib
 import json
 import sys
 
-from tsm_jax import cli
+from tsm_jax import cli, configuration
 from tsm_jax.plan import columns, topology
 
 
@@ -96,10 +96,9 @@ def dataset_size(options, config):
 def explain(options, target):
   """The effective configuration and what follows from it, as lines."""
   from tsm_jax.plan import table
-  from tsm_jax.runs import identity
 
   config = options.config
-  for name, value in sorted(identity.flatten(config.to_dict()).items()):
+  for name, value in sorted(configuration.flatten(config.to_dict()).items()):
     yield f'{name} = {value!r}'
   classes, clips = dataset_size(options, config)
   yield ''

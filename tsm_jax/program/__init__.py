@@ -1,7 +1,7 @@
 """What a configuration means on a mesh: model, optimiser and training step.
 
-Nothing here needs data, or the devices of the mesh to be at hand: `train` runs
-a `Program`, `plan` only compiles it.
+Neither data nor the devices of the mesh have to be there: `train` runs a
+`Program`, `plan` only compiles it.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """The variables that are evaluated and saved for use.
 
-Optionally parameters are averages over steps, and statistics those of several
-batches. What training continues from is not affected.
+Optionally, parameters are averages over steps, and statistics are computed over
+several batches. What training continues from is not affected.
 """
 
 import itertools
@@ -39,15 +39,15 @@ class EvalVariables:
   """Maps a `TrainState` to the variables that are evaluated and saved.
 
   params are the averaged ones if `ema_decay` is set. batch_stats are the
-  running ones; with `eval.precise_bn_batches` those of the params over the
-  first training batches, which are always the same.
+  running ones. With `eval.precise_bn_batches` they are computed with the params
+  over the first training batches, which are always the same.
   """
 
   def __init__(self, program, config, mesh, source):
     """Compiles nothing yet.
 
     Args:
-      program: a `Program`, of which model and preprocessing are used.
+      program: a `Program`; its model and preprocessing are used.
       config: a configuration, see `configs/common.py`.
       mesh: all devices.
       source: the training split, from `Dataset.split`.
@@ -87,9 +87,9 @@ class EvalVariables:
 
 
 def make_moments(model, preprocessing):
-  """The pure function `(variables, batch) -> batch_stats` of this batch alone.
+  """The pure function `(variables, batch) -> batch_stats` of one batch.
 
-  Means and unbiased variances, in a tree like that of the running ones. Norms
+  Means and unbiased variances, in a tree like the running ones. Norms
   that partial BN has frozen keep theirs.
   """
 
@@ -99,7 +99,7 @@ def make_moments(model, preprocessing):
       variables,
       frames,
       train=True,
-      rngs={'dropout': jax.random.key(0)},  # behind the last norm
+      rngs={'dropout': jax.random.key(0)},  # after the last norm
       mutable=['batch_stats', 'intermediates'],
     )
     return updates['intermediates']

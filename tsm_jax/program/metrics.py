@@ -25,11 +25,12 @@ def cross_entropy(logits, label, smoothing=0.0):
 
 
 def top1(logits, label):
-  """The fraction whose largest logit is that of the label, or its main class.
+  """The fraction of clips whose largest logit is that of their label.
 
   Args:
     logits: `[B, K]`.
-    label: int32 `[B]`, or `[B, K]` as of `cross_entropy`.
+    label: int32 `[B]`, or shares of the classes `[B, K]`, of which the largest
+      counts.
   """
   label = label.argmax(-1) if label.ndim == 2 else label
   return (logits.argmax(-1) == label).mean()

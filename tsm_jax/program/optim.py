@@ -33,7 +33,7 @@ WARMUP_EPOCHS = 5.0
 
 
 def warmup_epochs(config):
-  """The epochs of warm-up: the field, or if it is -1 what the batch needs.
+  """The epochs of warm-up: the field, or if it is -1 what suits the batch.
 
   Args:
     config: a configuration, see `configs/common.py`.

@@ -98,7 +98,7 @@ def make_gradient(model, smoothing):
     smoothing: of labels.
 
   Returns:
-    A function of params, batch_stats, `(frames, label)` as of
+    A function of params, batch_stats, `(frames, label)` from
     `augment.augment`, and a key; to `((batch_stats, metrics), gradient)`.
   """
 
@@ -132,7 +132,7 @@ def accumulated(function, batch, key, parts, mesh=None):
     batch: a tree of arrays `[B, ...]`.
     key: every part gets another one that follows from it.
     parts: how many; with 1 it is `function(batch, key)`.
-    mesh: as of `sharding.split_batch`.
+    mesh: see `sharding.split_batch`.
   """
   if parts == 1:
     return function(batch, key)

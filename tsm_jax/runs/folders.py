@@ -20,8 +20,9 @@ def open_latest(workdir, keep=2):
 def open_best(workdir, keep=1):
   """The manager of `workdir/best`, which keeps the models of highest top-1.
 
-  They are for use only. What a run continues from is kept by recency alone: an
-  evaluation comes after the save of its step, so that a kill loses neither.
+  They are for use only. A run continues from the latest checkpoint, which is
+  kept separately: an evaluation comes after the save of its step, so that a
+  kill loses neither.
 
   Args:
     workdir: of the run.
@@ -89,7 +90,7 @@ class failed_save_explained:
       self._latest.reload()
       whole = self._latest.all_steps()
       reason = str(error).splitlines()[0]
-      if len(reason) > 300:  # the cause is at the end, behind long paths
+      if len(reason) > 300:  # the cause is at the end, after long paths
         reason = f'... {reason[-290:]}'
       raise errors.InputError(
         f'A checkpoint could not be written to {self._folder} '
@@ -119,9 +120,9 @@ def find(path):
 
 
 def open_to_read(folder):
-  """The manager of a folder as of `find`, which writes nothing.
+  """A manager that only reads a folder found by `find`.
 
-  Its `best_step` is the latest, or in a folder `best` that of highest top-1.
+  Its `best_step` is the latest, or in a folder `best` the one of highest top-1.
   """
   ranked = {} if folder.name != BEST else {'best_fn': lambda m: m['top1']}
   return ocp.CheckpointManager(

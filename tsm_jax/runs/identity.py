@@ -5,7 +5,8 @@ import json
 import platform
 
 import tsm_jax
-from tsm_jax import errors, files, models
+from tsm_jax import configuration, errors, files
+from tsm_jax.configs import common
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -24,7 +25,7 @@ FREE = (
   'checkpoint.',
   'eval.',
   'fsdp',
-  'init_from',  # acts on a new run alone
+  'init_from',  # only a new run reads it
   'log_every_steps',
   'model.remat',
   'stall_seconds',
@@ -48,7 +49,7 @@ def freeze_config(workdir, config):
 def describe(config, labels, dataset):
   """The JSON item of a checkpoint, without what changes from step to step."""
   return {
-    'config': json.loads(json.dumps(config.to_dict())),
+    'config': _as_json(config),
     'labels': labels,
     'dataset': dataset,
     'initialised_from': None,  # see `init_from`
@@ -66,12 +67,12 @@ def check_same(folder, saved, meta):
   Args:
     folder: of the checkpoints.
     saved: the JSON item of the last one.
-    meta: as from `describe`, of the run that wants to continue.
+    meta: from `describe`, of the run that is to continue.
   """
   differing = []
-  old, new = (flatten(m['config']) for m in (saved, meta))
-  # Fields of the model that came after the checkpoint was written.
-  defaults = flatten({'model': json.loads(json.dumps(models.DEFAULTS))})
+  old, new = (configuration.flatten(m['config']) for m in (saved, meta))
+  # A field that is newer than the checkpoint had its default there.
+  defaults = configuration.flatten(_as_json(common.get_config('')))
   old = {**{k: v for k, v in defaults.items() if k in new}, **old}
   for field in sorted(old.keys() | new.keys()):
     if field.startswith(FREE):
@@ -92,16 +93,10 @@ def check_same(folder, saved, meta):
 
 def shared_fields(config):
   """The fields of a configuration that all processes of a run must share."""
-  flat = flatten(json.loads(json.dumps(config.to_dict())))
+  flat = configuration.flatten(_as_json(config))
   return {k: v for k, v in flat.items() if k not in OF_A_HOST}
 
 
-def flatten(tree, prefix=''):
-  """`{'section.field': value}` of nested dictionaries."""
-  flat = {}
-  for key, value in tree.items():
-    if isinstance(value, dict):
-      flat.update(flatten(value, f'{prefix}{key}.'))
-    else:
-      flat[prefix + key] = value
-  return flat
+def _as_json(config):
+  """A configuration as it is after it was written and read: without tuples."""
+  return json.loads(json.dumps(config.to_dict()))

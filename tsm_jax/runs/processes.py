@@ -1,7 +1,8 @@
-"""What several processes, one per host or accelerator, need of each other.
+"""How several processes, one per host or accelerator, find each other.
 
-They are found on TPU pods, Slurm, Kubernetes and Open MPI, told by flags
-elsewhere, and must agree about the run. How they end is in `stopping`.
+On TPU pods, Slurm, Kubernetes and Open MPI they ask the cluster; elsewhere
+flags say where the others are. All must agree about the run. How they end is
+in `stopping`.
 """
 
 import hashlib

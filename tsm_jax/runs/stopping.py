@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 EXIT_AGAIN = 75
 
 
-def status_of(number):
+def exit_status(number):
   """The exit status of a run that a signal has ended in order."""
   # Ctrl-C is of a person, and the run stays ended.
   return 128 + number if number == signal.SIGINT else EXIT_AGAIN
@@ -84,7 +84,7 @@ class Stop:
 class Watchdog:
   """Ends this process if there is no sign of progress for too long.
 
-  A collective operation waits for ever for a process that hangs. Nothing in
+  A collective operation waits forever for a process that hangs. Nothing in
   Python can interrupt that, so the process ends at once, with `EXIT_AGAIN`.
   The first `beat` starts it. A single process waits for nobody and has none.
   """
@@ -125,7 +125,7 @@ def is_lost(error):
 
 def end(reason):
   """Ends this process at once with a sentence, for it lost the others."""
-  print(file=sys.stderr)  # behind a progress bar
+  print(file=sys.stderr)  # after a progress bar
   exit_again(
     f'Process {jax.process_index()} of {jax.process_count()} ends, as '
     f'{reason}; start all of them again to continue from the last checkpoint.'

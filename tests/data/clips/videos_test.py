@@ -79,8 +79,8 @@ def test_what_the_container_claims(tmp_path):
   video = videos.read(scenes.write(tmp_path / 'a.mkv', scenes.scene(12), 'mkv'))
   assert video.claimed == (0, 0.5, 0)  # it does not count frames
   np.testing.assert_allclose(video.times, np.arange(12) / 24, atol=0.001)
-  assert containers.end_of(video.times, 24) == pytest.approx(0.5, abs=0.001)
-  assert containers.end_of([float('nan')] * 3, 0) == 0
+  assert containers.end_time(video.times, 24) == pytest.approx(0.5, abs=0.001)
+  assert containers.end_time([float('nan')] * 3, 0) == 0
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,13 @@ def test_backwards_is_exactly_the_reverse(tmp_path):
   np.testing.assert_array_equal(backwards, forwards[::-1])
   assert not np.array_equal(forwards, forwards[::-1])
   assert scenes.mean_error(forwards, frames) < 4
+
+
+def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  helpers.write_video(tmp_path / 'clip.mp4', 3)
+  for name in ('cam1:2021.mp4', 'file:clip.mp4', 'http:/clip.mp4'):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes((tmp_path / 'clip.mp4').read_bytes())
+    assert len(videos.read(name).frames) == 3

@@ -6,7 +6,7 @@ from support import miniatures
 def test_what_is_not_there_is_named(tmp_path):
   miniatures.fails("NAME is 'k400'; choose from ssv1, ssv2", 'k400', tmp_path)
   miniatures.fails("is '.*none', but no such", 'ssv2', tmp_path / 'none')
-  miniatures.fails('--split is 2; ssv2 has 1 alone', 'ssv2', tmp_path, 2)
+  miniatures.fails('--split is 2; ssv2 has only 1', 'ssv2', tmp_path, 2)
   for name, file in {
     'ssv1': 'something-something-v1-labels.csv or labels.csv',
     'ssv2': 'something-something-v2-labels.json or labels.json',

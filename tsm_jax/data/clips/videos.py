@@ -18,7 +18,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import containers, frame_rate, limits
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
-MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
+MAX_FAILURES = 1000  # broken packets, after which the rest is given up
 COVER_ART = av.stream.Disposition.attached_pic
 
 
@@ -27,7 +27,7 @@ class VideoError(errors.InputError):
 
 
 class NoFrameError(VideoError):
-  """A video that opens, but of which no frame decodes."""
+  """A video that opens, but has no frame that decodes."""
 
 
 class Video(NamedTuple):
@@ -37,7 +37,7 @@ class Video(NamedTuple):
     frames: what `keep` made of every frame, in order.
     fps: frames per second as asked for, or as the container states it, 0 if it
       does not.
-    damage: what is broken in a video of which only a part decodes, else ''.
+    damage: what is broken if only a part of the video decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
     times: seconds at which the frames that decode are shown, NaN where that is
       not stated.
@@ -79,19 +79,7 @@ def read(
     VideoError: if the file cannot be read, not a single frame decodes, or it
       is too long or its pictures too large, see `limits`.
   """
-  try:
-    num_bytes = os.stat(path).st_size
-  except FileNotFoundError:
-    raise VideoError('file does not exist') from None
-  except OSError as error:
-    raise VideoError(f'file cannot be read: {_reason(error)}') from error
-  if num_bytes == 0:
-    raise VideoError('file is empty (0 bytes)')
-  try:
-    container = av.open(os.fspath(path))
-  except (av.error.FFmpegError, OSError, ValueError) as error:
-    raise VideoError(f'not a readable video: {_reason(error)}') from error
-  with container:
+  with _open(path) as container:
     stream = _stream(container)
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
@@ -119,9 +107,26 @@ def read(
     claimed = containers.of(container, stream, len(discarded), rotation)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
-    # Their packets decode to something, of which FFmpeg has made up a part.
+    # Their packets decode, but FFmpeg made up a part of the picture.
     damage = f'{concealed} of {len(times)} frames are damaged'
   return Video(kept, float(fps or native), damage, share, times, claimed)
+
+
+def _open(path):
+  """The open container of a file."""
+  try:
+    num_bytes = os.stat(path).st_size
+  except FileNotFoundError:
+    raise VideoError('file does not exist') from None
+  except OSError as error:
+    raise VideoError(f'file cannot be read: {_reason(error)}') from error
+  if num_bytes == 0:
+    raise VideoError('file is empty (0 bytes)')
+  try:
+    # An absolute path is never taken for an address, such as cam1:2021.mp4.
+    return av.open(os.path.abspath(path))
+  except (av.error.FFmpegError, OSError, ValueError) as error:
+    raise VideoError(f'not a readable video: {_reason(error)}') from error
 
 
 def _stream(container):
