@@ -15,7 +15,7 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import containers, frame_rate, limits
+from tsm_jax.data.clips import containers, frame_rate, limits, orientation
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # broken packets, after which the rest is given up
@@ -60,9 +60,9 @@ def read(
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
-  Of several video streams it is the first, cover pictures aside. The rotation
-  in the metadata is applied, as players do. A frame whose size differs from
-  that of the first is scaled to it.
+  Of several video streams it is the first, cover pictures aside. All
+  pictures are rotated and mirrored as the first frame states it, as players do.
+  A frame whose size differs from that of the first is scaled to it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
@@ -84,12 +84,12 @@ def read(
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
     kept, times, failures, discarded, size = [], [], [], [], None
-    rotation = concealed = 0
+    shown = None
+    concealed = 0
     frames = _decode(container, stream, failures, discarded)
     stated = False
     for frame, start, count in _resample(frames, container, stream, fps):
-      rotation = rotation or frame.rotation
-      turns = round(frame.rotation / 90) % 4
+      shown = shown or orientation.read(frame)
       size = size or (frame.width, frame.height)
       stated = stated or frame.pts is not None
       times.append(float(start) if stated else math.nan)
@@ -98,13 +98,13 @@ def read(
         raise VideoError(reason)
       if count:
         image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-        image = np.ascontiguousarray(np.rot90(image, turns))
+        image = shown.apply(image)
         kept += [keep(image) for _ in range(count)]
     if not kept:
       reason = f': {failures[0]}' if failures else ''
       raise NoFrameError(f'no frame decodes{reason}')
     native = float(stream.average_rate or 0)
-    claimed = containers.of(container, stream, len(discarded), rotation)
+    claimed = containers.of(container, stream, len(discarded), shown.rotation)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.
