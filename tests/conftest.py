@@ -4,10 +4,12 @@ import os
 import pathlib
 import tempfile
 
+import av
 import jax
 import pytest
 
 from support import helpers
+from tsm_jax.data.clips import workers
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 
@@ -20,6 +22,23 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+# Clips are decoded in the test's own process, which saves the start of others.
+workers.DEFAULT_SIZE = 0
+
+
+@pytest.fixture
+def processes(monkeypatch):
+  """Decodes in processes of their own, as users do."""
+  monkeypatch.setattr(workers, 'DEFAULT_SIZE', None)
+
+
+@pytest.fixture
+def quiet_ffmpeg():
+  """FFmpeg says nothing of broken files."""
+  av.logging.set_level(av.logging.PANIC)
+  yield
+  av.logging.set_level(None)
 
 
 def _compile_fast():

@@ -135,9 +135,8 @@ def test_predict_names_the_label_of_clips(whole, folder):
 def test_the_last_checkpoint_survives_a_full_disk(
   folder, data_dir, tmp_path, monkeypatch
 ):
-  arguments = commands.training(
-    folder, data_dir, tmp_path, '--config.model.width=48'
-  )
+  trainings.on_devices(monkeypatch, 1)
+  arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
   with monkeypatch.context() as patch:
     trainings.terminate_at(patch, 8)
     stopped = commands.call('main', *arguments)

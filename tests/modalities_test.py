@@ -11,8 +11,8 @@ import pytest
 from support import commands, helpers, trainings
 from tsm_jax import errors, evaluate, modalities, models, predict, train
 from tsm_jax.configs import common
-from tsm_jax.data import fingerprint, sampling
-from tsm_jax.data.clips import codec, pixels
+from tsm_jax.data import fingerprint
+from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.models import classifier
@@ -36,7 +36,7 @@ def flow(tmp_path_factory):
 
 def config_of(modality, source, data_dir, **changes):
   config = helpers.tiny_config(source, data_dir, **changes)
-  config.model.depth = 18
+  config.model.update(depth=18, stage_sizes=(1,))
   common.look_at(config, modality)
   return config
 
@@ -62,10 +62,9 @@ def test_a_flow_model_is_trained_evaluated_and_predicts(
     'flow', flow, tmp_path, data__flip='swap', epochs=20.0, mixup_alpha=0.2
   )
   config.data.image_size = 32
-  lines = []
-  _, result = train.train(config, tmp_path / 'run', lines.append)
+  _, result, log = trainings.run(config, tmp_path / 'run')
   assert result.top1 == 1.0 and result.num_clips == 4
-  assert any("swap 'left' <-> 'right'" in line for line in lines)
+  assert "swap 'left' <-> 'right'" in log
 
   trained = checkpoints.restore_model(tmp_path / 'run')
   how = trained.preprocessing
@@ -81,10 +80,10 @@ def test_a_flow_model_is_trained_evaluated_and_predicts(
 
   # Ten crops hold the mirror images: flow of either class on average.
   fields = config_of('flow', flow, tmp_path, eval__crops=10)
-  found = evaluate.evaluate_checkpoint(fields, tmp_path / 'run', lines.append)
+  found = evaluate.evaluate_checkpoint(fields, tmp_path / 'run', print)
   assert found.num_clips == 4
   views = records.eval_views(
-    dataset.open(lines_dataset(lines)).split('val')[0],
+    dataset.prepare(fields.data, 'flow').split('val')[0],
     how,
     records.Views(crops=10),
   )
@@ -95,12 +94,6 @@ def test_a_flow_model_is_trained_evaluated_and_predicts(
   clips = json.loads((tmp_path / 'print.json').read_text())
   assert clips['settings']['modality'] == 'flow'
   assert [clip['num_frames'] for clip in clips['clips']] == [8, 9, 8, 9]
-
-
-def lines_dataset(lines):
-  """The dataset that a log names."""
-  (line,) = {line for line in lines if line.startswith('Building ')}
-  return line.removeprefix('Building ').partition(' from ')[0]
 
 
 def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
@@ -132,30 +125,6 @@ def test_what_flow_sees_is_what_the_official_code_sees(flow, tmp_path):
   np.testing.assert_allclose(x, (clip / 255 - 0.5) / 0.226, atol=1e-5)
 
 
-def test_a_training_clip_of_flow_reads_five_pairs_from_each_index():
-  # Every image has one level, which tells its number: x is even, y odd.
-  record = {
-    'frames': [
-      pixels.encode_jpeg(np.full((40, 48), 100 + 10 * i, np.uint8), 95)
-      for i in range(14)  # seven pairs
-    ],
-    'label': 0,
-  }
-  how = preprocess.Preprocessing.from_config(config_of('flow', '', ''))
-  clip = records.train_clip(record, np.random.default_rng(0), how, (1.0,))
-  found = clip['frames'].reshape((4, -1, 5, 2))  # [T, S * S, L, xy]
-  assert found.min(axis=1).tolist() == found.max(axis=1).tolist()
-  numbers = (found[:, 0].astype(int) - 100) // 10  # [T, L, xy]
-  rng = np.random.default_rng(0)
-  indices = sampling.random_indices(rng, 7, 4, new_length=5)
-  expected = [
-    [[2 * min(p + i, 6), 2 * min(p + i, 6) + 1] for i in range(5)]
-    for p in indices
-  ]
-  assert numbers.tolist() == expected
-  assert indices.max() <= 2  # 7 - 5: with no less than five pairs to come
-
-
 def test_flow_in_one_image_is_the_same(tmp_path):
   root = tmp_path / 'packed'
   values = {}
@@ -185,7 +154,7 @@ def test_rgb_difference_uses_the_rgb_dataset(
   config = config_of(
     'rgb_diff', folder, data_dir, epochs=1.0, data__randaugment_ops=1
   )
-  _, result = train.train(config, tmp_path / 'run', lambda line: None)
+  _, result, _ = trainings.run(config, tmp_path / 'run')
   assert result.num_clips == 4
   trained = checkpoints.restore_model(tmp_path / 'run')
   how = trained.preprocessing

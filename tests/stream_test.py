@@ -6,6 +6,7 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import convert, models, stream
+from tsm_jax.models import bn_inception, mobilenet_v2
 
 CONFIG = {**nets.CONFIG, 'direction': 'past'}
 
@@ -47,9 +48,10 @@ def test_cache_of_resnet():
   cache = stream.init_cache(models.create_model(CONFIG), 2, (224, 224))
   assert sum(x.size for x in jax.tree.leaves(cache)) == 2 * 702_464
   assert not any(np.any(x) for x in jax.tree.leaves(cache))
-  model = models.create_model({**CONFIG, 'dtype': 'bfloat16'})
+  small = {**CONFIG, 'stage_sizes': (1,), 'width': 8}
+  model = models.create_model({**small, 'dtype': 'bfloat16'})
   chex.assert_type(jax.tree.leaves(stream.init_cache(model, 1, 64)), 'bfloat16')
-  tsn = models.create_model({**CONFIG, 'shift': 'none'})
+  tsn = models.create_model({**small, 'shift': 'none'})
   assert stream.init_cache(tsn, 1, 64) == {}
 
 
@@ -60,12 +62,13 @@ def test_cache_of_resnet():
     {'stage_sizes': (2, 1), 'width': 16, 'shift': 'block'},
     {'stage_sizes': (1, 1), 'width': 16, 'shift': 'none'},
     {'name': 'mobilenet_v2', 'width_multiplier': 0.5},
-    pytest.param(
-      {'name': 'bn_inception', 'shift': 'block'}, marks=pytest.mark.slow
-    ),
+    {'name': 'bn_inception', 'shift': 'block'},
   ],
 )
-def test_a_stream_is_the_clip_frame_by_frame(fields):
+def test_a_stream_is_the_clip_frame_by_frame(fields, monkeypatch):
+  monkeypatch.setattr(mobilenet_v2, 'STAGES', mobilenet_v2.STAGES[:3])
+  units = {name: bn_inception.UNITS[name] for name in ('3a', '3c', '5b')}
+  monkeypatch.setattr(bn_inception, 'UNITS', units)
   model = models.create_model({**CONFIG, **fields})
   frames = nets.clips(2, 5, 32, 64, 3)
   variables = nets.tiny_variables(model, frames)
@@ -79,8 +82,9 @@ def test_a_stream_is_the_clip_frame_by_frame(fields):
   chex.assert_trees_all_close(
     np.stack(online, 1), offline, rtol=1e-4, atol=1e-5
   )
-  mean = jax.jit(model.apply)(variables, frames)
-  chex.assert_trees_all_close(mean, offline.mean(axis=1), rtol=1e-5)
+  if fields.get('shift') == 'blockres':
+    mean = jax.jit(model.apply)(variables, frames)
+    chex.assert_trees_all_close(mean, offline.mean(axis=1), rtol=1e-5)
 
 
 def test_reset_makes_only_its_row_new():

@@ -52,7 +52,7 @@ def fit(config, workdir, log=print):
   """Trains a model, or continues to train it, in `workdir`.
 
   Args:
-    config: as from `load_config`; it is not changed.
+    config: from `load_config`; it is not changed.
     workdir: a local folder or the URL of one in a bucket. It gets config.json,
       metrics.jsonl, checkpoints and a report.
     log: called with every line for the user.

@@ -1,7 +1,9 @@
 """Configurations: found by name, loaded from a file, changed by field."""
 
+import ast
 import importlib.util
 import pathlib
+import re
 
 from tsm_jax import errors
 
@@ -133,3 +135,41 @@ def flatten(tree, prefix=''):
     else:
       flat[prefix + name] = value
   return flat
+
+
+def parse_fields(arguments, defaults):
+  """Fields from arguments `--field=value`, of the types of their defaults.
+
+  >>> parse_fields(['--depth=18'], {'depth': 50, 'shift': 'blockres'})
+  {'depth': 18}
+
+  Raises:
+    InputError: if a field is unknown (it suggests the nearest) or a value of
+      another type.
+  """
+  fields = {}
+  for argument in arguments:
+    match = re.fullmatch(r'--([\w.]+)=(.*)', argument)
+    if not match:
+      raise errors.InputError(
+        f'Unknown argument {argument!r}; a field is given as --field=value.'
+      )
+    name, text = match.groups()
+    if name not in defaults:
+      near = errors.nearest(name, defaults)
+      raise errors.InputError(
+        f'There is no field {name!r}; did you mean {near!r}?'
+      )
+    kind = type(defaults[name])
+    try:
+      value = text if kind is str else ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      value = None
+    if kind is float and type(value) is int:
+      value = float(value)
+    if type(value) is not kind:
+      raise errors.InputError(
+        f'--{name} is {text!r}; it must be of type {kind.__name__}.'
+      )
+    fields[name] = value
+  return fields

@@ -182,7 +182,7 @@ def evaluate_checkpoint(config, workdir, log=print):
     result = evaluator.evaluate(variables, source, config, stop=stop.reached)
   if result is None:
     log(f'{stop.signal.name}: nothing is written; run again to evaluate.')
-    raise SystemExit(stopping.status_of(stop.signal))
+    raise SystemExit(stopping.exit_status(stop.signal))
   if jax.process_index() > 0:  # one process speaks for all
     return result
   report = {

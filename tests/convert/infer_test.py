@@ -40,19 +40,19 @@ def test_dense_sampling_is_read_from_names_of_files():
     'tsm_r50_dense_256p_1x1x8_100e_kinetics400_rgb_x.pth',
     'tsm_imagenet-pretrained-r50_8xb16-dense-1x1x8-100e_kinetics400-rgb.pth',
   ):
-    assert infer.sampling_of(name) == 'dense'
+    assert infer.sampling_from_name(name) == 'dense'
   for name in (
     'TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth',
     'tsm_densenet_1x1x8_100e_kinetics400_rgb.pth',
     'condensed.pth',
   ):
-    assert infer.sampling_of(name) == 'uniform'
+    assert infer.sampling_from_name(name) == 'uniform'
 
 
 def test_every_third_block_is_read_from_the_names():
   shapes = {
     re.sub(r'(layer\d\.[1245]\.conv1)\.net', r'\1', k): v
-    for k, v in golden.shapes('r50_shift').items()
+    for k, v in golden.narrow(golden.shapes('r50_shift')).items()
   }
   weights = golden.weights(shapes)
   config, variables = convert.from_torch(weights)
@@ -65,7 +65,7 @@ def without(pattern, weights):
 
 
 def test_a_resnet_of_no_published_depth_must_be_meant():
-  weights = golden.weights(golden.shapes('r50_shift'))
+  weights = golden.weights(golden.narrow(golden.shapes('r50_shift')))
   for pattern, sizes in (
     (r'layer4\.2\.', '(3, 4, 6, 2)'),
     (r'layer4\.', '(3, 4, 6)'),
@@ -140,7 +140,7 @@ def test_one_direction_has_an_official_form_only_as_the_online_demo():
   convert.to_torch(config, variables, log=lines.append)
   (line,) = lines
   assert line == (
-    "A resnet with direction='past' has no official form: what is written "
-    "looks like one of both directions, and direction='past' must be given "
-    'where it is read.'
+    "A resnet with direction='past' has no official form: the file looks like "
+    'one of both directions, and whoever reads it must give '
+    "direction='past'."
   )

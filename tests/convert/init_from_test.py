@@ -8,6 +8,7 @@ import pytest
 
 from support import golden, helpers, torch_weights, trainings
 from tsm_jax import convert, errors, models, train
+from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import init_from
 from tsm_jax.runs import checkpoints
 
@@ -39,7 +40,7 @@ def tsn(tmp_path):
   )
   names = tmp_path / 'names.txt'
   names.write_text('\n'.join(LABELS))
-  convert.to_checkpoint(file, tmp_path / 'tsn', names, stage_sizes=(1,))
+  main.to_checkpoint(file, tmp_path / 'tsn', names, stage_sizes=(1,))
   return tmp_path / 'tsn'
 
 
@@ -124,16 +125,16 @@ def test_what_the_weights_tell_of_another_model_is_said(tsn, tmp_path):
   _, _, log = load(path, fold_div=4)
   assert start not in log
   _, _, log = load(path, direction='past')
-  assert f'{start}fold_div=4, but fold_div=8 is taken.' in log
-  assert f"{start}direction='both', but direction='past' is taken." in log
+  assert f'{start}fold_div=4, but fold_div=8 is used.' in log
+  assert f"{start}direction='both', but direction='past' is used." in log
   _, _, log = load(path, shift='block', fold_div=4)
-  assert f"{start}shift='blockres', but shift='block' is taken." in log
+  assert f"{start}shift='blockres', but shift='block' is used." in log
   _, _, log = load(path, shift='none')
-  assert f"{start}shift='blockres', but shift='none' is taken." in log
+  assert f"{start}shift='blockres', but shift='none' is used." in log
   assert 'fold_div' not in log  # which means nothing without the shift
   # Of ours, the checkpoint tells it.
   _, _, log = load(tsn, fold_div=2)
-  assert f"{start}shift='none', but shift='blockres' is taken." in log
+  assert f"{start}shift='none', but shift='blockres' is used." in log
   assert 'fold_div' not in log
 
 

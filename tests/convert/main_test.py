@@ -1,4 +1,4 @@
-"""`python -m tsm_jax.convert` as a real process, on files of real PyTorch."""
+"""`python -m tsm_jax.convert`, on files of real PyTorch."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ import pytest
 
 from support import commands, helpers, torch_weights
 from tsm_jax import errors, evaluate, predict, train
+from tsm_jax.convert import __main__ as main
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import records
 from tsm_jax.runs import checkpoints
@@ -36,10 +37,31 @@ def labels(tmp_path):
   return path
 
 
-SMALL = '--stage_sizes=(1,)'  # of the network of convert_test
+def run(capsys, command, *args):
+  """Runs a command in this process; its status, output and errors."""
+  capsys.readouterr()
+  status = 0
+  try:
+    command.main([str(arg) for arg in args])
+  except SystemExit as end:
+    status = end.code or 0
+  return status, *capsys.readouterr()
 
 
-def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
+def predict_one(capsys, *args):
+  """The probabilities of one video, by label."""
+  status, out, err = run(capsys, predict, *args, '--json')
+  assert status == 0, err
+  (result,) = json.loads(out)
+  return {p['label']: p['probability'] for p in result['predictions']}
+
+
+SMALL = '--stage_sizes=(1,)'  # of the network of torch_weights.small
+
+
+def test_a_converted_file_predicts_and_is_evaluated(
+  source, labels, tmp_path, capsys
+):
   out = tmp_path / 'converted'
   done = commands.convert(
     source, out, f'--labels={labels}', '--image_size=32', SMALL
@@ -59,17 +81,14 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
 
   folder = helpers.write_folder(tmp_path / 'videos', NAMES)
   video = folder / 'jump' / '0.mp4'
-  done = commands.run(commands.command('predict', out, video, '--json'))
-  assert done.returncode == 0, done.stderr
-  found = {
-    p['label']: p['probability']
-    for p in json.loads(done.stdout)[0]['predictions']
-  }
-  how = trained.preprocessing
-  record, _ = codec.to_record(video, how.stored())
-  frames = records.eval_views(record, how, records.Views())
+  found = predict_one(capsys, out, video)
+  preprocessing = trained.preprocessing
+  record, _ = codec.to_record(video, preprocessing.stored())
+  frames = records.eval_views(record, preprocessing, records.Views())
   frames = frames.astype(np.float32) / 255
-  frames = (frames - np.float32(how.mean)) / np.float32(how.std)
+  frames = (frames - np.float32(preprocessing.mean)) / np.float32(
+    preprocessing.std
+  )
   logits = torch_resnet.logits(
     torch_weights.without_module(torch_weights.small(len(NAMES))), frames, 4
   )
@@ -87,27 +106,26 @@ def test_a_converted_file_predicts_and_is_evaluated(source, labels, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
+def test_a_converted_bn_inception_sees_bgr_in_whole_levels(
+  labels, tmp_path, capsys
+):
   weights = torch_bn_inception.weights_of(len(NAMES))
   source = tmp_path / 'TSM_x_RGB_BNInception_shift8_block_avg_segment4_e1.pth'
   tensors = {k: torch.tensor(v) for k, v in weights.items()}
   torch.save({'state_dict': tensors}, source)
   out = tmp_path / 'out'
-  done = commands.convert(source, out, f'--labels={labels}', '--image_size=64')
-  assert done.returncode == 0, done.stderr
-  assert "shift='block'" in done.stdout
+  status, told, err = run(
+    capsys, main, source, out, f'--labels={labels}', '--image_size=64'
+  )
+  assert status == 0, err
+  assert "shift='block'" in told
   how = checkpoints.restore_model(out).preprocessing
   assert how.mean == (104.0, 117.0, 128.0) and how.std == (1.0,)
   assert (how.divisor, how.channel_order) == (1.0, 'bgr')
 
   folder = helpers.write_folder(tmp_path / 'videos', NAMES, clips=2)
   video = folder / 'jump' / '0.mp4'
-  done = commands.run(commands.command('predict', out, video, '--json'))
-  assert done.returncode == 0, done.stderr
-  found = {
-    p['label']: p['probability']
-    for p in json.loads(done.stdout)[0]['predictions']
-  }
+  found = predict_one(capsys, out, video)
   record, _ = codec.to_record(video)
   frames = records.eval_views(record, how, records.Views())
   pixels = frames[..., ::-1].astype(np.float32)
@@ -123,8 +141,7 @@ def test_a_converted_bn_inception_sees_bgr_in_whole_levels(labels, tmp_path):
   assert result.num_clips == 3
 
 
-@pytest.mark.slow
-def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
+def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path, capsys):
   weights = torch_weights.small(len(NAMES))
   stem = weights['module.base_model.conv1.weight']
   scales = 1 + np.arange(10, dtype=np.float32)[:, None, None] / 10
@@ -133,10 +150,10 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
   tensors = {k: torch.tensor(v) for k, v in weights.items()}
   torch.save({'state_dict': tensors}, source)
   out = tmp_path / 'out'
-  done = commands.convert(
-    source, out, f'--labels={labels}', '--image_size=28', SMALL
+  status, _, err = run(
+    capsys, main, source, out, f'--labels={labels}', '--image_size=28', SMALL
   )
-  assert done.returncode == 0, done.stderr
+  assert status == 0, err
   how = checkpoints.restore_model(out).preprocessing
   assert (how.modality, how.mean, how.std) == ('flow', (0.5,), (0.226,))
 
@@ -144,12 +161,7 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
     helpers.write_flow(tmp_path / 'flow' / 'val' / name / 'clip', 9)
     helpers.write_flow(tmp_path / 'flow' / 'train' / name / 'other', 9)
   clip = tmp_path / 'flow' / 'val' / 'jump' / 'clip'
-  done = commands.run(commands.command('predict', out, clip, '--json'))
-  assert done.returncode == 0, done.stderr
-  found = {
-    p['label']: p['probability']
-    for p in json.loads(done.stdout)[0]['predictions']
-  }
+  found = predict_one(capsys, out, clip)
   record, _ = codec.to_record(clip, modality='flow')
   frames = records.eval_views(record, how, records.Views())
   frames = (frames.astype(np.float32) / 255 - 0.5) / np.float32(0.226)
@@ -163,12 +175,13 @@ def test_a_converted_flow_model_reads_folders_of_flow(labels, tmp_path):
   assert result.num_clips == 3
 
 
-def test_without_labels_a_class_is_its_index(source, tmp_path):
+def test_without_labels_a_class_is_its_index(source, tmp_path, capsys):
   source = source.rename(tmp_path / 'TSM_x_RGB_resnet18_segment4_e1_dense.pth')
-  done = commands.convert(
-    source, tmp_path / 'out', '--num_frames=8', '--dropout=0', SMALL
+  out = tmp_path / 'out'
+  status, _, err = run(
+    capsys, main, source, out, '--num_frames=8', '--dropout=0', SMALL
   )
-  assert done.returncode == 0, done.stderr
+  assert status == 0, err
   trained = checkpoints.restore_model(tmp_path / 'out')
   assert trained.labels == ['0', '1', '2']
   assert trained.preprocessing.sampling == 'dense'
@@ -178,16 +191,13 @@ def test_without_labels_a_class_is_its_index(source, tmp_path):
 
   # The same place is not written twice.
   before = jax.device_get(trained.variables)
-  done = commands.convert(source, tmp_path / 'out', SMALL)
-  assert (done.returncode, 'holds a checkpoint already' in done.stderr) == (
-    2,
-    True,
-  )
+  status, _, err = run(capsys, main, source, out, SMALL)
+  assert status == 2 and 'holds a checkpoint already' in err
   after = checkpoints.restore_model(tmp_path / 'out').variables
   jax.tree.map(np.testing.assert_array_equal, after, before)
 
 
-def test_bad_input_is_one_sentence(source, labels, tmp_path):
+def test_bad_input_is_one_sentence(source, labels, tmp_path, capsys):
   labels.write_text('hop\njump\n')
   for arguments, message in (
     ([source, '--num_frame=4'], "no field 'num_frame'; did you mean 'num_fr"),
@@ -202,25 +212,27 @@ def test_bad_input_is_one_sentence(source, labels, tmp_path):
     ),
     ([tmp_path / 'none.pth'], 'There is no file'),
     ([tmp_path], 'is a folder, neither a file of weights nor a checkpoint'),
-    ([source], 'give stage_sizes=(1,) if that is meant'),
+    ([source], 'give stage_sizes=(1,) if that is intended'),
     ([source, 'surplus'], "Unknown argument 'surplus'"),
   ):
     path, *rest = arguments
-    done = commands.convert(path, tmp_path / 'out', *rest)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith('error: ')
+    status, _, err = run(capsys, main, path, tmp_path / 'out', *rest)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert err.startswith('error: ')
   assert not (tmp_path / 'out').exists()
 
 
-def test_the_folder_of_the_authors_trainer_gives_the_name(tmp_path):
+def test_the_folder_of_the_authors_trainer_gives_the_name(tmp_path, capsys):
   folder = tmp_path / 'TSM_x_RGB_resnet18_shift4_blockres_avg_segment4_e1_dense'
   folder.mkdir()
   weights = {k: torch.tensor(v) for k, v in torch_weights.small(3).items()}
   torch.save({'state_dict': weights}, folder / 'ckpt.best.pth.tar')
-  done = commands.convert(folder / 'ckpt.best.pth.tar', tmp_path / 'out', SMALL)
-  assert done.returncode == 0, done.stderr
+  status, _, err = run(
+    capsys, main, folder / 'ckpt.best.pth.tar', tmp_path / 'out', SMALL
+  )
+  assert status == 0, err
   trained = checkpoints.restore_model(tmp_path / 'out')
   assert (trained.config.fold_div, trained.config.num_frames) == (4, 4)
   assert trained.preprocessing.sampling == 'dense'

@@ -1,4 +1,4 @@
-"""A checkpoint of ours as an official file, by real processes and PyTorch."""
+"""A checkpoint of ours as an official file, which PyTorch itself reads."""
 
 import shlex
 
@@ -7,25 +7,26 @@ import numpy as np
 import pytest
 
 from support import commands, golden, helpers, torch_weights
-from tsm_jax import convert, train
+from tsm_jax import train
+from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import official_form
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
 safetensors_torch = pytest.importorskip('safetensors.torch')
-# They import torch.
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.pth.tar', '.safetensors'])
-def test_a_checkpoint_of_ours_becomes_an_official_file(tmp_path, suffix):
+def test_a_checkpoint_of_ours_becomes_an_official_file(
+  tmp_path, capsys, suffix
+):
   source = tmp_path / 'TSM_x_RGB_resnet18_shift4_blockres_avg_segment4_e1.pth'
   official = {k: torch.tensor(v) for k, v in torch_weights.small(3).items()}
   torch.save({'state_dict': official}, source)
-  convert.to_checkpoint(source, tmp_path / 'ours', stage_sizes=(1,))
+  main.to_checkpoint(source, tmp_path / 'ours', stage_sizes=(1,))
   out = tmp_path / 'back' / f'{source.stem}{suffix}'
-  done = commands.convert(tmp_path / 'ours', out)
-  assert (done.returncode, done.stderr) == (0, '')
-  assert "give '--stage_sizes=(1,)'." in done.stdout
+  main.main([str(tmp_path / 'ours'), str(out)])
+  assert "give '--stage_sizes=(1,)'." in capsys.readouterr().out
   if suffix == '.safetensors':
     written = safetensors_torch.load_file(out)
   else:
@@ -36,7 +37,7 @@ def test_a_checkpoint_of_ours_becomes_an_official_file(tmp_path, suffix):
   for key, value in official.items():
     assert torch.equal(written[key], value), key
   # And back again.
-  convert.to_checkpoint(out, tmp_path / 'again', stage_sizes=(1,))
+  main.to_checkpoint(out, tmp_path / 'again', stage_sizes=(1,))
   assert_same_model(tmp_path / 'ours', tmp_path / 'again')
 
 
@@ -57,19 +58,19 @@ def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
     lambda line: None,
   )
   out = tmp_path / 'weights.pth'
-  done = commands.convert(run, out)
+  done = commands.convert(run, out)  # a real process
   assert (done.returncode, done.stderr) == (0, '')
   told = "--fold_div=2 --num_frames=4 '--stage_sizes=(1, 1)'"
-  assert f'is read by tsm_jax.convert, give {told}.' in done.stdout
+  assert f'read it with tsm_jax.convert, give {told}.' in done.stdout
   before = out.read_bytes()
-  done = commands.convert(out, tmp_path / 'again', *shlex.split(told))
-  assert done.returncode == 0, done.stderr
+  main.main([str(out), str(tmp_path / 'again'), *shlex.split(told)])
   one = checkpoints.restore_model(run)
   other = checkpoints.restore_model(tmp_path / 'again')
   jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
   # A single step is a checkpoint, too.
   (step,) = (p for p in (run / 'checkpoints').iterdir() if p.name.isdigit())
-  convert.main([str(step), str(tmp_path / 'step.pth')])
+  capsys.readouterr()
+  main.main([str(step), str(tmp_path / 'step.pth')])
   assert capsys.readouterr().out.endswith('38 weights of a resnet.\n')
   for arguments, message in (
     ([run, out], 'exists already; choose another place'),
@@ -78,7 +79,7 @@ def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
     ([run, tmp_path / 'x.pth', '--labels=x'], '--labels is only for a file'),
   ):
     with pytest.raises(SystemExit) as refused:
-      convert.main([str(argument) for argument in arguments])
+      main.main([str(argument) for argument in arguments])
     assert refused.value.code == 2
     told = capsys.readouterr().err
     assert told.startswith('error: ') and message in told
@@ -92,7 +93,7 @@ def test_the_online_demo_gets_its_bare_form(tmp_path):
   weights = golden.weights(shapes)
   source = tmp_path / 'mobilenetv2_jester_online.pth.tar'
   torch.save({k: torch.tensor(v) for k, v in weights.items()}, source)
-  convert.to_checkpoint(source, tmp_path / 'ours')
+  main.to_checkpoint(source, tmp_path / 'ours')
   out = tmp_path / 'out.pth.tar'
   assert official_form.to_file(tmp_path / 'ours', out)
   written = torch.load(out, weights_only=True)

@@ -12,44 +12,34 @@ from tsm_jax import convert, models
 torch = pytest.importorskip('torch')
 from support import torch_tsn  # noqa: E402  (imports torch)
 
-R18, R34, R50 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 6, 3)
-NL50 = ((2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
-NL18 = ((2, 0), (3, 0))
+SIZES, NL = (1, 3, 2, 1), ((2, 0), (2, 2), (3, 0))
+R50, NL50 = (3, 4, 6, 3), ((2, 0), (2, 2), (3, 0), (3, 2), (3, 4))
 # Fields of the model that are read from the weights, and how PyTorch has it.
 RESNETS = {
   'pooled': (
     {'depth': 50, 'non_local': True, 'temporal_pool': True},
-    {'sizes': R50, 'attend': NL50, 'pool': True},
+    {'attend': NL, 'pool': True},
   ),
   'pooled-block': (
     {'depth': 18, 'shift': 'block', 'temporal_pool': True},
-    {'sizes': R18, 'place': 'block', 'pool': True},
+    {'place': 'block', 'pool': True},
   ),
   'block-nl': (
     {'depth': 50, 'shift': 'block', 'non_local': True},
-    {'sizes': R50, 'place': 'block', 'attend': NL50},
+    {'place': 'block', 'attend': NL},
   ),
   'tsn-nl': (
     {'depth': 50, 'shift': 'none', 'non_local': True},
-    {'sizes': R50, 'place': 'none', 'attend': NL50},
+    {'place': 'none', 'attend': NL},
   ),
-  'r18-nl': (
-    {'depth': 18, 'non_local': True},
-    {'sizes': R18, 'attend': NL18},
-  ),
-  'r34-nl': (
-    {'depth': 34, 'non_local': True},
-    {'sizes': R34, 'attend': NL50},
-  ),
+  'basic-nl': ({'depth': 18, 'non_local': True}, {'attend': NL}),
   'resnext': (
     {'depth': 50, 'width': 16, 'groups': 4, 'width_per_group': 32},
-    {'sizes': R50, 'width': 16, 'groups': 4, 'base': 32},
+    {'width': 16, 'groups': 4, 'base': 32},
   ),
-  'wide': (
-    {'depth': 50, 'width_per_group': 128},
-    {'sizes': R50, 'base': 128},
-  ),
-  'r101': ({'depth': 101}, {'sizes': (3, 4, 23, 3), 'every': 2}),
+  'wide': ({'depth': 50, 'width_per_group': 128}, {'base': 128}),
+  'every': ({'depth': 50, 'shift_every': 2}, {'every': 2}),
+  # All 50 blocks of the deepest, whose shifted ones are chosen by their number.
   'r152': ({'depth': 152}, {'sizes': (3, 8, 36, 3), 'every': 2}),
 }
 
@@ -113,19 +103,22 @@ def assert_near(ours, theirs):
 @pytest.mark.parametrize(
   'name',
   [
-    pytest.param(name, marks=pytest.mark.slow)
-    if name in ('r101', 'r152')
-    else name
+    pytest.param(name, marks=pytest.mark.slow) if name == 'r152' else name
     for name in RESNETS
   ],
 )
 def test_resnets_equal_pytorch(name):
   fields, network = RESNETS[name]
-  network = {'bottleneck': fields['depth'] > 34, **network}
-  expected = {'width': 8, 'stage_sizes': (), **fields}
+  network = {'bottleneck': fields['depth'] > 34, 'sizes': SIZES, **network}
+  sizes = () if network['sizes'] != SIZES else SIZES
+  expected = {'width': 8, 'stage_sizes': sizes, **fields}
   frames = golden.frames(2, 4, 64)
   config, variables, theirs = check(
-    torch_tsn.of_resnet(num_frames=4, **network), frames, expected, num_frames=4
+    torch_tsn.of_resnet(num_frames=4, **network),
+    frames,
+    expected,
+    num_frames=4,
+    stage_sizes=sizes,
   )
   # What the variant is about matters a hundred times the tolerance.
   if config['non_local']:

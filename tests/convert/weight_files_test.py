@@ -118,7 +118,7 @@ def test_a_truncated_file(tmp_path, zipped):
     with pytest.raises(ValueError, match=r'cannot be read.*no checkpoint'):
       convert.from_torch(path)
   torch.save({'state_dict': {}, 'best': np.float64(3)}, path)
-  with pytest.raises(ValueError, match=r'refused.*rebuild numpy.*scalar'):
+  with pytest.raises(ValueError, match=r'refused.*rebuilding numpy.*scalar'):
     convert.from_torch(path)
   torch.save(torch.zeros(3), path)
   with pytest.raises(ValueError, match='holds a Tensor, not weights'):
@@ -156,16 +156,16 @@ def test_what_nothing_tells_is_said(tmp_path):
     return lines
 
   assert said() == [
-    'fold_div and num_frames are not in the weights; 8 and 8 are taken.'
+    'fold_div and num_frames are not in the weights; 8 and 8 are used.'
   ]
-  assert said(fold_div=4) == ['num_frames is not in the weights; 8 is taken.']
+  assert said(fold_div=4) == ['num_frames is not in the weights; 8 is used.']
   assert said(fold_div=4, num_frames=8) == []
   assert (
     said(torch_weights.small()) == []
   )  # a mapping has no name that could tell
   # Without the shift, there is no fold.
   (first, _) = said(shift='none')
-  assert first == 'num_frames is not in the weights; 8 is taken.'
+  assert first == 'num_frames is not in the weights; 8 is used.'
 
 
 def test_parameters_that_want_a_gradient(tmp_path):

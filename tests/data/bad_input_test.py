@@ -32,11 +32,7 @@ FORMATS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quiet_ffmpeg():
-  av.logging.set_level(av.logging.PANIC)
-  yield
-  av.logging.set_level(None)
+pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
 
 
 def write(path, frames, encoder, pixel_format, options, source='rgb24'):

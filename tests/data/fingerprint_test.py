@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -132,26 +133,25 @@ def config(tmp_path):
 
 
 def test_the_command(config, tmp_path):
-  def run(*args):
-    return commands.run(commands.command('data.fingerprint', *args))
-
   arguments = (
     '--config=configs/quickstart.py',
     f'--config.data.source={config.data.source}',
     f'--config.data.data_dir={config.data.data_dir}',
     '--config.model.num_frames=4',
   )
-  done = run(*arguments, f'--out={tmp_path / "one.json"}')
+  command = commands.command('data.fingerprint', *arguments)
+  done = commands.run([*command, f'--out={tmp_path / "one.json"}'])
   assert done.returncode == 0, done.stderr
   assert "2 clips of 'val'" in done.stdout
   fingerprint.write(config, tmp_path / 'other.json')
 
-  differ = run('compare', tmp_path / 'one.json', tmp_path / 'other.json')
+  call = functools.partial(commands.call, 'data.fingerprint')
+  differ = call('compare', tmp_path / 'one.json', tmp_path / 'other.json')
   assert differ.returncode == 1
   assert "differ first in 'cropped'" in differ.stdout
   assert 'image_size (48 and 32)' in differ.stdout
 
-  bad = run(*arguments, '--config.eval.crops=2')
+  bad = call(*arguments, '--config.eval.crops=2')
   assert bad.returncode == 2
   assert bad.stderr.startswith('error: eval.crops is 2')
   assert len(bad.stderr.splitlines()) == 1

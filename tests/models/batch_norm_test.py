@@ -1,11 +1,14 @@
 """Statistics of the whole batch, of a device's clips, and of ghost batches."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from support import nets
 from tsm_jax import errors, models, sharding
 from tsm_jax.models import batch_norm
 from tsm_jax.models import config as model_config
@@ -59,18 +62,6 @@ def training_loss(model):
   return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
-def random_variables(model, frames):
-  variables = model.init(jax.random.key(0), frames)
-  leaves, tree = jax.tree.flatten(variables['params'])
-  keys = jax.random.split(jax.random.key(1), len(leaves))
-  noisy = [
-    leaf + 0.1 * jax.random.normal(key, leaf.shape)
-    for leaf, key in zip(leaves, keys)
-  ]
-  return {**variables, 'params': jax.tree.unflatten(tree, noisy)}
-
-
-@pytest.mark.slow
 def test_local_is_every_device_by_itself():
   frames = np.random.default_rng(0).normal(size=(16, 4, 32, 32, 3))
   frames = (frames + np.arange(16).reshape(-1, 1, 1, 1, 1)).astype(np.float32)
@@ -83,7 +74,7 @@ def test_local_is_every_device_by_itself():
   assert models.create_model(config) == models.create_model(CONFIG)
   assert model_config.local_to_ghost(CONFIG, 16, 8) == CONFIG
   alone = models.create_model(CONFIG)
-  variables = random_variables(alone, frames[:2])
+  variables = nets.tiny_variables(alone, frames[:2])
   params, batch_stats = variables['params'], variables['batch_stats']
 
   together = training_loss(models.create_model(ghost))
@@ -109,7 +100,9 @@ def test_local_is_every_device_by_itself():
   chex.assert_trees_all_close(loss, mean_loss, rtol=1e-5)
   chex.assert_trees_all_close(stats, mean_stats, rtol=1e-4, atol=1e-5)
   chex.assert_trees_all_close(grads, mean_grads, rtol=1e-3, atol=1e-4)
-  _, (whole, _) = training_loss(alone)(params, batch_stats, frames)[0]
+  whole, _ = jax.jit(
+    functools.partial(alone.apply, train=True, mutable=['batch_stats'])
+  )(variables, frames)
   assert abs(np.asarray(whole - logits)).max() > 0.01  # another thing
 
 
@@ -117,10 +110,11 @@ def test_ghost_batches_must_be_whole():
   config = {**CONFIG, 'bn_stats': 'ghost', 'ghost_clips': 3}
   model = models.create_model(config)
   frames = np.zeros((4, 4, 32, 32, 3), np.float32)
-  variables = model.init(jax.random.key(0), frames)
+  variables = jax.eval_shape(model.init, jax.random.key(0), frames)
+  train = functools.partial(model.apply, train=True, mutable=['batch_stats'])
   with pytest.raises(errors.InputError, match=r'is 3.*the batch of 4 clips'):
-    model.apply(variables, frames, train=True, mutable=['batch_stats'])
-  model.apply(variables, frames)  # not in evaluation
+    jax.eval_shape(train, variables, frames)
+  jax.eval_shape(model.apply, variables, frames)  # not in evaluation
   with pytest.raises(errors.InputError, match='ghost_clips is 0'):
     models.create_model({**config, 'ghost_clips': 0})
   with pytest.raises(errors.InputError, match=r"'batch'.*'global', 'local'"):

@@ -19,13 +19,12 @@ def weights():
   return torch_bn_inception.weights_of(CONFIG['num_classes'])
 
 
-@pytest.mark.parametrize('mask', ['block', 'none', '110000100001'])
-def test_logits_equal_pytorch(weights, mask):
+def test_logits_equal_pytorch(weights):
+  mask = '110100101011'
   config, variables = convert.from_torch(weights, shift=mask)
   frames = golden.frames(2, 4, 64)
   logits = jax.jit(models.create_model(config).apply)(variables, frames)
-  full = {'block': '1' * 12, 'none': '0' * 12}.get(mask, mask)
-  theirs = torch_bn_inception.by_pytorch(weights, frames, full)
+  theirs = torch_bn_inception.by_pytorch(weights, frames, mask)
   np.testing.assert_allclose(
     logits, theirs, rtol=1e-4, atol=1e-4 * abs(theirs).max()
   )
@@ -71,7 +70,13 @@ def test_the_file_name_tells_the_shift(tmp_path, weights, name, shift):
 def test_impossible_masks_are_named(shift):
   with pytest.raises(ValueError, match=f'model.shift is {shift!r}.*12 char'):
     models.create_model({**CONFIG, 'shift': shift})
-  assert bn_inception.shift_mask('1' * 12)[0] is False
+
+
+def test_masks():
+  assert bn_inception.shift_mask('1' * 12) == (False, *(True,) * 11)
+  assert bn_inception.shift_mask('block') == (False, *(True,) * 11)
+  assert bn_inception.shift_mask('none') == (False,) * 12
+  assert bn_inception.shift_mask('010000000001').index(True) == 1
 
 
 def test_frames_of_another_size_are_refused():

@@ -99,7 +99,7 @@ def test_equals_pytorch():
 def test_a_new_block_is_the_identity_and_drawn_as_pytorch_does():
   x = jnp.asarray(nets.clips(2, 4, 4, 64))
   block = non_local.NonLocal(2, NORM)
-  y, variables = block.init_with_output(jax.random.key(0), x)
+  y, variables = jax.jit(block.init_with_output)(jax.random.key(0), x)
   chex.assert_trees_all_equal(y, x)
   conv = torch.nn.Conv3d(64, 32, 1)
   for leaf, reference in (('kernel', conv.weight), ('bias', conv.bias)):
@@ -108,8 +108,8 @@ def test_a_new_block_is_the_identity_and_drawn_as_pytorch_does():
     assert 0.8 * limit < abs(ours).max() <= limit
     assert 0.8 * limit < float(abs(reference.detach()).max()) <= limit
   # The gradient reaches the scale, so that training can leave the identity.
-  grads = jax.grad(
-    lambda p: (block.apply({**variables, 'params': p}, x) ** 2).sum()
+  grads = jax.jit(
+    jax.grad(lambda p: (block.apply({**variables, 'params': p}, x) ** 2).sum())
   )(variables['params'])
   assert np.any(grads['out_bn']['scale'])
 

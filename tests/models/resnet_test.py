@@ -1,4 +1,5 @@
-import dataclasses
+import functools
+import itertools
 
 import chex
 import jax
@@ -28,66 +29,50 @@ def test_recorded_logits(depth):
   np.testing.assert_allclose(logits, case['logits'], rtol=1e-4)
 
 
-@pytest.mark.parametrize('shift', resnet.SHIFTS)
-def test_only_a_shift_sees_the_order_of_frames(shift):
+def test_only_a_shift_sees_the_order_of_frames_and_it_has_its_place():
   frames = nets.clips(2, 8, 32, 32, 3)
-  model = tiny(shift=shift)
-  variables = nets.tiny_variables(model, frames)
-  apply = jax.jit(model.apply)
-  logits = apply(variables, frames)
-  backwards = apply(variables, frames[:, ::-1])
-  if shift == 'none':
-    # Nor does any frame see another one: TSN is the mean over its frames.
-    single = apply(variables, frames.reshape((16, 1, 32, 32, 3)))
-    mean = single.reshape((2, 8, 10)).mean(axis=1)
-    chex.assert_trees_all_close(logits, mean, rtol=1e-5)
-    chex.assert_trees_all_close(logits, backwards, rtol=1e-5)
-  else:
-    assert np.abs(logits - backwards).max() > 1e-2 * np.abs(logits).max()
-
-
-def test_the_shift_has_its_place():
-  frames = nets.clips(1, 8, 32, 32, 3)
   variables = nets.tiny_variables(tiny(), frames)
-  logits = {
-    shift: jax.jit(tiny(shift=shift).apply)(variables, frames)
-    for shift in resnet.SHIFTS
-  }
-  scale = np.abs(logits['none']).max()
+  logits = {}
+  for shift in resnet.SHIFTS:
+    apply = jax.jit(tiny(shift=shift).apply)
+    logits[shift] = apply(variables, frames)
+    backwards = apply(variables, frames[:, ::-1])
+    scale = np.abs(logits[shift]).max()
+    if shift == 'none':
+      # Nor does any frame see another one: TSN is the mean over its frames.
+      single = apply(variables, frames.reshape((16, 1, 32, 32, 3)))
+      mean = single.reshape((2, 8, 10)).mean(axis=1)
+      assert_near(logits[shift], mean)
+      assert_near(logits[shift], backwards)
+    else:
+      assert np.abs(logits[shift] - backwards).max() > 1e-2 * scale
   assert np.abs(logits['block'] - logits['blockres']).max() > 1e-2 * scale
   assert np.abs(logits['none'] - logits['blockres']).max() > 1e-2 * scale
+
+
+def assert_near(one, other):
+  """Equal but for rounding.
+
+  Equal frames in one batch may differ in the last bits: a matrix product on CPU
+  adds the rows of a full block in another order than those of the last one.
+  """
+  atol = 1e-5 * np.abs(other).max()
+  np.testing.assert_allclose(one, other, rtol=0, atol=atol)
 
 
 def test_a_dropout_mask_for_every_frame():
   # Equal frames without a shift: only the masks can make their logits differ.
   frames = np.repeat(nets.clips(1, 1, 32, 32, 3), 8, axis=1)
-  model = dataclasses.replace(tiny(shift='none'), consensus='none')
+  model = tiny(shift='none').clone(consensus='none')
   variables = nets.tiny_variables(model, frames)
-  logits, _ = model.apply(
-    variables,
-    frames,
-    train=True,
-    rngs={'dropout': jax.random.key(0)},
-    mutable=['batch_stats'],
-  )
+  logits, _ = jax.jit(
+    functools.partial(model.apply, train=True, mutable=['batch_stats'])
+  )(variables, frames, rngs={'dropout': jax.random.key(0)})
   assert logits.shape == (1, 8, 10)
-  assert len(np.unique(logits[0, :, 0])) == 8
-  evaluated = model.apply(variables, frames)
-  chex.assert_trees_all_close(evaluated, evaluated[:, :1].repeat(8, 1))
-
-
-@pytest.mark.parametrize(
-  'depth, num_classes, expected',
-  [
-    (18, 174, 11_265_774),
-    (34, 174, 21_373_934),
-    (50, 400, 24_327_632),
-    (101, 174, 42_856_686),
-  ],
-)
-def test_number_of_parameters(depth, num_classes, expected):
-  config = {**nets.CONFIG, 'depth': depth, 'num_classes': num_classes}
-  assert nets.num_parameters(config) == expected
+  for one, other in itertools.combinations(np.asarray(logits[0]), 2):
+    assert np.abs(one - other).max() > 1e-2 * np.abs(logits).max()
+  evaluated = np.asarray(jax.jit(model.apply)(variables, frames))
+  assert_near(evaluated, evaluated[:, :1].repeat(8, 1))
 
 
 def test_number_of_parameters_of_variants():
@@ -105,8 +90,6 @@ def test_number_of_parameters_of_variants():
       'num_classes': 1000,
     }
     assert nets.num_parameters({**nets.CONFIG, **fields}) == expected
-  nl = {**nets.CONFIG, 'num_classes': 400, 'non_local': True}
-  assert nets.num_parameters(nl) == 31_686_096
   flow = {**nets.CONFIG, 'num_classes': 400, 'modality': 'flow'}
   assert nets.num_parameters(flow, channels=10) == 24_349_584
 
@@ -146,15 +129,6 @@ def test_every_second_block_of_deep_networks():
     assert resnet.is_shifted('blockres', 0, sizes, 1)
 
 
-def test_bfloat16_is_near():
-  frames = nets.clips(2, 8, 32, 32, 3)
-  variables = nets.tiny_variables(tiny(), frames)
-  logits = jax.jit(tiny().apply)(variables, frames)
-  half = jax.jit(tiny(dtype='bfloat16').apply)(variables, frames)
-  assert half.dtype == jnp.float32
-  np.testing.assert_allclose(half, logits, atol=0.05 * np.abs(logits).max())
-
-
 def test_temporal_pool_is_a_max_over_three_frames():
   ramp = np.arange(8, dtype=np.float32).reshape((8, 1, 1, 1))
   pooled = resnet.pool_time(ramp, 8)
@@ -167,11 +141,13 @@ def test_temporal_pool_is_a_max_over_three_frames():
 
 def test_temporal_pool_halves_what_follows():
   frames = nets.clips(2, 8, 32, 32, 3)
-  model = dataclasses.replace(tiny(temporal_pool=True), consensus='none')
+  model = tiny(temporal_pool=True).clone(consensus='none')
   variables = nets.tiny_variables(model, frames)
-  assert model.apply(variables, frames).shape == (2, 4, 10)
+  apply = jax.jit(model.apply)
+  logits = apply(variables, frames)
+  assert logits.shape == (2, 4, 10)
   # A shift that mixed clips of 8 would show one clip's change in the other.
   changed = frames.copy()
   changed[1] += 1
-  both = model.apply(variables, changed)
-  chex.assert_trees_all_equal(both[0], model.apply(variables, frames)[0])
+  both = apply(variables, changed)
+  chex.assert_trees_all_equal(both[0], logits[0])

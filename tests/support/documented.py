@@ -12,7 +12,7 @@ from unittest import mock
 import warnings
 
 from support import helpers
-from tsm_jax import cli
+from tsm_jax import cli, configuration
 
 # Programs that hand their flags on to tsm_jax.main.
 LAUNCHERS = ('gke.sh', 'gpus.sh', 'slurm.sbatch', 'tpu_pod.sh')
@@ -166,7 +166,7 @@ def _stopped_after_parsing(found):
 
 def _parsers():
   """Yields `(owner, name)` of all functions that parse arguments."""
-  yield cli, 'parse_fields'
+  yield configuration, 'parse_fields'
   kinds = [argparse.ArgumentParser]
   for kind in kinds:  # also those that commands derive
     kinds += kind.__subclasses__()

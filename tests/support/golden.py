@@ -1,7 +1,8 @@
-"""The weights and inputs of `tests/data/golden.json`, made by its rules."""
+"""The weights and inputs of `tests/golden/golden.json`, made by its rules."""
 
 import json
 import pathlib
+import re
 
 import numpy as np
 
@@ -44,11 +45,11 @@ def _weight(position, key, shape):
 
 
 def shapes(name, num_classes=None):
-  """The keys and shapes of `tests/data/keys`, of the authors' checkpoints.
+  """The keys and shapes of `tests/golden/keys`, of the authors' checkpoints.
 
   Args:
     name: of the file, without its suffix.
-    num_classes: if given, the classifier has so many outputs.
+    num_classes: if given, the number of outputs of the classifier.
   """
   lines = (KEYS / f'{name}.txt').read_text().splitlines()
   found = {k: tuple(json.loads(v)) for k, v in (x.split('\t') for x in lines)}
@@ -57,3 +58,22 @@ def shapes(name, num_classes=None):
       if '.new_fc.' in key or '.fc.' in key or 'classifier.' in key:
         found[key] = (num_classes, *shape[1:])
   return found
+
+
+def narrow(all_shapes):
+  """The shapes of a ResNet with an eighth of its channels."""
+  return {
+    key: (
+      *(
+        shape[:1]
+        if re.search(r'(new_fc|\bfc)\.', key)
+        else map(_eighth, shape[:1])
+      ),
+      *map(_eighth, shape[1:]),
+    )
+    for key, shape in all_shapes.items()
+  }
+
+
+def _eighth(size):
+  return size // 8 if size >= 64 else size

@@ -134,6 +134,11 @@ def build(source, data_dir, modality='rgb', **options):
   return built.path, lines
 
 
+def records(path, split):
+  """The records of a built dataset by the names of their clips."""
+  return {r['video_id'].decode(): r for r in dataset.open(path).split(split)}
+
+
 def tiny_config(source, data_dir, **changes):
   """The quickstart's config, for a network and clips that train in seconds.
 

@@ -14,15 +14,19 @@ def clips(*shape, seed=0):
 
 
 def tiny_variables(model, frames):
-  """Variables that are all away from their initial values."""
-  variables = jax.jit(model.init)(jax.random.key(0), frames)
+  """Random variables, none at its initial value; nothing is compiled."""
+  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
   rng = np.random.default_rng(1)
 
-  def moved(path, x):
-    step = 0.1 * rng.normal(size=x.shape).astype(np.float32)
-    return x + (abs(step) if path[-1].key == 'var' else step)
+  def draw(path, x):
+    noise = rng.normal(size=x.shape).astype(np.float32)
+    if path[-1].key == 'kernel':
+      return np.sqrt(2 / x.size * x.shape[-1], dtype=np.float32) * noise
+    if path[-1].key == 'var':
+      return 1 + 0.1 * abs(noise)
+    return (path[-1].key == 'scale') + 0.1 * noise
 
-  return jax.tree_util.tree_map_with_path(moved, variables)
+  return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def num_parameters(config, channels=3):

@@ -3,6 +3,20 @@
 import numpy as np
 from PIL import Image
 
+from tsm_jax.data.clips import videos
+
+# Frames every 6 of which is a key frame, as damage is then soon over.
+FORMATS = {
+  'mp4': ('libx264', {'g': '6', 'crf': '15'}),
+  'mov': ('libx264', {'g': '6', 'crf': '15', 'bf': '2'}),
+  'mkv': ('libx264', {'g': '6', 'crf': '15'}),
+  'avi': ('mpeg4', {'g': '6', 'qmin': '3', 'qmax': '3'}),
+  'webm': (
+    'libvpx-vp9',
+    {'g': '6', 'crf': '20', 'deadline': 'realtime', 'cpu-used': '8'},
+  ),
+}
+
 
 def scene(num_frames, size=(96, 128)):
   """Frames unlike each other: a texture that moves, so that packets are big."""
@@ -18,6 +32,13 @@ def scene(num_frames, size=(96, 128)):
       for t in range(num_frames)
     )
   ]
+
+
+def write(path, frames, suffix):
+  """A video in the usual form of a container; its path."""
+  codec, options = FORMATS[suffix]
+  videos.write(path, frames, codec=codec, options=options)
+  return path
 
 
 def mean_error(frames, expected):

@@ -57,7 +57,7 @@ def prepare(config, mesh, steps):
 
   Args:
     config: a whole configuration.
-    mesh: as from `sharding.create_mesh`.
+    mesh: from `sharding.create_mesh`.
     steps: of a turn.
 
   Returns:

@@ -104,9 +104,16 @@ def get_config(name, arg=None):
   # Each of several processes ends if no step ends for this long; 0: never.
   config.stall_seconds = 900.0
 
-  # tsm_jax/models explains the fields.
+  # tsm_jax/models/config.py explains the fields.
   config.model = config_dict.ConfigDict(models.DEFAULTS)
 
+  _add_data(config)
+  _add_optimisation(config)
+  _add_evaluation(config)
+  return config
+
+
+def _add_data(config):
   data = config.data = config_dict.ConfigDict()
   # A folder of videos, a CSV or JSON list, a built dataset, or 'motion'.
   data.source = ''
@@ -142,6 +149,8 @@ def get_config(name, arg=None):
   data.official_quirks = False  # the official code's oddities in sampling
   data.num_threads = 16  # that decode, per process
 
+
+def _add_optimisation(config):
   config.base_learning_rate = 0.02  # for a batch of 128 clips
   # The linear scaling rule: the learning rate follows the batch.
   config.learning_rate = (
@@ -160,6 +169,8 @@ def get_config(name, arg=None):
   optimizer.clip_norm = 20.0  # 0: no clipping
   optimizer.head_scale = 1.0  # 5 for a new head on a pretrained network
 
+
+def _add_evaluation(config):
   config.eval = config_dict.ConfigDict()
   config.eval.split = 'val'
   config.eval.every_epochs = 1.0
@@ -177,7 +188,6 @@ def get_config(name, arg=None):
   config.checkpoint.every_steps = 1000
   config.checkpoint.keep = 2  # latest checkpoints
   config.checkpoint.keep_best = 1  # models of highest top-1, in `best/`
-  return config
 
 
 def look_at(config, modality):

@@ -1,11 +1,10 @@
 """Weights between PyTorch's files and our variables, number for number.
 
-Read are the checkpoints of the authors, of OpenMMLab's TSM, and torchvision's
-ImageNet files as an initialisation; written is the authors' form. Nothing here
-executes a pickle.
+`from_torch` reads checkpoints of the authors and of OpenMMLab's TSM, and
+torchvision's ImageNet files as an initialisation. `to_torch` writes the
+authors' form. Nothing here executes a pickle.
 
-`python -m tsm_jax.convert SOURCE OUT` makes a file a checkpoint of ours, and a
-checkpoint of ours a file.
+`python -m tsm_jax.convert SOURCE OUT` converts files and checkpoints.
 """
 
 import os
@@ -14,27 +13,31 @@ from absl import logging
 
 from tsm_jax import errors, models
 from tsm_jax.convert import fit, infer, naming, official_form, weight_files
+from tsm_jax.models import config as model_config
 
-to_torch = official_form.to_torch  # the other way
+to_torch = official_form.to_torch
 
 
 def from_torch(source, *, log=logging.warning, **overrides):
-  """Reads a checkpoint of PyTorch.
+  """Reads the weights of a PyTorch checkpoint.
 
-  What weights cannot tell comes from the official name where that says it
-  (`fold_div`, `num_frames`): of the file, or of the folder of the authors'
-  `ckpt.pth.tar`. Else it is the released models' value (8, 8), which is logged
-  for a path, and `overrides` have the last word. A ResNet of no published depth
-  is refused unless they say `stage_sizes`. They may also change the model:
-  another `shift` (TSN to TSM), a new head of `num_classes`, non-local blocks to
-  be trained, or `modality='flow'` over the weights of an RGB model.
+  The configuration is inferred from the names and shapes of the weights.
+  `fold_div` and `num_frames` are not in them: they come from the official name
+  of the file (or of the folder, for the authors' `ckpt.pth.tar`) if that states
+  them; otherwise they are 8, as in the released models, which is logged for a
+  path.
+
+  `overrides` have the last word, and may change the model: another `shift` (TSN
+  to TSM), a new head of `num_classes`, new non-local blocks, or
+  `modality='flow'` on top of RGB weights. A ResNet of no published depth is
+  refused unless they include `stage_sizes`.
 
   Args:
     source: path of a `.pth`, `.pth.tar`, `.pt` or `.safetensors` file, or a
       mapping from name to float32 array.
-    log: called with a sentence on what is dropped, remade, new, told by nobody
-      or told otherwise by the weights.
-    **overrides: fields of the model configuration.
+    log: called with a sentence about everything that is dropped, adapted, new,
+      assumed, or different from what the weights say.
+    **overrides: fields of `models.DEFAULTS`.
 
   Returns:
     `(model_config, variables)`: a dict for `models.create_model`, and its
@@ -42,62 +45,80 @@ def from_torch(source, *, log=logging.warning, **overrides):
 
   Raises:
     InputError: if the file cannot be read without executing code, if the
-      weights are of no model that is known here, or do not fit; all that do not
-      fit are named.
+      weights belong to no known model, or if some do not fit, which it lists.
+
+  >>> import numpy as np
+  >>> from tsm_jax import convert
+  >>> def norm(name):
+  ...   leaves = ('weight', 'bias', 'running_mean', 'running_var')
+  ...   return {f'{name}.{leaf}': np.ones(8, np.float32) for leaf in leaves}
+  >>> weights = {  # a stem, one shifted block and a classifier
+  ...   'base_model.conv1.weight': np.zeros((8, 3, 7, 7), np.float32),
+  ...   **norm('base_model.bn1'),
+  ...   'base_model.layer1.0.conv1.net.weight': np.zeros((8, 8, 3, 3), 'f'),
+  ...   **norm('base_model.layer1.0.bn1'),
+  ...   'base_model.layer1.0.conv2.weight': np.zeros((8, 8, 3, 3), 'f'),
+  ...   **norm('base_model.layer1.0.bn2'),
+  ...   'new_fc.weight': np.zeros((5, 8), np.float32),
+  ...   'new_fc.bias': np.zeros(5, np.float32),
+  ... }
+  >>> config, variables = convert.from_torch(weights, stage_sizes=(1,))
+  >>> config['name'], config['shift'], config['width'], config['num_classes']
+  ('resnet', 'blockres', 8, 5)
+  >>> variables['params']['layer1_0']['conv1']['kernel'].shape
+  (3, 3, 8, 8)
   """
-  if unknown := sorted(set(overrides) - set(models.DEFAULTS)):
-    raise errors.InputError(
-      f'The fields {unknown} are not of a model; choose from '
-      f'{sorted(models.DEFAULTS)}.'
-    )
+  model_config.check_names(overrides)
   where, name = 'The source', None  # of a mapping
   if isinstance(source, str | os.PathLike):
-    where, name = str(source), weight_files.name_of(source)
+    where, name = str(source), weight_files.official_name(source)
     source = weight_files.read(source)
   arrays = weight_files.float32_arrays(source)
   names = naming.official(arrays)
-  kind = infer.kind_of(arrays, names)
-  if kind == 'imagenet':  # its classes are not of videos
+  kind = infer.source_kind(arrays, names)
+  if kind == 'imagenet':  # its classes are not those of videos
     arrays = {k: v for k, v in arrays.items() if not infer.is_head(names[k])}
-  weights = fit.by_plain_name(arrays, names)
+  weights = fit.with_plain_names(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  told = _told_by(shapes, kind, overrides)
-  by_name = infer.from_file_name(name or '', told['name'])
-  told.update(by_name)
-  in_file = {**models.DEFAULTS, **told}
+  inferred = _infer(shapes, kind, overrides)
+  by_name = infer.from_file_name(name or '', inferred['name'])
+  inferred.update(by_name)
+  in_file = {**models.DEFAULTS, **inferred}
   config = {**in_file, **overrides}
   logging.info('Model of the weights: %s', config)
   if config['shift'] is None:
     raise errors.InputError(
-      "The names of BNInception's weights do not tell where it is shifted; "
-      "give shift, 'block', 'none' or a mask."
+      "The names of BNInception's weights do not show where it is shifted; "
+      "give shift: 'block', 'none' or a mask."
     )
   fit.check_name(where, in_file['name'], config['name'])
   if name is not None:
-    _log_untold(config, {**by_name, **overrides}, log)
-  if kind != 'imagenet':  # whose weights are of no shifted network
-    fit.log_differences(told, config, log)
+    _log_assumed(config, {**by_name, **overrides}, log)
+  if kind != 'imagenet':  # those weights are of a network without a shift
+    fit.log_differences(inferred, config, log)
   origin = {naming.plain(v): k for k, v in names.items()}
   classes = in_file['num_classes'] or None
   return config, fit.fit(config, weights, classes, origin, log)
 
 
-def _told_by(shapes, kind, overrides):
-  """The fields that weights tell; a ResNet of an odd size must be meant."""
+def _infer(shapes, kind, overrides):
+  """The fields that the weights show."""
   given = {'depth', 'stage_sizes'} & set(overrides)
-  told = infer.from_shapes(shapes, kind, bool(given))
+  inferred = infer.from_shapes(shapes, kind, bool(given))
   if given == {'depth'}:
-    told['stage_sizes'] = ()  # those of the depth; what is missing is listed
-  return told
+    inferred['stage_sizes'] = ()  # of the depth; missing weights are listed
+  return inferred
 
 
-def _log_untold(config, told, log):
-  """Says which of the facts that only a name can tell were told by nobody."""
-  fields = ('fold_div', 'num_frames')
-  untold = [f for f in fields[config['shift'] == 'none' :] if f not in told]
-  if untold:
-    verb = 'is' if len(untold) == 1 else 'are'
+def _log_assumed(config, known, log):
+  """Logs the fields that neither a name nor the caller states."""
+  fields = ('num_frames',)
+  if config['shift'] != 'none':  # without a shift, there is no fold
+    fields = ('fold_div', 'num_frames')
+  assumed = [field for field in fields if field not in known]
+  if assumed:
+    verb = 'is' if len(assumed) == 1 else 'are'
     log(
-      f'{" and ".join(untold)} {verb} not in the weights; '
-      f'{" and ".join(str(config[f]) for f in untold)} {verb} taken.'
+      f'{" and ".join(assumed)} {verb} not in the weights; '
+      f'{" and ".join(str(config[f]) for f in assumed)} {verb} used.'
     )

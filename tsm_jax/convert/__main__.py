@@ -1,5 +1,6 @@
-"""`python -m tsm_jax.convert SOURCE OUT`: a file becomes a checkpoint of ours,
-and a checkpoint of ours a file.
+"""`python -m tsm_jax.convert SOURCE OUT`: converts files and checkpoints.
+
+A file of PyTorch becomes a checkpoint of ours, and a checkpoint of ours a file.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 
 import ml_collections
 
-from tsm_jax import cli, convert, errors, modalities, models
+from tsm_jax import cli, configuration, convert, errors, modalities, models
 from tsm_jax.convert import infer, official_form, weight_files
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import folder
@@ -18,23 +19,24 @@ from tsm_jax.runs import checkpoints, identity
 def to_checkpoint(
   source, out, labels_file='', image_size=224, short_side=256, **overrides
 ):
-  """Writes a PyTorch file as a checkpoint of ours, for prediction and so on.
+  """Writes a PyTorch file as a checkpoint of ours.
 
   Args:
     source: path of a file that `from_torch` reads.
     out: the new workdir.
     labels_file: text file with a class name per line, in the order of the
-      classifier; by default a class is called by its index.
-    image_size: pixels of the network's input.
-    short_side: pixels of the shorter side from which that is cut.
-    **overrides: fields of the model configuration.
+      classifier; without it, classes are named by their index.
+    image_size: side of the network's input in pixels.
+    short_side: shorter side in pixels to which frames are resized before that
+      is cut out.
+    **overrides: fields of `models.DEFAULTS`.
 
   Returns:
     Lines for the user.
 
   Raises:
-    InputError: as `from_torch`; if the labels are not as many as the classes,
-      or `out` holds a checkpoint.
+    InputError: as `from_torch`; if the numbers of labels and classes differ, or
+      `out` already holds a checkpoint.
   """
   lines = []
   config, variables = convert.from_torch(source, log=lines.append, **overrides)
@@ -46,10 +48,10 @@ def to_checkpoint(
       f'--labels is {labels_file!r} with {len(labels)} classes, but the '
       f'weights have {config["num_classes"]}.'
     )
-  name = weight_files.name_of(source)
-  how = preprocessing_of(config, name, image_size, short_side)
-  data = vars(how).copy()
-  for field in ('num_frames', 'modality'):  # of the model
+  name = weight_files.official_name(source)
+  preprocessing = released_preprocessing(config, name, image_size, short_side)
+  data = vars(preprocessing).copy()
+  for field in ('num_frames', 'modality'):  # fields of the model
     del data[field]
   run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
   meta = identity.describe(run, labels, '')
@@ -59,13 +61,20 @@ def to_checkpoint(
   }
   checkpoints.save_model(out, variables, meta)
   identity.freeze_config(out, run)
-  told = {k: v for k, v in config.items() if v != models.DEFAULTS[k]}
-  fields = ', '.join(f'{k}={v!r}' for k, v in sorted(told.items()))
+  special = {k: v for k, v in config.items() if v != models.DEFAULTS[k]}
+  fields = ', '.join(f'{k}={v!r}' for k, v in sorted(special.items()))
   return [*lines, f'{out}: {config["name"]} with {fields}.']
 
 
-def preprocessing_of(config, file_name, image_size, short_side):
-  """What the released weights of a model were trained with."""
+def released_preprocessing(config, file_name, image_size, short_side):
+  """The preprocessing that the released weights of a model were trained with.
+
+  Args:
+    config: of the model; `name`, `modality` and `num_frames` are used.
+    file_name: the official name, which may state dense sampling.
+    image_size: side of the network's input in pixels.
+    short_side: shorter side of the resized frames in pixels.
+  """
   usual = modalities.normalization(config['name'], config['modality'])
   return preprocess.Preprocessing(
     num_frames=config['num_frames'],
@@ -73,7 +82,7 @@ def preprocessing_of(config, file_name, image_size, short_side):
     modality=config['modality'],
     **usual._asdict(),
     short_side=short_side,
-    sampling=infer.sampling_of(file_name),
+    sampling=infer.sampling_from_name(file_name),
   )
 
 
@@ -82,15 +91,15 @@ def main(argv=None):
   args, rest = _parser().parse_known_args(argv)
   options = vars(args)
   source, out = options.pop('source'), options.pop('out')
-  options.update(cli.parse_fields(rest, models.DEFAULTS))
+  options.update(configuration.parse_fields(rest, models.DEFAULTS))
   try:
-    if not official_form.is_ours(source):
+    if not official_form.is_checkpoint(source):
       lines = to_checkpoint(source, out, **options)
     elif options:
       name = min(options).removesuffix('_file')
       raise errors.InputError(
-        f'{source} is a checkpoint of ours, which is written as it is: '
-        f'--{name} is only for a file of PyTorch.'
+        f'{source} is a checkpoint of ours and is written as it is; --{name} '
+        f'is only for a file of PyTorch.'
       )
     else:
       lines = official_form.to_file(source, out)

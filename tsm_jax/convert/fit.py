@@ -1,8 +1,9 @@
-"""Variables of a configured model from weights by plain name."""
+"""Variables of a configured model, from weights by plain name."""
 
 import functools
 
 from absl import logging
+from flax import traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,22 +14,22 @@ from tsm_jax.models import batch_norm, classifier, non_local
 
 
 def fit(config, weights, num_classes, origin, log):
-  """Variables of the configured model, all or none.
+  """Variables of a model, from weights that must all fit.
 
   Args:
-    config: of the model.
-    weights: arrays in PyTorch's layout by plain name; a classifier of another
-      number of classes is dropped from them, an RGB stem made that of another
-      modality.
+    config: all fields of the model.
+    weights: arrays in PyTorch's layout by plain name, changed in place: a
+      classifier with another number of classes is dropped, and an RGB stem is
+      adapted to another modality.
     num_classes: of the classifier in `weights`, or None.
-    origin: what to call a weight in a message, by plain name.
-    log: called with a sentence on what is dropped, remade or new.
+    origin: names of the weights in messages, by plain name.
+    log: called with a sentence about everything dropped, adapted or new.
 
   Returns:
     'params' and 'batch_stats' as NumPy arrays.
 
   Raises:
-    InputError: if weights are missing, left over or of another shape; it names
+    InputError: if weights are missing, unknown or of another shape; it lists
       them all.
   """
   _fit_head(weights, num_classes, config['num_classes'], log)
@@ -39,25 +40,25 @@ def fit(config, weights, num_classes, origin, log):
 def from_ours(
   old_config, variables, config, *, keep_head=True, log=logging.warning
 ):
-  """Variables of one model of ours for another one, by the same rules.
+  """Variables of one model of ours for another one, by the rules of `fit`.
 
   Args:
-    old_config: of the model that `variables` are of.
+    old_config: all fields of the model with these variables.
     variables: 'params' and 'batch_stats'.
-    config: of the model that they are wanted for.
-    keep_head: whether a classifier of as many classes is taken over.
-    log: called with a sentence on what is dropped, remade or new.
+    config: all fields of the new model.
+    keep_head: whether a classifier with the same number of classes is kept.
+    log: called with a sentence about everything dropped, adapted or new.
 
   Returns:
     'params' and 'batch_stats' as NumPy arrays.
 
   Raises:
-    InputError: as `fit`; if they are of another network.
+    InputError: as `fit`, and if `variables` belong to another network.
   """
   check_name('The checkpoint', old_config['name'], config['name'])
   weights = {}
-  for path, leaf in flat(variables).items():
-    plain = naming.of_leaf(path[1:], old_config['name'])
+  for path, leaf in traverse_util.flatten_dict(variables).items():
+    plain = naming.plain_leaf_name(path[1:], old_config['name'])
     if keep_head or not infer.is_head(plain):
       weights[plain] = to_torch_layout(np.asarray(leaf), plain)
   log_differences(old_config, config, log)
@@ -67,34 +68,42 @@ def from_ours(
 
 
 def check_name(where, found, wanted):
-  """Raises InputError if weights are of another network than is wanted."""
+  """Raises InputError if weights belong to another network than wanted."""
   if found != wanted:
     raise errors.InputError(
       f'{where} holds the weights of a {found}, but model.name is {wanted!r}.'
     )
 
 
-def log_differences(told, config, log):
-  """Says where a model is not shifted as the one that its weights are of.
+def log_differences(source, config, log):
+  """Logs where a model is shifted differently from the source of its weights.
 
   Args:
-    told: what is known of that model, a part of its configuration.
-    config: of the model that the weights are taken for.
+    source: the known fields of the model that the weights come from.
+    config: all fields of the model that gets them.
     log: called with a sentence for each difference.
   """
   fields = ('shift', 'direction', 'fold_div')
-  if 'none' in (told.get('shift'), config['shift']):
-    fields = ('shift',)  # without it, the others mean nothing
+  if 'none' in (source.get('shift'), config['shift']):
+    fields = ('shift',)  # without a shift, the others mean nothing
   for field in fields:
-    if told.get(field) not in (None, config[field]):
+    if source.get(field) not in (None, config[field]):
       log(
-        f'The weights look like those of a model with {field}={told[field]!r}, '
-        f'but {field}={config[field]!r} is taken.'
+        f'The weights look like those of a model with '
+        f'{field}={source[field]!r}, but {field}={config[field]!r} is used.'
       )
 
 
-def by_plain_name(arrays, names):
-  """Arrays of a file by plain name; `names` maps to the official one."""
+def with_plain_names(arrays, names):
+  """Renames the arrays of a file to plain names.
+
+  Args:
+    arrays: by their name in the file.
+    names: mapping from these names to official ones, see `naming.official`.
+
+  Raises:
+    InputError: if two arrays have the same plain name.
+  """
   weights = {}
   for name, value in arrays.items():
     plain = naming.plain(names[name])
@@ -111,7 +120,7 @@ def by_plain_name(arrays, names):
 
 
 def _fit_head(weights, in_file, num_classes, log):
-  """Drops a classifier of another number of classes, in place."""
+  """Drops a classifier with another number of classes, in place."""
   if not num_classes:
     raise errors.InputError(
       'The weights have no classifier of videos; give num_classes for a new '
@@ -127,12 +136,12 @@ def _fit_head(weights, in_file, num_classes, log):
 
 
 def _fit_stem(weights, config, log):
-  """Makes the stem of another modality from an RGB one, in place.
+  """Adapts an RGB stem to another modality, in place.
 
-  Every new channel has the mean over the RGB channels, as the authors have it
+  Every new channel is the mean over the RGB channels, as in the authors' code
   for optical flow.
   """
-  name = naming.of_leaf(('conv1', 'kernel'), config['name'])
+  name = naming.plain_leaf_name(('conv1', 'kernel'), config['name'])
   channels = classifier.CHANNELS.get(config['modality'], 3)
   if name in weights and weights[name].shape[1] == 3 != channels:
     mean = weights[name].mean(axis=1, keepdims=True)
@@ -149,8 +158,10 @@ def _fill(config, weights, origin, log):
     32,
     classifier.CHANNELS[config['modality']],
   )
-  shapes = flat(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size)))
-  names = {p: naming.of_leaf(p[1:], config['name']) for p in shapes}
+  shapes = traverse_util.flatten_dict(
+    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size))
+  )
+  names = {p: naming.plain_leaf_name(p[1:], config['name']) for p in shapes}
   fresh = [p for p, k in names.items() if _may_be_new(k, weights)]
   if fresh:
     log(f'New weights: {", ".join(sorted(names[p] for p in fresh))}.')
@@ -172,11 +183,11 @@ def _fill(config, weights, origin, log):
       f'The weights do not fit {_describe(config)}. Missing: {_join(missing)}. '
       f'Of another shape: {_join(other_shape)}. Not known: {_join(unknown)}.'
     )
-  return _nest(leaves)
+  return traverse_util.unflatten_dict(dict(sorted(leaves.items())))
 
 
 def _may_be_new(name, weights):
-  """Whether a missing weight starts anew: a head, or NL blocks all together."""
+  """Whether a missing weight is initialised: of a head, or of all NL blocks."""
   if '.nl.' in name:
     return not any('.nl.' in k for k in weights)
   return name.startswith('head.') and not any(
@@ -185,7 +196,7 @@ def _may_be_new(name, weights):
 
 
 def _new_leaves(paths, shapes):
-  """A head and non-local blocks as training from scratch draws them."""
+  """Initial values of a head and of non-local blocks, as in a new model."""
   leaves = {}
   for i, module in enumerate(sorted({path[1] for path in paths})):
     if module == 'head':
@@ -196,7 +207,9 @@ def _new_leaves(paths, shapes):
       channels = shapes['params', module, 'out_bn', 'scale'].shape
       layer, x = non_local.NonLocal(1, norm), jnp.zeros((1, 2, 2, *channels))
     variables = layer.init(jax.random.key(i), x)
-    for (collection, *rest), leaf in flat(variables).items():
+    for (collection, *rest), leaf in traverse_util.flatten_dict(
+      variables
+    ).items():
       leaves[collection, module, *rest] = np.asarray(leaf)
   return leaves
 
@@ -212,22 +225,6 @@ def _join(items):
   return ', '.join(sorted(items)) or 'none'
 
 
-def flat(variables):
-  """Leaves by path, the collection first."""
-  leaves = jax.tree_util.tree_leaves_with_path(variables)
-  return {tuple(key.key for key in path): leaf for path, leaf in leaves}
-
-
-def _nest(leaves):
-  variables = {}
-  for path in sorted(leaves):
-    tree = variables
-    for key in path[:-1]:
-      tree = tree.setdefault(key, {})
-    tree[path[-1]] = leaves[path]
-  return variables
-
-
 def _to_flax_layout(value):
   """OIHW to HWIO, (out, in) and 1x1x1 kernels to (in, out)."""
   if value.shape[2:] == (1, 1, 1):
@@ -237,6 +234,7 @@ def _to_flax_layout(value):
 
 
 def to_torch_layout(value, name):
+  """The inverse of `_to_flax_layout`; `name` is the plain one."""
   axes = (3, 2, 0, 1) if value.ndim == 4 else None
   value = value.transpose(axes)
   if '.nl.' in name and value.ndim == 2:

@@ -1,4 +1,4 @@
-"""What the authors' names and shapes tell about a model."""
+"""Infers a model's configuration from the authors' names and shapes."""
 
 import re
 
@@ -7,8 +7,13 @@ from tsm_jax.convert import naming
 from tsm_jax.models import classifier, mobilenet_v2, resnet
 
 
-def kind_of(arrays, names):
-  """'imagenet' (an initialisation), 'online' (the demo's form) or 'video'."""
+def source_kind(arrays, names):
+  """'imagenet' (an initialisation), 'online' (the demo's form) or 'video'.
+
+  Args:
+    arrays: by their name in the source.
+    names: mapping from these names to official ones, see `naming.official`.
+  """
   prefixes = ('base_model.', 'backbone.')
   bare = [k.removeprefix('module.') for k in names]
   if any(k.startswith(prefixes) or '.net.' in k for k in bare):
@@ -20,11 +25,11 @@ def kind_of(arrays, names):
 
 
 def is_head(name):
-  """Whether an official or plain name is of the classifier."""
+  """Whether an official or plain name belongs to the classifier."""
   return name.startswith(('new_fc.', 'fc.', 'classifier.', 'head.'))
 
 
-# Of each network: its first convolution, and what its other names begin with.
+# For each network, its first convolution and the start of its other names.
 _STEMS = {
   'ResNet': ('conv1.weight', ('bn1.', 'layer')),
   'MobileNetV2': ('features.0.0.weight', ('features.',)),
@@ -33,19 +38,19 @@ _STEMS = {
 
 
 def from_shapes(shapes, kind, stages_are_given=False):
-  """The fields that official names and shapes tell.
+  """The fields that official names and shapes show.
 
   Args:
     shapes: by official name.
-    kind: as from `kind_of`.
-    stages_are_given: whether someone says how many blocks there should be, so
-      that a ResNet of no published depth is none by accident.
+    kind: from `source_kind`.
+    stages_are_given: whether the caller states how many blocks there should be;
+      otherwise a ResNet of no published depth is refused.
 
   Returns:
-    A dict.
+    A dict with fields of `models.DEFAULTS`.
 
   Raises:
-    InputError: if they are of no network that is known here.
+    InputError: if the weights belong to no known network.
   """
   network = _network(shapes)
   head = [k for k in shapes if is_head(k) and k.endswith('.weight')]
@@ -56,7 +61,7 @@ def from_shapes(shapes, kind, stages_are_given=False):
   if network == 'BNInception':
     config['name'] = 'bn_inception'
     config['modality'] = _modality(shapes['conv1_7x7_s2.weight'][1])
-    config['shift'] = None  # its names are the same with and without
+    config['shift'] = None  # the names are the same with and without it
     return config
   if network == 'MobileNetV2':
     config.update(_infer_mobilenet(shapes))
@@ -73,7 +78,7 @@ def from_shapes(shapes, kind, stages_are_given=False):
 
 
 def _network(shapes):
-  """The network of these names, known by its first convolution."""
+  """The network with these names, recognised by its first convolution."""
   for network, (stem, others) in _STEMS.items():
     if not any(k.startswith(others) for k in shapes):
       continue
@@ -132,12 +137,12 @@ def _refuse_depth(bottleneck, sizes):
   raise errors.InputError(
     f'The weights have {sizes} {"bottleneck" if bottleneck else "basic"} '
     f'blocks per stage, as no published ResNet ({published}): weights are '
-    f'missing, or give stage_sizes={sizes} if that is meant.'
+    f'missing, or give stage_sizes={sizes} if that is intended.'
   )
 
 
 def _infer_shift(shapes, sizes):
-  """`shift` and `shift_every` from the wrapped layers."""
+  """`shift` and `shift_every`, from the names of wrapped layers."""
 
   def wrapped_by(inner):
     start = r'layer(\d)\.(?:net\.)?(\d+)\.(?:block\.)?'
@@ -148,7 +153,7 @@ def _infer_shift(shapes, sizes):
     if len(whole) < sum(sizes):
       raise errors.InputError(
         f'Only the blocks {sorted(whole)} (stage, index) are shifted as a '
-        f"whole, which no value of shift says; 'block' shifts all."
+        f"whole, which no value of shift expresses; 'block' shifts all."
       )
     return {'shift': 'block'}
   found = wrapped_by(r'conv1\.net\.')
@@ -164,7 +169,7 @@ def _infer_shift(shapes, sizes):
       return {'shift': 'blockres', 'shift_every': every}
   raise errors.InputError(
     f'The shifted blocks {sorted(found)} (stage, index) are not every n-th of '
-    f'each stage, which is all that shift_every can say.'
+    f'each stage, which is all that shift_every can express.'
   )
 
 
@@ -217,7 +222,7 @@ def _modality(channels):
 
 
 def from_file_name(file_name, model_name):
-  """The fields that only an official file name tells."""
+  """The fields that only an official file name states."""
   if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
     raise errors.InputError(
       f'{file_name} has dot-product attention; the non-local blocks here have '
@@ -240,7 +245,7 @@ def from_file_name(file_name, model_name):
   return config
 
 
-def sampling_of(file_name):
-  """'dense' or 'uniform': how frames were chosen, as only a name tells."""
+def sampling_from_name(file_name):
+  """'dense' or 'uniform': how frames were chosen, as the name states it."""
   dense = re.search(r'[-_.]dense([-_.]|$)', file_name)
   return 'dense' if dense else 'uniform'

@@ -1,4 +1,4 @@
-"""What a new run starts from: weights of another one, or of PyTorch."""
+"""Starts a new run from the weights of another run or of PyTorch."""
 
 from tsm_jax import convert, errors, files, models
 from tsm_jax.convert import fit, weight_files
@@ -6,7 +6,7 @@ from tsm_jax.runs import checkpoints, folders
 
 
 def check(path):
-  """Raises InputError unless `init_from` is '' or something to start from."""
+  """Raises InputError unless `init_from` is '', a file or a checkpoint."""
   if not path:
     return
   source = files.path(path)
@@ -19,26 +19,26 @@ def check(path):
 
 
 def load(path, model_config, labels, log):
-  """The variables of a new run from `init_from`.
+  """The variables that a new run starts from.
 
-  The classifier is a new one if it has another number of classes or, where the
-  source names them, other classes. The shift may differ, as it has no weights;
-  a stem for optical flow is made from one for RGB; non-local blocks that the
-  source does not have start anew.
+  The classifier is a new one if the source has another number of classes or
+  names other classes. The shift may differ, since it has no weights. An RGB
+  stem is adapted to optical flow, and non-local blocks that the source does not
+  have are initialised.
 
   Args:
-    path: a file that `convert.from_torch` reads, or as of
+    path: a file for `convert.from_torch` or a path for
       `checkpoints.restore_model`.
-    model_config: of the model to train, with its number of classes.
-    labels: the class names of the dataset.
-    log: called with a sentence on everything that is not taken over.
+    model_config: fields of the model to train, with `num_classes`.
+    labels: class names of the dataset.
+    log: called with a sentence about everything that is not kept.
 
   Returns:
-    `(variables, origin)`: params and batch_stats as NumPy arrays, and a
-    JSON-able dict that says where they are from.
+    `(variables, origin)`: 'params' and 'batch_stats' as NumPy arrays, and a
+    JSON-able dict that names their source.
 
   Raises:
-    InputError: if the source cannot be read or is of another architecture.
+    InputError: if the source cannot be read or has another architecture.
   """
   config = {**models.DEFAULTS, **model_config}
   source = files.path(path)
@@ -47,8 +47,8 @@ def load(path, model_config, labels, log):
     if source.is_dir():
       return _from_ours(source, config, labels, log)
     log(
-      'A file of PyTorch does not name its classes: if they are as many as '
-      'those of the dataset, they are taken to be the same in the same order.'
+      'A file of PyTorch does not name its classes: if the dataset has as '
+      'many, they are assumed to be the same, in the same order.'
     )
     _, variables = convert.from_torch(source, log=log, **config)
   except (errors.InputError, ImportError) as error:
@@ -64,7 +64,7 @@ def _from_ours(source, config, labels, log):
     for theirs, ours in zip(trained.labels, labels)
     if theirs != ours
   ]
-  # Of another number of classes, it is dropped anyway.
+  # A classifier with another number of classes is dropped anyway.
   renamed = bool(other) and len(labels) == len(trained.labels)
   if renamed:
     theirs, ours = other[0]

@@ -1,15 +1,15 @@
 """Names of weights: those of other code bases, the authors', and ours.
 
-`official` brings a foreign name into the form of the authors' code without its
-prefix (`layer1.0.conv1.net.weight`), `plain` drops what wraps a layer there
-(`layer1.0.conv1.weight`), and `of_leaf` names a leaf of our variables in that
-plain form, where the two meet.
+`official` turns names of other code into the authors' without the prefix
+(`layer1.0.conv1.net.weight`), `plain` removes wrappers from these
+(`layer1.0.conv1.weight`), and `plain_leaf_name` gives the plain name of a leaf
+of our variables.
 """
 
 import re
 
-# The first block of each of OpenMMLab's MobileNetV2 stages, as an index of the
-# one list of blocks that torchvision and the authors have.
+# The first block of each of OpenMMLab's MobileNetV2 stages, as an index into
+# the single list of blocks that torchvision and the authors have.
 _MOBILENET_STAGES = (1, 2, 4, 7, 11, 14, 17)
 
 _OPENMMLAB = (
@@ -28,7 +28,7 @@ _UNWRAP = (
   (r'^(layer\d\.\d+)\.net\.', r'\1.'),
   (r'\.(conv1|conv\.0)\.net\.', r'.\1.'),
 )
-# Ours in a MobileNetV2 block: the official index, with and without expansion.
+# Layers of a MobileNetV2 block: the official index with and without expansion.
 _MOBILENET_LAYERS = {
   'expand': (0, None),
   'expand_bn': (1, None),
@@ -67,7 +67,7 @@ _LEAVES = {
 
 
 def official(names):
-  """Maps names of any accepted source to official ones without prefix."""
+  """Maps the names of any known source to official ones without the prefix."""
   stripped = {
     name: re.sub(r'^base_model\.', '', re.sub(r'^module\.', '', name))
     for name in names
@@ -110,20 +110,20 @@ def _from_torchvision_mobilenet(name):
   if not match:
     return name
   start, block, layer, part, leaf = match.groups()
-  if part:  # a convolution or its norm, inside of a triple with its ReLU
+  if part:  # a convolution or its norm, inside a triple with its ReLU
     return f'{start}.{3 * int(layer) + int(part)}.{leaf}'
   num_triples = 1 if block == '1' else 2
   return f'{start}.{3 * num_triples + int(layer) - num_triples}.{leaf}'
 
 
 def plain(name):
-  """An official name without the wrappers of shift, pooling and NL."""
+  """An official name without the wrappers of shift, pooling and non-local."""
   for pattern, replacement in _UNWRAP:
     name = re.sub(pattern, replacement, name)
   return name
 
 
-def of_leaf(path, model_name):
+def plain_leaf_name(path, model_name):
   """The plain name of a leaf such as `('layer1_0', 'conv1', 'kernel')`."""
   *modules, leaf = path
   leaf = _LEAVES[leaf]

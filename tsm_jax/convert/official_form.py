@@ -1,9 +1,10 @@
-"""From our variables to the authors' form of a file of weights."""
+"""Our variables as a file of weights in the authors' form."""
 
 import re
 import shlex
 
 from absl import logging
+from flax import traverse_util
 import jax
 import numpy as np
 
@@ -14,34 +15,43 @@ from tsm_jax.runs import checkpoints, folders
 
 
 def to_torch(model_config, variables, *, log=logging.warning):
-  """Writes variables in the authors' form.
+  """Renames variables to the authors' form.
 
-  Names begin with `module.base_model.` as the authors' trainer saves them. With
-  `direction='past'`, a shifted MobileNetV2 is written as that of the online
-  demo, without a prefix and with the head `classifier`. A ResNet or BNInception
-  of that direction has no official form of its own: it looks like one of both
-  directions, and whoever reads it must say `direction='past'`. PyTorch's count
-  of batches, which enters no computation, is 0.
+  Names begin with `module.base_model.`, as the authors' trainer saves them. A
+  shifted MobileNetV2 with `direction='past'` has the names of the online demo,
+  without a prefix and with the head `classifier`. A ResNet or BNInception with
+  `direction='past'` has no official form: it looks like one of both directions,
+  and `direction='past'` must be given to `from_torch`. PyTorch's count of
+  batches, which no computation uses, is 0.
 
   Args:
-    model_config: as of `convert.from_torch`.
+    model_config: all fields of the model, as `convert.from_torch` returns them.
     variables: 'params' and 'batch_stats'.
     log: called with a sentence if there is no official form.
 
   Returns:
-    A dict from name to array, float32 but for `num_batches_tracked` (int64).
+    A dict from name to array: int64 for `num_batches_tracked`, float32 for all
+    others.
+
+  >>> import numpy as np
+  >>> from tsm_jax import convert, models
+  >>> head = {'kernel': np.zeros((2048, 5), np.float32)}
+  >>> variables = {'params': {'head': head}}
+  >>> state = convert.to_torch(models.DEFAULTS, variables)
+  >>> {name: value.shape for name, value in state.items()}
+  {'module.new_fc.weight': (5, 2048)}
   """
   one_way = model_config['direction'] == 'past'
   shifted = model_config['shift'] != 'none'
   if one_way and shifted and not is_online(model_config):
     log(
       f"A {model_config['name']} with direction='past' has no official form: "
-      f'what is written looks like one of both directions, and '
-      f"direction='past' must be given where it is read."
+      f'the file looks like one of both directions, and whoever reads it must '
+      f"give direction='past'."
     )
   state = {}
-  for path, leaf in fit.flat(variables).items():
-    plain = naming.of_leaf(path[1:], model_config['name'])
+  for path, leaf in traverse_util.flatten_dict(variables).items():
+    plain = naming.plain_leaf_name(path[1:], model_config['name'])
     name = official_name(plain, model_config)
     state[name] = fit.to_torch_layout(np.asarray(leaf), plain)
     if name.endswith('.running_var'):
@@ -50,8 +60,8 @@ def to_torch(model_config, variables, *, log=logging.warning):
   return state
 
 
-def is_ours(source):
-  """Whether a path is of our checkpoints, see `folders.find`."""
+def is_checkpoint(source):
+  """Whether a path holds a checkpoint of ours, see `folders.find`."""
   try:
     folders.find(source)
   except errors.InputError:
@@ -63,14 +73,14 @@ def to_file(source, out):
   """Writes a checkpoint of ours as a file of weights in the authors' form.
 
   Args:
-    source: as of `checkpoints.restore_model`.
-    out: the new file, of one of `weight_files.SUFFIXES`.
+    source: a path for `checkpoints.restore_model`.
+    out: the new file, with one of `weight_files.SUFFIXES`.
 
   Returns:
     Lines for the user.
 
   Raises:
-    InputError: if there is no checkpoint, or `out` exists or has another
+    InputError: if there is no checkpoint, or if `out` exists or has another
       suffix.
   """
   weight_files.check_new(out)
@@ -81,10 +91,10 @@ def to_file(source, out):
   config['stage_sizes'] = tuple(config['stage_sizes'])  # JSON has lists
   state = to_torch(config, jax.device_get(trained.variables), log=lines.append)
   weight_files.write(out, state, bare=is_online(config))
-  if untold := _untold(config, out):
+  if hidden := _hidden_fields(config, out):
     lines.append(
-      'Neither the weights nor the name of the file tell all: where it is '
-      f'read by tsm_jax.convert, give {shlex.join(untold)}.'
+      'Neither the weights nor the name of the file show all fields: to read '
+      f'it with tsm_jax.convert, give {shlex.join(hidden)}.'
     )
   return [
     *lines,
@@ -93,9 +103,9 @@ def to_file(source, out):
   ]
 
 
-def _untold(config, out):
-  """Arguments that `convert` needs to read `out` as the model it is of."""
-  name = weight_files.name_of(out)
+def _hidden_fields(config, out):
+  """The arguments that `convert` needs to read `out` as the same model."""
+  name = weight_files.official_name(out)
   by_name = infer.from_file_name(name, config['name'])
   fields = ['fold_div', 'num_frames']
   if config['shift'] == 'none':  # without it, there is no fold
@@ -115,7 +125,7 @@ def _untold(config, out):
 def is_online(config):
   """Whether the authors' form of a model is the bare one of their demo.
 
-  It is their only network of one direction.
+  Theirs is the only network with `direction='past'`.
   """
   return (
     config['name'] == 'mobilenet_v2'
@@ -125,7 +135,12 @@ def is_online(config):
 
 
 def official_name(name, config):
-  """The authors' name, with prefix and wrappers, of a plain one."""
+  """The authors' name of a weight, with prefix and wrappers.
+
+  Args:
+    name: the plain name.
+    config: all fields of the model.
+  """
   online = is_online(config)
   if name.startswith('head.'):
     return _head_name(name.removeprefix('head.'), config, online)

@@ -1,4 +1,4 @@
-"""Files of weights, written, and read without executing any of them."""
+"""Reads files of weights without executing any of them, and writes them."""
 
 import functools
 import hashlib
@@ -11,14 +11,19 @@ import numpy as np
 
 from tsm_jax import errors, files
 
-# What PyTorch says of a pickle that would call something it does not trust.
+# What PyTorch says about a pickle that calls something it does not trust.
 _NOT_TRUSTED = re.compile(r'GLOBAL ([\w.]+)|(allowlisted|unrecognized) [^\n]*')
 
 SUFFIXES = ('.pth', '.pth.tar', '.pt', '.safetensors')
 
 
 def read(path):
-  """The mapping from name to weight in a file; executes nothing of it."""
+  """Reads the mapping from name to weight; executes nothing in the file.
+
+  Raises:
+    InputError: if there is no such file, or it holds something else.
+    ImportError: if the library for such files is not installed.
+  """
   if not os.path.exists(path):
     raise errors.InputError(f'There is no file {path}.')
   if os.path.isdir(path):
@@ -28,7 +33,7 @@ def read(path):
   if _is_program(path):
     raise errors.InputError(
       f'{path} is a TorchScript archive, a program and not only weights; save '
-      f'the state_dict of the model instead.'
+      f"the model's state_dict instead."
     )
   load = _loader(path)
   try:
@@ -36,10 +41,10 @@ def read(path):
   except Exception as error:
     if match := _NOT_TRUSTED.search(str(error)):
       raise errors.InputError(
-        f'{path} is refused: it holds more than tensors, and to rebuild '
-        f'{match[1] or match[0]} would run code of the file.'
+        f'{path} is refused: it holds more than tensors, and rebuilding '
+        f'{match[1] or match[0]} would run code from the file.'
       ) from error
-    # Not PyTorch's own words, which advise to load such a file unprotected.
+    # PyTorch's own message advises loading such a file without protection.
     raise errors.InputError(
       f'{path} cannot be read; it is truncated or no checkpoint.'
     ) from error
@@ -57,12 +62,12 @@ def _is_program(path):
   try:
     with zipfile.ZipFile(path) as archive:
       return any(n.endswith('/constants.pkl') for n in archive.namelist())
-  except zipfile.BadZipFile:  # which is found out where it is read
+  except zipfile.BadZipFile:  # reading it will fail with the reason
     return False
 
 
-def name_of(path):
-  """The name that may tell what is not in the weights.
+def official_name(path):
+  """The name that may state fields which are not in the weights.
 
   The authors' trainer writes `FOLDER/ckpt.pth.tar`, where the folder has the
   official name.
@@ -74,16 +79,16 @@ def name_of(path):
 
 
 def sha256(path):
-  """The hash of a file's content, as text."""
+  """The SHA-256 of a file's content, in hexadecimal."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def check_new(path):
-  """Raises InputError unless a file of weights can be written there."""
+  """Raises InputError unless a new file of weights can have this path."""
   if not str(path).endswith(SUFFIXES):
     raise errors.InputError(
-      f'OUT is {str(path)!r}; a checkpoint of ours becomes a file, whose name '
+      f'OUT is {str(path)!r}; a checkpoint of ours becomes a file whose name '
       f'ends with one of {", ".join(SUFFIXES)}.'
     )
   if files.path(path).exists():
@@ -93,12 +98,13 @@ def check_new(path):
 
 
 def write(path, arrays, bare=False):
-  """Writes arrays by name, whole or not at all, as the suffix says.
+  """Writes arrays atomically, in the format of the suffix.
 
   Args:
     path: of the file.
-    arrays: by name.
-    bare: whether a file of PyTorch has them as they are, not as `state_dict`.
+    arrays: a mapping from name to array.
+    bare: whether a PyTorch file holds the mapping itself; otherwise it holds a
+      dict with the mapping as `state_dict`.
   """
   library = _library(path)
   if str(path).endswith('.safetensors'):
@@ -119,7 +125,7 @@ def _loader(path):
 
 
 def _library(path):
-  """The module for such a file; it is wanted only here."""
+  """The module that reads such a file, imported only when it is needed."""
   try:
     if str(path).endswith('.safetensors'):
       import safetensors.numpy
@@ -134,7 +140,11 @@ def _library(path):
 
 
 def float32_arrays(mapping):
-  """Float32 arrays by name; counters of batches are left out."""
+  """The mapping as float32 arrays by name, without counters of batches.
+
+  Raises:
+    InputError: if some weights are not float32; it names them all.
+  """
   arrays, wrong = {}, []
   for name, value in mapping.items():
     name = str(name)
@@ -142,7 +152,7 @@ def float32_arrays(mapping):
       continue
     dtype = str(getattr(value, 'dtype', type(value).__name__))
     if dtype.removeprefix('torch.') == 'float32':
-      # A parameter of PyTorch that wants a gradient is no array as it is.
+      # NumPy takes no PyTorch parameter that requires a gradient.
       detach = getattr(value, 'detach', lambda value=value: value)
       arrays[name] = np.asarray(detach())
     else:

@@ -81,7 +81,7 @@ def _check(args):
     )
   if args.name != 'folder' and args.labels:
     raise errors.InputError(
-      f"--labels is {args.labels!r}; it is for a 'folder' alone."
+      f"--labels is {args.labels!r}; only a 'folder' takes it."
     )
 
 
@@ -112,6 +112,31 @@ def _parser():
     default='rgb',
     help="'flow' reads extracted flow of 'frame_lists' or a 'folder'",
   )
+  _add_storage(add)
+  add(
+    '--max_excluded',
+    type=float,
+    default=defaults.MAX_EXCLUDED,
+    help='share of unusable videos that stops it (default %(default)s)',
+  )
+  add(
+    '--beam_runner',
+    default='',
+    metavar='RUNNER',
+    help='build by Apache Beam (extra [beam]), for example DirectRunner',
+  )
+  add(
+    '--beam_pipeline_options',
+    default='',
+    metavar='NAME=VALUE,...',
+    help="of the runner, for example 'flink_master=host:8081'",
+  )
+  add('--labels', default='', help="classes of a 'folder', one per line")
+  return parser
+
+
+def _add_storage(add):
+  """The flags of how clips are stored, as in `defaults.Options`."""
   add(
     '--short_side',
     type=int,
@@ -135,7 +160,7 @@ def _parser():
     '--fps',
     type=float,
     default=defaults.USUAL.fps,
-    help='resample videos to so many frames per second, by their timestamps; '
+    help='frames per second to which videos are resampled by their timestamps; '
     '0: keep their frames (default %(default)s)',
   )
   add(
@@ -144,26 +169,6 @@ def _parser():
     default=defaults.USUAL.max_frames,
     help='of a clip; longer ones are not used (default %(default)s)',
   )
-  add(
-    '--max_excluded',
-    type=float,
-    default=defaults.MAX_EXCLUDED,
-    help='share of unusable videos that stops it (default %(default)s)',
-  )
-  add(
-    '--beam_runner',
-    default='',
-    metavar='RUNNER',
-    help='build by Apache Beam (extra [beam]), for example DirectRunner',
-  )
-  add(
-    '--beam_pipeline_options',
-    default='',
-    metavar='NAME=VALUE,...',
-    help="of the runner, for example 'flink_master=host:8081'",
-  )
-  add('--labels', default='', help="classes of a 'folder', one per line")
-  return parser
 
 
 if __name__ == '__main__':

@@ -43,7 +43,7 @@ def fingerprint(source, labels, preprocessing, views):
   """The fingerprint of a split, as a dict for JSON.
 
   Args:
-    source: of the split, as from `Dataset.split`.
+    source: of the split, from `Dataset.split`.
     labels: class names by index.
     preprocessing: a `preprocess.Preprocessing`.
     views: a `records.Views`.
@@ -111,8 +111,8 @@ def compare(one, other):
   """Where two fingerprints differ first.
 
   Args:
-    one: as from `fingerprint`.
-    other: likewise.
+    one: from `fingerprint`.
+    other: another one.
 
   Returns:
     `(stage, lines)`: one of `STAGES` or None, and lines for people.

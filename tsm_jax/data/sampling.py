@@ -48,7 +48,7 @@ def uniform_indices(num_frames, num_segments, clips=1, new_length=1):
 
 def official_validation_indices(num_frames, num_segments, new_length=1):
   """The official code's indices while it trains: as `uniform_indices`, but the
-  first frame alone of a video with no more than T + L - 1 frames.
+  first frame only, if the video has no more than T + L - 1 frames.
 
   Returns:
     int64 `[T]`.
@@ -75,7 +75,7 @@ def random_indices(
 
   The official code takes T segments of `d = (num_frames - L + 1) // T` frames,
   so that the rest at the end is never seen; where d is 0 it takes T sorted
-  draws, or the first frame alone of a video with no more than T frames.
+  draws, or the first frame only, if the video has no more than T frames.
 
   Args:
     rng: numpy Generator, or anything with its `integers`.

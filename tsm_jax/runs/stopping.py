@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 EXIT_AGAIN = 75
 
 
-def status_of(number):
+def exit_status(number):
   """The exit status of a run that a signal has ended in order."""
   # Ctrl-C is of a person, and the run stays ended.
   return 128 + number if number == signal.SIGINT else EXIT_AGAIN

@@ -1,7 +1,7 @@
-"""A model of direction 'past', one frame at a time (paper, section 4.2).
+"""Runs a model with `direction='past'` frame by frame (paper, section 4.2).
 
-The state between two frames is a pytree of arrays, so that a batch of streams
-is a batch of rows: each may begin anew at any frame.
+The state between two frames is a pytree of arrays, the cache. A batch holds
+several streams, each of which can be reset at any frame.
 """
 
 import jax
@@ -16,16 +16,25 @@ def init_cache(model, batch_size, image_size):
   """The cache before the first frame.
 
   Args:
-    model: a module of `models.create_model` with direction 'past'.
+    model: from `models.create_model`, with `direction='past'`.
     batch_size: number of streams.
-    image_size: side of the square frames, or (height, width).
+    image_size: side of square frames in pixels, or `(height, width)`.
 
   Returns:
-    A pytree of zeros, for every shift `[B, H', W', C // fold_div]` of its
-    input's dtype; empty without shifts.
+    A pytree of zeros: `[B, H', W', C // fold_div]` for every shift, in the
+    dtype of the computation; empty if there are no shifts.
 
   Raises:
-    InputError: if the model needs frames other than the present and the past.
+    InputError: if the model needs future frames or whole clips.
+
+  >>> import jax
+  >>> from tsm_jax import models, stream
+  >>> model = models.create_model(
+  ...   {'stage_sizes': (1,), 'width': 8, 'num_classes': 3, 'direction': 'past'}
+  ... )
+  >>> cache = stream.init_cache(model, batch_size=2, image_size=32)
+  >>> jax.tree.map(lambda x: x.shape, cache)
+  {'layer1_0': {'shift': {'past': (2, 8, 8, 1)}}}
   """
   height, width = np.broadcast_to(image_size, 2).tolist()
   channels = classifier.CHANNELS[model.modality]
@@ -38,22 +47,37 @@ def init_cache(model, batch_size, image_size):
 
 
 def step(model, variables, cache, frames, reset=None):
-  """Classifies the present frame of every stream.
+  """Classifies the current frame of every stream.
 
   Args:
-    model: as of `init_cache`.
-    variables: of the model, 'params' and 'batch_stats'.
-    cache: of `init_cache` or the previous step; it is not changed.
+    model: from `models.create_model`, with `direction='past'`.
+    variables: 'params' and 'batch_stats' of the model.
+    cache: from `init_cache` or the previous step; it is not changed.
     frames: `[B, H, W, C]` float, normalised.
-    reset: bool `[B]`; streams for which it is true begin anew with this frame.
+    reset: bool `[B]`; where it is true, the stream starts anew at this frame.
 
   Returns:
-    `(logits, cache)`: `[B, num_classes]` float32 of this frame, and the cache
+    `(logits, cache)`: `[B, num_classes]` float32 for this frame, and the cache
     for the next one.
 
   Raises:
-    ValueError: as of `init_cache`, or if `cache` is for frames of another
-      shape.
+    InputError: if the model needs future frames or whole clips.
+    ValueError: if `cache` is for frames of another shape.
+
+  >>> import jax
+  >>> import jax.numpy as jnp
+  >>> from tsm_jax import models, stream
+  >>> model = models.create_model(
+  ...   {'stage_sizes': (1,), 'width': 8, 'num_classes': 3, 'direction': 'past'}
+  ... )
+  >>> video = jnp.zeros((4, 1, 32, 32, 3))  # four frames of one stream
+  >>> variables = jax.jit(model.init)(jax.random.key(0), video[None, 0])
+  >>> step = jax.jit(stream.step, static_argnums=0)
+  >>> cache = stream.init_cache(model, batch_size=1, image_size=32)
+  >>> for frames in video:
+  ...   logits, cache = step(model, variables, cache, frames)
+  >>> logits.shape
+  (1, 3)
   """
   if reset is not None:
     cache = jax.tree.map(lambda x: _zero_rows(x, reset), cache)
@@ -69,7 +93,7 @@ def _zero_rows(x, rows):
 
 
 def _streaming(model):
-  """The model in its form for one frame, which keeps the past in a cache."""
+  """The model that takes one frame and keeps the past in a cache."""
   if model.shift != 'none' and model.direction != 'past':
     raise errors.InputError(
       f'model.direction is {model.direction!r}, which needs the next frame; a '

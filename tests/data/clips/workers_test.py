@@ -41,6 +41,29 @@ def test_only_what_crashes_is_blamed(size):
   assert again == [(4, ''), (None, workers.CRASHED)]
 
 
+def test_without_processes_it_works_in_this_one():
+  with workers.Workers(square_or_crash, 0) as pool:
+    assert list(pool.outcomes([2, 5, 6])) == [
+      (4, ''),
+      (None, 'a reason'),
+      (None, 'KeyError: 6'),
+    ]
+  with workers.Workers(process, 0) as pool:
+    assert list(pool.outcomes([0])) == [(os.getpid(), '')]
+
+
+@pytest.mark.usefixtures('processes')
+def test_there_is_one_for_each_core_where_none_is_asked_for(monkeypatch):
+  monkeypatch.setattr(os, 'cpu_count', lambda: 1)
+  with workers.Workers(process) as pool:
+    (one, _), (other, _) = pool.outcomes([0, 1])
+  assert one == other != os.getpid()
+
+
+def process(unused):
+  return os.getpid()
+
+
 def test_only_a_few_are_in_work_ahead_of_the_reader(tmp_path):
   paths = [str(tmp_path / str(i)) for i in range(40)]
   with workers.Workers(leave_a_mark, 2) as pool:

@@ -1,5 +1,4 @@
 import contextlib
-import dataclasses
 import itertools
 import threading
 import types
@@ -7,42 +6,19 @@ import types
 import numpy as np
 import pytest
 
-from support import helpers
+from support import helpers, stored
 from tsm_jax import errors
-from tsm_jax.data import defaults, sampling
-from tsm_jax.data.clips import codec, pixels
-from tsm_jax.data.input import cropping, pipeline, preprocess, records
+from tsm_jax.data import defaults
+from tsm_jax.data.clips import codec
+from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
 
-HOW = preprocess.Preprocessing(4, 28, (0.5,) * 3, (0.25,) * 3, 256, 90)
 ONE, TWO = records.Views(), records.Views(clips=2)
-LENGTHS = (1, 2, 3, 4, 5, 8, 9, 12, 13, 16, 20, 20, 24)  # frames of 13 clips
-
-
-def gray(frame, size=(40, 48)):
-  """A JPEG of one gray that tells the number of the frame."""
-  return pixels.encode_jpeg(np.full((*size, 3), 10 * frame, np.uint8), 95)
-
-
-def textured(seed):
-  image = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
-  return pixels.resize(image, 48, 40)
-
-
-def stored(images, kind, **fields):
-  writer = codec.Writer(defaults.Options(quality=95, storage=kind))
-  for image in images:
-    writer.add(image)
-  return {'frames': writer.end(), 'height': 40, 'width': 48, **fields}
 
 
 @pytest.fixture(scope='module', params=defaults.STORAGES)
 def source(request):
-  """Records as of a built dataset, whose labels are their numbers."""
-  return [
-    stored([textured(100 * i + k) for k in range(n)], request.param, label=i)
-    for i, n in enumerate(LENGTHS)
-  ]
+  return stored.source(request.param)
 
 
 def config(batch_size=4, seed=0, num_threads=2, resize='fast'):
@@ -58,7 +34,7 @@ def config(batch_size=4, seed=0, num_threads=2, resize='fast'):
 
 def train(source, num_batches, start=0, process=(0, 1), **kwargs):
   batches = pipeline.train_batches(
-    source, config(**kwargs), HOW, start, process
+    source, config(**kwargs), stored.PREPROCESSING, start, process
   )
   return list(itertools.islice(batches, num_batches))
 
@@ -76,7 +52,9 @@ def stream(source):
 
 def test_batches_made_ahead_are_the_same_and_end(source, stream):
   threads = set(threading.enumerate())
-  batches = pipeline.train_batches(source, config(), HOW, 0, (0, 1))
+  batches = pipeline.train_batches(
+    source, config(), stored.PREPROCESSING, 0, (0, 1)
+  )
   with contextlib.closing(pipeline.ahead(batches)) as ahead:
     assert_same([next(ahead) for _ in range(5)], stream[:5])
   left = {t.name for t in threading.enumerate() if t not in threads}
@@ -126,124 +104,15 @@ def test_processes_share_it(source, stream, count, start):
   assert_same(whole, stream[start:])
 
 
-def test_a_training_clip_is_sampled_and_cropped_by_its_generator(source):
-  record = source[10]
-  clip = records.train_clip(record, np.random.default_rng(3), HOW, (1.0, 0.75))
-  rng = np.random.default_rng(3)
-  indices = sampling.random_indices(rng, 20, 4)
-  frames = [codec.decode(record, [i])[0] for i in indices]
-  expected = cropping.train_frames(frames, rng, 28, (1.0, 0.75))
-  np.testing.assert_array_equal(clip['frames'], expected)
-  assert clip['label'] == 10 and clip['label'].dtype == np.int32
-
-
-def numbers(view):
-  return np.round(view.mean(axis=(1, 2, 3)) / 10).astype(int).tolist()
-
-
-def test_views_take_the_right_frames():
-  record = {'frames': [gray(k) for k in range(20)], 'label': 0}
-  middles, beginnings = records.eval_views(record, HOW, records.Views(2))
-  assert numbers(middles) == [2, 7, 12, 17]
-  assert numbers(beginnings) == [0, 5, 10, 15]
-  short = {'frames': [gray(k) for k in range(3)], 'label': 0}
-  assert numbers(records.eval_views(short, HOW, ONE)[0]) == [0, 1, 1, 2]
-  clip = records.train_clip(short, np.random.default_rng(0), HOW, (1.0,))
-  assert numbers(clip['frames']) == [0, 1, 1, 2]
-
-
-def test_dense_clips_of_training_and_evaluation():
-  dense = dataclasses.replace(HOW, sampling='dense')
-  record = {'frames': [gray(k // 4) for k in range(100)], 'label': 0}
-  views = records.eval_views(record, dense, records.Views(clips=2))
-  assert [numbers(view) for view in views] == [[0, 4, 8, 12], [9, 13, 17, 21]]
-  starts = {
-    numbers(
-      records.train_clip(record, np.random.default_rng(i), dense, (1.0,))[
-        'frames'
-      ]
-    )[0]
-    for i in range(60)
-  }
-  assert starts == set(range(10))  # frames 0 to 36
-
-
-def test_views_are_ordered_crop_by_crop(source):
-  views = records.Views(clips=2, crops=3, full_resolution=True)
-  found = records.eval_views(source[10], HOW, views)
-  assert found.shape == views.shape(HOW) == (6, 4, 32, 32, 3)
-  for number, indices in enumerate(sampling.uniform_indices(20, 4, clips=2)):
-    frames = [codec.decode(source[10], [i])[0] for i in indices]
-    expected = cropping.eval_crops(frames, 28, 3, full_resolution=True)
-    np.testing.assert_array_equal(found[number::2], expected)
-
-
-def test_official_validation_sees_the_first_frame_of_a_short_video():
-  quirky = dataclasses.replace(HOW, official_quirks=True)
-  validation = records.Views(validation=True)
-  cases = (
-    (quirky, validation, [0] * 4),
-    (quirky, ONE, [0, 1, 2, 3]),
-    (HOW, validation, [0, 1, 2, 3]),
-  )
-  for how, views, expected in cases:
-    assert records.eval_indices(4, how, views).tolist() == [expected]
-  record = {'frames': [gray(k) for k in range(18)], 'label': 0}
-  starts = {  # 18 // 4 * 4: the last two frames are never seen
-    tuple(
-      numbers(
-        records.train_clip(record, np.random.default_rng(i), quirky, (1.0,))[
-          'frames'
-        ]
-      )
-    )
-    for i in range(200)
-  }
-  assert max(map(max, starts)) == 15
-
-  dense = dataclasses.replace(quirky, sampling='dense')
-  starts = [
-    int(records.eval_indices(70, dense, validation, number)[0, 0])
-    for number in range(200)
-  ]
-  assert set(starts) == set(range(6))  # of 0 to 6
-  assert records.eval_indices(70, dense, ONE).tolist() == [[3, 19, 35, 51]]
-  once, again = (records.eval_indices(70, dense, validation, 9) for _ in '12')
-  np.testing.assert_array_equal(once, again)
-
-
-def test_only_the_chosen_frames_are_decoded(monkeypatch):
-  decoded = []
-  source = [
-    stored([textured(100 * i + k) for k in range(n)], 'frames', label=i)
-    for i, n in enumerate(LENGTHS)
-  ]
-
-  def decode(data, decode_jpeg=pixels.decode_jpeg):
-    # Not what the threads of an earlier test's stream still read ahead.
-    if threading.current_thread() is threading.main_thread():
-      decoded.append(data)
-    return decode_jpeg(data)
-
-  monkeypatch.setattr(pixels, 'decode_jpeg', decode)
-  for record in source:
-    frames = record['frames']
-    decoded.clear()
-    records.train_clip(record, np.random.default_rng(0), HOW, (1.0,))
-    assert len(decoded) == min(len(frames), 4)
-    decoded.clear()
-    records.eval_views(record, HOW, ONE)
-    middles = {int((i + 0.5) * len(frames) / 4) for i in range(4)}
-    assert sorted(decoded) == sorted(frames[i] for i in middles)
-
-
 @pytest.mark.parametrize('count', [1, 2, 3])
 @pytest.mark.parametrize('batch_size', [6, 12, 30])
 def test_evaluation_sees_every_clip_once(source, count, batch_size):
   seen = []
   for index in range(count):
     batches = list(
-      pipeline.eval_batches(source, batch_size, HOW, TWO, 3, (index, count))
+      pipeline.eval_batches(
+        source, batch_size, stored.PREPROCESSING, TWO, 3, (index, count)
+      )
     )
     assert len(batches) == -(-13 // batch_size)  # as many on every process
     for batch in batches:
@@ -252,7 +121,9 @@ def test_evaluation_sees_every_clip_once(source, count, batch_size):
         *(batch[k] for k in ('frames', 'label', 'mask'))
       ):
         if mask:
-          expected = records.eval_views(source[label], HOW, TWO)
+          expected = records.eval_views(
+            source[label], stored.PREPROCESSING, TWO
+          )
           np.testing.assert_array_equal(frames, expected)
           seen.append(int(label))
         else:
@@ -261,7 +132,9 @@ def test_evaluation_sees_every_clip_once(source, count, batch_size):
 
 
 def test_an_evaluation_may_be_left(source):
-  batches = pipeline.eval_batches(source, 2, HOW, ONE, 2, (0, 1))
+  batches = pipeline.eval_batches(
+    source, 2, stored.PREPROCESSING, ONE, 2, (0, 1)
+  )
   next(batches)
   batches.close()
 
@@ -278,7 +151,9 @@ def test_a_broken_record_is_an_error_not_a_hole(source, kind, data):
     if kind == 'train':
       train(broken, 4)
     else:
-      list(pipeline.eval_batches(broken, 4, HOW, ONE, 2, (0, 1)))
+      list(
+        pipeline.eval_batches(broken, 4, stored.PREPROCESSING, ONE, 2, (0, 1))
+      )
 
 
 @pytest.mark.parametrize('kind', defaults.STORAGES)

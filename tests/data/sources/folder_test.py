@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 
 import pytest
@@ -79,83 +78,6 @@ def test_every_file_is_used_excluded_or_noted(tmp_path):
   assert sorted(notes) == sorted(
     [*ignored, "class 'jump' has no video in the split 'val'"]
   )
-
-
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
-def test_csv_list(tmp_path, encoding):
-  touch(tmp_path, 'my clips/ä, b.mp4', 'c.mp4', 'd.mp4')
-  rows = [('my clips/ä, b.mp4', 'größer', 'train'), ('c.mp4', ' run ', 'TRAIN')]
-  rows.append((tmp_path / 'd.mp4', 'run', 'validation'))
-  source = write_csv(
-    tmp_path / 'list.CSV', rows, ('path', 'label', 'split'), encoding
-  )
-  listing = folder.scan(source)
-  assert listing.labels == ['größer', 'run']
-  assert table(listing) == {
-    'my clips/ä, b.mp4': ('größer', 'train'),
-    'c.mp4': ('run', 'train'),
-    str(tmp_path / 'd.mp4'): ('run', 'val'),
-  }
-
-
-@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
-def test_json_list_without_splits(tmp_path, encoding):
-  touch(tmp_path, 'é.mp4', 'b.mp4')
-  rows = [{'path': 'é.mp4', 'label': 3}, {'path': 'b.mp4', 'label': 3}]
-  (tmp_path / 'all.json').write_text(
-    json.dumps(rows, ensure_ascii=False), encoding=encoding
-  )
-  listing = folder.scan(tmp_path / 'all.json', holdout=0.5)
-  assert listing.labels == ['3']
-  assert sorted(split for _, split in table(listing).values()) == [
-    'train',
-    'val',
-  ]
-
-
-def test_lists_in_a_folder_win_over_its_folders(tmp_path):
-  # As Kinetics comes: flat folders of splits beside lists with the labels.
-  touch(tmp_path, 'train/a.mp4', 'train/b.mp4', 'val/c.mp4', 'val/new.mp4')
-  write_csv(
-    tmp_path / 'train.csv', [('train/a.mp4', 'x'), ('train/b.mp4', 'y')]
-  )
-  write_csv(tmp_path / 'val.csv', [('val/c.mp4', 'y'), ('train/a.mp4', 'x')])
-  listing = folder.scan(tmp_path)
-  assert table(listing) == {
-    'train/a.mp4': ('x', 'train'),
-    'train/b.mp4': ('y', 'train'),
-    'val/c.mp4': ('y', 'val'),
-  }
-  assert listing.excluded == [
-    ('train/a.mp4', 'is listed more than once; the first row counts')
-  ]
-  assert listing.notes == [
-    'val/new.mp4 was ignored: it is in no list',
-    "class 'x' has no video in the split 'val'",
-  ]
-
-
-def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
-  touch(tmp_path, *(f'{c}.mp4' for c in 'abcde'))
-  (tmp_path / 'dir.mp4').mkdir()
-  rows = [('a.mp4', 'run', 'train'), ('b.mp4', '', 'train')]
-  rows += [('./a.mp4', 'jump', 'train'), ('gone.mp4', 'run', 'train')]
-  rows += [('c.mp4', 'swim', 'val'), ('d.mp4', 'run', '')]
-  rows += [('dir.mp4', 'run', 'val'), ('e.mp4', 'run', 'val')]
-  source = write_csv(tmp_path / 'l.csv', rows, ('path', 'label', 'split'))
-  listing = folder.scan(source)
-  assert dict(listing.excluded) == {
-    './a.mp4': 'is listed more than once; the first row counts',
-    'b.mp4': 'has no label',
-    'c.mp4': "has the label 'swim', which is not in the label map",
-    'd.mp4': 'has no split, although others have one',
-    'dir.mp4': 'is not a file',
-    'gone.mp4': 'file does not exist',
-  }
-  assert table(listing) == {
-    'a.mp4': ('run', 'train'),
-    'e.mp4': ('run', 'val'),
-  }
 
 
 def names(count):
@@ -275,24 +197,3 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, 'scandir', scandir)
   fails(tmp_path, "'.*run' cannot be read: Permission denied")
-
-
-@pytest.mark.parametrize(
-  'name, text, message',
-  [
-    ('l.csv', b'file,label\na.mp4,run\n', 'Row 1 .* no path.* file, label'),
-    ('l.csv', b'path,label,split\na.mp4,x,traim\n', "split 'traim'; choose"),
-    ('l.csv', b'path,label\n\xff\xfe.mp4,run\n', 'cannot be read.*utf-8'),
-    ('l.csv', b'path\na.mp4\n', 'a.mp4 has no label'),
-    ('l.csv', b'', 'no usable video'),
-    ('l.json', b'[{"path": "a.mp4",}]', 'cannot be read: .*line 1'),
-    ('l.json', b'{"path": "a.mp4"}', 'array of objects'),
-    ('l.json', b'["a.mp4"]', 'array of objects'),
-    ('l.json', b'[{"label": "x"}]', 'Row 1 .* no path'),
-    ('l.mp4', b'video', r'a list must end in \.csv or \.json'),
-    ('l.csv', b'path,label\ngone.mp4,x\n', 'gone.mp4 file does not exist'),
-  ],
-)
-def test_lists_that_cannot_be_used(tmp_path, name, text, message):
-  (tmp_path / name).write_bytes(text)
-  fails(tmp_path / name, message)

@@ -1,5 +1,6 @@
 """Two builds of one dataset at a time, as real processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,12 +12,11 @@ import pytest
 from support import helpers
 from tsm_jax.data.store import dataset
 
-# The first process ends in the middle of its build where it is told to hang.
+# This process ends in the middle of its build if it is to hang.
 SCRIPT = """
-import functools, os, sys, time
-from tsm_jax.data import build
+import functools, json, sys, time
 from tsm_jax.data.clips import codec
-from tsm_jax.data.store import builder
+from tsm_jax.data.store import builder, dataset
 
 def work(path, **options):
   if sys.argv[1] == 'hang':
@@ -24,18 +24,20 @@ def work(path, **options):
   time.sleep(0.3)
   return codec.to_record(path, **options)
 
+def log(line):
+  print(line, flush=True)
+
 if __name__ == '__main__':
   builder.Plan = functools.partial(builder.Plan, to_record=work)
-  build.main(sys.argv[2:])
+  log(dataset.prepare(json.loads(sys.argv[2]), log=log).path)
 """
 
 
-def start(tmp_path, how):
+def start(tmp_path, what, config):
   script = tmp_path / 'script.py'
   script.write_text(SCRIPT)
-  places = ('--manual_dir', tmp_path / 'clips', '--data_dir', tmp_path / 'data')
   return subprocess.Popen(
-    [sys.executable, script, how, 'folder', *places],
+    [sys.executable, script, what, json.dumps(config)],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -52,26 +54,28 @@ def until_it_builds(process):
 
 @pytest.mark.parametrize('first', ['finish', 'hang'])
 def test_the_second_waits_for_the_first(tmp_path, first):
-  helpers.write_folder(tmp_path / 'clips')
-  one = start(tmp_path, first)
+  source = helpers.write_folder(tmp_path / 'clips')
+  config = {**helpers.DATA, 'source': str(source)}
+  config['data_dir'] = str(tmp_path / 'data')
+  one = start(tmp_path, first, config)
   until_it_builds(one)
-  other = start(tmp_path, 'finish')
-  waits = other.stdout.readline()
-  assert waits.startswith('Another process makes '), waits
-  if first == 'hang':
-    os.kill(one.pid, signal.SIGKILL)  # its workers still live
-  out, errs = other.communicate(timeout=120)
-  assert other.returncode == 0, errs
-  assert ('Building' in out) == (first == 'hang')
-  last = out.splitlines()[-1]
+  lines = []
+
+  def log(line):
+    lines.append(line)
+    if len(lines) == 1 and first == 'hang':
+      os.kill(one.pid, signal.SIGKILL)  # its workers still live
+
+  built = dataset.prepare(config, log=log)
+  assert lines[0].startswith('Another process makes '), lines
+  assert any('Building' in line for line in lines) == (first == 'hang')
   if first == 'hang':
     os.killpg(one.pid, signal.SIGKILL)
     one.communicate(timeout=60)
   else:
     rest, errs = one.communicate(timeout=60)
     assert one.returncode == 0, errs
-    assert rest.splitlines()[-1] == last
-  path = last.partition('source=')[2]
-  assert sum(map(len, dataset.open(path).report['num_frames'].values())) == 8
-  found = [r for s in ('train', 'val') for r in dataset.open(path).split(s)]
+    assert rest.splitlines()[-1] == str(built.path)
+  assert sum(map(len, built.report['num_frames'].values())) == 8
+  found = [r for s in ('train', 'val') for r in built.split(s)]
   assert len({record['video_id'] for record in found}) == 8

@@ -33,7 +33,9 @@ def to_record(path, options=defaults.USUAL, modality='rgb'):
     video, size = images.read(path, options, modality)
     frames = video.frames
   elif modality == 'flow' and os.path.exists(path):
-    raise videos.VideoError('is no folder of images, of which flow is read')
+    raise videos.VideoError(
+      'is no folder of images; flow is read from such folders only'
+    )
   else:
     writer = Writer(options)
     video = videos.read(path, writer.add, options.fps, options.max_frames)
@@ -88,7 +90,7 @@ def decode(record, indices, modality='rgb'):
   """Decodes chosen frames of a record, each of them once.
 
   Args:
-    record: as from `to_record`.
+    record: from `to_record`.
     indices: of frames, or of pairs of flow images, `[N]`, in any order.
     modality: what it holds, 'rgb' or 'flow'.
 

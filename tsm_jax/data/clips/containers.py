@@ -63,12 +63,12 @@ def damage(claimed, rate, times, failures):
   if claimed.num_frames or not duration:
     return found
   # Matroska and WebM count no frames, but state how long they are.
-  short = _shortened(count, rate, end_of(times, rate), duration)
+  short = _shortened(count, rate, end_time(times, rate), duration)
   return min(found, short, key=lambda damage: damage[1]) if failures else short
 
 
 def _shortened(count, rate, end, duration):
-  """As `damage`, from the stated length in seconds alone."""
+  """`damage` judged only by the stated length in seconds."""
   if end < MIN_DURATION * duration:
     return f'ends after {end:.2f} of {duration:.2f} s', end / duration
   expected = round(duration * rate)
@@ -81,7 +81,7 @@ def _shortened(count, rate, end, duration):
   return '', 1.0
 
 
-def end_of(times, rate):
+def end_time(times, rate):
   """Seconds at which the last of the frames ends, 0 where none has a time."""
   last = max((time for time in times if not math.isnan(time)), default=0.0)
   return last + (1 / rate if rate else 0)

@@ -67,7 +67,7 @@ def resample(shown, fps, beginning=0):
   frame is repeated as long as it stands still.
 
   Args:
-    shown: an iterable of `(frame, start, end)`, seconds, as from `show`.
+    shown: an iterable of `(frame, start, end)`, seconds, from `show`.
     fps: of the result, frames per second.
     beginning: seconds at which the result begins, see `beginning`.
 

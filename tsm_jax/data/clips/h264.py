@@ -1,4 +1,4 @@
-"""The storage 'video': a clip as H.264 packets, of which any frame is near.
+"""The storage 'video': a clip as H.264 packets with quick access to any frame.
 
 One packet of bytes per frame, a key frame every `KEY_EVERY`, and no frame that
 refers to a later one. So a frame is decoded from the key frame before it, with
@@ -13,7 +13,7 @@ from av.video import reformatter
 import numpy as np
 
 KEY_EVERY = 8
-RATE = 25  # frames per second, for the encoder alone
+RATE = 25  # frames per second; only the encoder sees it
 OPTIONS = {
   'g': str(KEY_EVERY),
   'sc_threshold': '0',  # no other key frames: they are where they are expected
@@ -78,10 +78,10 @@ def decode(packets, indices, height, width):
   """Decodes chosen frames, and before each what it needs of its eight.
 
   Args:
-    packets: as from `Encoder.end`.
+    packets: from `Encoder.end`.
     indices: increasing.
     height: of the frames, pixels.
-    width: likewise.
+    width: of the stored frames, pixels.
 
   Returns:
     The frames, `[height, width, 3]` uint8 each; equal to those of the whole

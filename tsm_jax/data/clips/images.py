@@ -164,7 +164,7 @@ def _store(paths, size, short_side, quality):
   """What is stored of an image, a list of JPEG bytes, and their size.
 
   Args:
-    paths: of the image alone.
+    paths: a tuple with the path of the image.
     size: `(width, height)` that all images of the clip have, or None.
     short_side: pixels of the shorter side; smaller images stay as they are.
     quality: of the JPEG where a new one is made.

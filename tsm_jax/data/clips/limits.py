@@ -1,6 +1,6 @@
-"""How long a clip and how large a picture may be, so that memory suffices.
+"""How long a clip and how large a picture may be.
 
-Both are told in words before the memory is used.
+A clip or picture beyond them is refused before it fills the memory.
 """
 
 MAX_SIDE = 8192

@@ -15,10 +15,10 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import containers, frame_rate, limits
+from tsm_jax.data.clips import containers, frame_rate, limits, orientation
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
-MAX_FAILURES = 1000  # after so many broken packets, the rest is given up
+MAX_FAILURES = 1000  # broken packets, after which the rest is given up
 COVER_ART = av.stream.Disposition.attached_pic
 
 
@@ -27,7 +27,7 @@ class VideoError(errors.InputError):
 
 
 class NoFrameError(VideoError):
-  """A video that opens, but of which no frame decodes."""
+  """A video that opens, but has no frame that decodes."""
 
 
 class Video(NamedTuple):
@@ -37,7 +37,7 @@ class Video(NamedTuple):
     frames: what `keep` made of every frame, in order.
     fps: frames per second as asked for, or as the container states it, 0 if it
       does not.
-    damage: what is broken in a video of which only a part decodes, else ''.
+    damage: what is broken if only a part of the video decodes, else ''.
     share: the part of its frames that decode, in (0, 1].
     times: seconds at which the frames that decode are shown, NaN where that is
       not stated.
@@ -60,9 +60,9 @@ def read(
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
-  Of several video streams it is the first, cover pictures aside. The rotation
-  in the metadata is applied, as players do. A frame whose size differs from
-  that of the first is scaled to it.
+  Of several video streams it is the first, cover pictures aside. All
+  pictures are rotated and mirrored as the first frame states it, as players do.
+  A frame whose size differs from that of the first is scaled to it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
@@ -79,6 +79,41 @@ def read(
     VideoError: if the file cannot be read, not a single frame decodes, or it
       is too long or its pictures too large, see `limits`.
   """
+  with _open(path) as container:
+    stream = _stream(container)
+    # One for all frames: setting it up costs more than decoding small frames.
+    converter = reformatter.VideoReformatter()
+    kept, times, failures, discarded, size = [], [], [], [], None
+    shown = None
+    concealed = 0
+    frames = _decode(container, stream, failures, discarded)
+    stated = False
+    for frame, start, count in _resample(frames, container, stream, fps):
+      shown = shown or orientation.read(frame)
+      size = size or (frame.width, frame.height)
+      stated = stated or frame.pts is not None
+      times.append(float(start) if stated else math.nan)
+      concealed += frame.is_corrupt
+      if reason := limits.too_long(len(kept) + count, max_frames):
+        raise VideoError(reason)
+      if count:
+        image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
+        image = shown.apply(image)
+        kept += [keep(image) for _ in range(count)]
+    if not kept:
+      reason = f': {failures[0]}' if failures else ''
+      raise NoFrameError(f'no frame decodes{reason}')
+    native = float(stream.average_rate or 0)
+    claimed = containers.of(container, stream, len(discarded), shown.rotation)
+  damage, share = containers.damage(claimed, native, times, failures)
+  if concealed and not damage:
+    # Their packets decode, but FFmpeg made up a part of the picture.
+    damage = f'{concealed} of {len(times)} frames are damaged'
+  return Video(kept, float(fps or native), damage, share, times, claimed)
+
+
+def _open(path):
+  """The open container of a file."""
   try:
     num_bytes = os.stat(path).st_size
   except FileNotFoundError:
@@ -88,40 +123,10 @@ def read(
   if num_bytes == 0:
     raise VideoError('file is empty (0 bytes)')
   try:
-    container = av.open(os.fspath(path))
+    # An absolute path is never taken for an address, such as cam1:2021.mp4.
+    return av.open(os.path.abspath(path))
   except (av.error.FFmpegError, OSError, ValueError) as error:
     raise VideoError(f'not a readable video: {_reason(error)}') from error
-  with container:
-    stream = _stream(container)
-    # One for all frames: setting it up costs more than decoding small frames.
-    converter = reformatter.VideoReformatter()
-    kept, times, failures, discarded, size = [], [], [], [], None
-    rotation = concealed = 0
-    frames = _decode(container, stream, failures, discarded)
-    stated = False
-    for frame, start, count in _resample(frames, container, stream, fps):
-      rotation = rotation or frame.rotation
-      turns = round(frame.rotation / 90) % 4
-      size = size or (frame.width, frame.height)
-      stated = stated or frame.pts is not None
-      times.append(float(start) if stated else math.nan)
-      concealed += frame.is_corrupt
-      if reason := limits.too_long(len(kept) + count, max_frames):
-        raise VideoError(reason)
-      if count:
-        image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-        image = np.ascontiguousarray(np.rot90(image, turns))
-        kept += [keep(image) for _ in range(count)]
-    if not kept:
-      reason = f': {failures[0]}' if failures else ''
-      raise NoFrameError(f'no frame decodes{reason}')
-    native = float(stream.average_rate or 0)
-    claimed = containers.of(container, stream, len(discarded), rotation)
-  damage, share = containers.damage(claimed, native, times, failures)
-  if concealed and not damage:
-    # Their packets decode to something, of which FFmpeg has made up a part.
-    damage = f'{concealed} of {len(times)} frames are damaged'
-  return Video(kept, float(fps or native), damage, share, times, claimed)
 
 
 def _stream(container):

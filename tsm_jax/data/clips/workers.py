@@ -14,6 +14,7 @@ from tsm_jax import errors
 
 CRASHED = 'the process that read it crashed'
 START_LIMIT = 600.0  # seconds until a process has imported its function
+DEFAULT_SIZE = None  # processes where none are asked for; None: one per core
 _HELLO = -1  # what a process does until it has started
 
 
@@ -30,12 +31,14 @@ class Workers:
 
     Args:
       work: a function of one argument, picklable.
-      size: the number of processes.
+      size: the number of processes; 0 calls the function in this process,
+        which a crash ends, and without a limit.
       limit: seconds after which an argument is given up.
     """
     self._work = work
     self._limit = limit
-    self._size = size or os.cpu_count() or 1
+    size = DEFAULT_SIZE if size is None else size
+    self._size = os.cpu_count() or 1 if size is None else size
     self._workers = []
 
   def __enter__(self):
@@ -58,6 +61,9 @@ class Workers:
     Raises:
       InputError: if no process can be started.
     """
+    if not self._size:
+      yield from (_outcome(self._work, argument) for argument in arguments)
+      return
     ready, given = {}, 0
     try:
       for wanted in range(len(arguments)):
@@ -147,10 +153,13 @@ def _serve(work, pipe):
       argument = pipe.recv()
     except (EOFError, ConnectionError):
       return
-    try:
-      outcome = work(argument), ''
-    except errors.InputError as error:
-      outcome = None, str(error)
-    except Exception as error:  # one file must not end the work on all others
-      outcome = None, f'{type(error).__name__}: {error}'
-    pipe.send(outcome)
+    pipe.send(_outcome(work, argument))
+
+
+def _outcome(work, argument):
+  try:
+    return work(argument), ''
+  except errors.InputError as error:
+    return None, str(error)
+  except Exception as error:  # one file must not end the work on all others
+    return None, f'{type(error).__name__}: {error}'

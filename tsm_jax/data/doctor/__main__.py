@@ -150,7 +150,7 @@ def _parser():
   add('--json', metavar='FILE', help='write all that is found')
   add('--html', metavar='FILE', help='write a page with contact sheets')
   add('--name', default='', help=f'one of {", ".join(published.READERS)}')
-  add('--split', type=int, default=1, help='as of tsm_jax.data.build')
+  add('--split', type=int, default=1, help='see tsm_jax.data.build')
   add(
     '--modality',
     choices=modalities.STORED,

@@ -108,7 +108,7 @@ def _key(path):
   try:
     files = [path, *path.iterdir()] if path.is_dir() else [path]
     stats = [file.stat() for file in files]
-  except OSError as error:  # reading it will tell
+  except OSError as error:  # reading it reports the reason
     return f'{os.path.abspath(path)} {error}'
   size = sum(stat.st_size for stat in stats)
   time = max(stat.st_mtime_ns for stat in stats)

@@ -68,7 +68,7 @@ def _describe(read, seen):
     'stated_frames': video.claimed.num_frames,
     'stated_duration': video.claimed.duration,
     'rotation': video.claimed.rotation,
-    'end': containers.end_of(video.times, video.fps),
+    'end': containers.end_time(video.times, video.fps),
     'odd_intervals': odd_intervals,
     'rates': rates,
     'motion': seen.motion,
@@ -163,7 +163,7 @@ def _split(path, split):
 
 
 def _read(path, keep, modality='rgb'):
-  """The `videos.Video` of a clip, of which `keep` sees the frames."""
+  """The `videos.Video` of a clip; `keep` is called with every frame."""
   is_flow = modality == 'flow'
   if not os.path.isdir(path) and not is_flow:
     return videos.read(path, keep)

@@ -30,7 +30,7 @@ def of_clip(facts, num_frames):
   """Yields `(kind, detail)` of all that is odd about one clip.
 
   Args:
-    facts: as from `examine.facts`.
+    facts: from `examine.facts`.
     num_frames: T, that a clip of training needs.
   """
   if reason := facts.get('error'):
@@ -114,7 +114,7 @@ class Tally:
 
     Args:
       item: a `listings.Item`.
-      facts: as from `examine.facts`.
+      facts: from `examine.facts`.
     """
     for kind, detail in of_clip(facts, self._num_frames):
       self.findings.append(Finding(kind, [item.video_id], detail))

@@ -14,7 +14,7 @@ from tsm_jax.data.doctor import examine, kinds
 
 MAX_ROWS = 20  # of a kind that are shown, each with its contact sheets
 MAX_COPIES = 4  # of equal clips whose contact sheets are shown
-MAX_CLASSES = 100  # of which an example is shown
+MAX_CLASSES = 100  # that are shown with an example
 TEMPLATE = pathlib.Path(__file__).with_name('page.html')
 
 

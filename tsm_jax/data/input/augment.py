@@ -53,10 +53,10 @@ def augment(key, batch, config, mirrored=None):
   Args:
     key: of this step.
     batch: frames uint8 `[B, T, S, S, C']` and label int32 `[B]`.
-    config: needs mixup_alpha, cutmix_alpha, erase_probability, the fields of
-      data that normalise, model.modality and, for mixed labels,
-      model.num_classes.
-    mirrored: as from `flips.mirrored_classes`.
+    config: a configuration; mixup_alpha, cutmix_alpha, erase_probability, the
+      normalisation in its section data, model.modality and, for mixed labels,
+      model.num_classes count.
+    mirrored: from `flips.mirrored_classes`.
 
   Returns:
     `(frames, label)`: float32 `[B, T, S, S, C]`, normalised; int32 `[B]`, or
@@ -177,7 +177,7 @@ def mix(frames, label, weights):
   Args:
     frames: `[B, T, H, W, C]`.
     label: `[B, K]`, shares of the classes.
-    weights: `[H, W]`, as from `mix_weights`.
+    weights: `[H, W]`, from `mix_weights`.
 
   Returns:
     `(frames, label)`; labels are mixed in the mean proportion of the pixels.

@@ -176,7 +176,7 @@ def normalize(
     frames: uint8 `[..., C]`; of 'rgb_diff' six RGB frames one after the other,
       from each of which the one before it is subtracted, `[..., 15]`.
     mean: one number, or one of each channel.
-    std: likewise.
+    std: of all channels, or of each.
     divisor: of pixel values.
     channel_order: 'rgb', or 'bgr' to turn the colours around before the rest.
     modality: of the frames.

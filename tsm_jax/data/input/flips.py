@@ -48,7 +48,7 @@ def mirrored_classes(flip, labels):
     image is no class. None if flips are off.
 
   Raises:
-    InputError: for another `flip`, or 'on' where labels tell left from right.
+    InputError: for another `flip`, or 'on' if labels name a side.
   """
   check_mode(flip)
   if flip == 'off':
@@ -72,7 +72,7 @@ def mirrored_classes(flip, labels):
     ],
     np.int32,
   )
-  # Two labels that differ in punctuation alone have no mirror image of theirs.
+  # Labels that differ only in punctuation have no mirror image.
   for i, other in enumerate(classes):
     if other not in (-1, i) and index.get(mirrored[other]) != i:
       classes[i] = -1

@@ -26,12 +26,13 @@ def train_batches(source, config, preprocessing, start_step, process):
   """Training batches from `start_step` on, without end.
 
   Every epoch has all clips once, in an order that depends on the seed and the
-  epoch alone; batches cross its end. The crop and frames of a clip depend on
-  the seed and its position alone.
+  epoch only; batches cross its end. The crop and frames of a clip depend only
+  on the seed and its position.
 
   Args:
-    source: as from `Dataset.split`.
-    config: needs seed, batch_size (over all processes) and data.
+    source: from `Dataset.split`.
+    config: a configuration; seed, batch_size (over all processes) and the
+      section data count.
     preprocessing: a `preprocess.Preprocessing`.
     start_step: the number of batches to pass over.
     process: `(index, count)` of this process.
@@ -40,14 +41,13 @@ def train_batches(source, config, preprocessing, start_step, process):
     An iterator of dicts: frames uint8 `[B / count, T, S, S, C]` and label
     int32 `[B / count]`.
   """
-  local = config.batch_size // process[1]
+  local, data = config.batch_size // process[1], config.data
   augment = functools.partial(
     records.train_clip,
     preprocessing=preprocessing,
-    scales=tuple(config.data.scales),
-    ops=config.data.randaugment_ops,
-    magnitude=config.data.randaugment_magnitude,
-    resize=config.data.resize,
+    scales=tuple(data.scales),
+    randaugmented=(data.randaugment_ops, data.randaugment_magnitude),
+    resize=data.resize,
   )
   # Of numbers: grain would measure all the frames of every record.
   dataset = (
@@ -65,13 +65,13 @@ def train_batches(source, config, preprocessing, start_step, process):
 
 
 def ahead(batches):
-  """The same batches, of which the next is put together by a thread.
+  """The same batches; a thread puts the next one together.
 
   To stack the clips of a batch takes as long as many a step of a fast device,
   which would wait for it.
 
   Args:
-    batches: as from `train_batches`.
+    batches: from `train_batches`.
 
   Returns:
     An iterator; `close` it to end the thread.
@@ -105,7 +105,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
   """Every clip of a split exactly once, over all processes.
 
   Args:
-    source: as from `Dataset.split`.
+    source: from `Dataset.split`.
     batch_size: clips of a batch over all processes.
     preprocessing: a `preprocess.Preprocessing`.
     views: a `records.Views`.

@@ -19,7 +19,7 @@ class Preprocessing:
     num_frames: T, frames of a clip.
     image_size: S, both sides of the input in pixels.
     mean: one for all channels, or one of each, after `divisor`.
-    std: likewise.
+    std: of all channels, or of each.
     short_side: pixels of the shorter side as stored.
     quality: of the stored JPEG.
     sampling: 'uniform' (over the whole video) or 'dense' (64 frames a clip).
@@ -94,7 +94,7 @@ class Preprocessing:
     return modalities.MODALITIES[self.modality]
 
   def stored(self):
-    """The `defaults.Options`, of which it does not know `max_frames`."""
+    """The `defaults.Options`, with the usual `max_frames`."""
     return defaults.Options(
       self.short_side, self.quality, self.storage, self.fps
     )

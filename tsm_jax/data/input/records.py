@@ -20,7 +20,7 @@ class Views:
     crops: of each clip, 1, 3, 5 or 10; see `cropping.crop_positions`.
     full_resolution: whether crops are as large as the scaled short side.
     validation: whether this is an evaluation within a training; it matters to
-      `official_quirks` alone, with a single clip.
+      `official_quirks` and a single clip only.
   """
 
   clips: int = 1
@@ -56,7 +56,7 @@ class Views:
 
 
 def train_clip(
-  record, rng, preprocessing, scales, ops=0, magnitude=0, resize='exact'
+  record, rng, preprocessing, scales, randaugmented=(0, 0), resize='exact'
 ):
   """A record to a training clip: random frames, one random crop, RandAugment.
 
@@ -65,8 +65,8 @@ def train_clip(
     rng: numpy Generator.
     preprocessing: a `preprocess.Preprocessing`.
     scales: see `cropping.multi_scale_crop`.
-    ops: see `randaugment.augment`.
-    magnitude: likewise.
+    randaugmented: number and magnitude of operations, see
+      `randaugment.augment`.
     resize: a key of `cropping.RESIZES`.
 
   Returns:
@@ -85,7 +85,7 @@ def train_clip(
   following = sampling.following(indices, images, count)  # [T, L]
   frames = codec.decode(record, following.ravel(), how.kind().stored)
   clip = cropping.train_frames(frames, rng, how.image_size, scales, resize)
-  clip = randaugment.augment(clip, rng, ops, magnitude)
+  clip = randaugment.augment(clip, rng, *randaugmented)
   clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
   return {'frames': clip, 'label': np.int32(record['label'])}
 

@@ -19,7 +19,7 @@ def read(source, modality, notes):
 
   Args:
     source: path of the folder.
-    modality: 'rgb', or 'flow', of which every clip is a folder of images.
+    modality: 'rgb', or 'flow', where every clip is a folder of images.
     notes: a list; sentences on what was ignored are added to it.
 
   Returns:
@@ -70,7 +70,7 @@ def _names(paths):
 
 
 def walk(folder):
-  """All files below a folder in order, also behind links to folders."""
+  """All files below a folder in order; links to folders are followed."""
 
   def fail(error):
     raise errors.InputError(

@@ -30,7 +30,7 @@ def scan(
       is given, at least one video and never all. `seed` and the name of a video
       decide, so that more videos do not move the others.
     seed: of the hold-out.
-    modality: 'rgb', or 'flow', of which every clip is a folder of images, see
+    modality: 'rgb', or 'flow', where every clip is a folder of images, see
       `codec.to_record`.
     called: how the user calls 'source', 'labels' and 'holdout'.
 

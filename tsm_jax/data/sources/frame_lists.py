@@ -20,7 +20,7 @@ def frame_lists(root, split, modality='rgb'):
   """Folders of extracted frames; classes in the order of the category file.
 
   The paths are relative to `root` or to one of its sub-folders. Lists that
-  end in `_split_K` are read of one K alone. Of 'flow', the lists are those with
+  end in `_split_K` are read for one K only. Of 'flow', the lists are those with
   that word in their names.
   """
   labels, notes = _labels(root), []

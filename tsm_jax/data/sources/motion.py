@@ -88,22 +88,26 @@ def draw(rng, pair):
     log_size = 1.1 * t
   else:
     angle = 2.4 * t  # radians; y points down, so this turns clockwise
-  # A turn is seen at the rim alone, hence the larger sprites there.
+  # Only the rim shows a turn, hence the larger sprites there.
   radius = rng.uniform(0.14, 0.2) * (1.8 if pair == 3 else 1) * np.exp(log_size)
   margin = 0.5 - radius.max() - max(abs(x).max(), abs(y).max())
   x, y = (0.5 + v + rng.uniform(-1, 1) * max(margin, 0) for v in (x, y))
   angle = angle + rng.uniform(0, 2 * np.pi)
   return [
-    _paint(background, color, sprite, *pose)
+    _paint(background, color, _place(sprite, *pose))
     for pose in zip(x, y, radius, angle)
   ]
 
 
-def _paint(background, color, sprite, x, y, radius, angle):
+def _place(sprite, x, y, radius, angle):
+  """The corners of a sprite in pixels, turned, scaled and moved."""
   turn = np.array(
     [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]
   )
-  points = (sprite @ turn * radius + (x, y)) * SIZE
+  return (sprite @ turn * radius + (x, y)) * SIZE
+
+
+def _paint(background, color, points):
   image = background.copy()
   cv2.fillPoly(
     image,

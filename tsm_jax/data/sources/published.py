@@ -95,7 +95,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
     modality: 'rgb', or 'flow' of `FLOW`.
 
   Returns:
-    A `listings.Listing`. Its labels are in the official order; its notes tell
+    A `listings.Listing`. Its labels are in the official order; its notes say
     where it differs from the published counts.
 
   Raises:
@@ -108,7 +108,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
     )
   num_splits = len(NUM_VIDEOS_OF_SPLIT.get(name, (1,)))
   if not 1 <= split <= num_splits and name != 'frame_lists':
-    choices = f'1 to {num_splits}' if num_splits > 1 else '1 alone'
+    choices = f'1 to {num_splits}' if num_splits > 1 else 'only 1'
     raise errors.InputError(f'--split is {split}; {name} has {choices}.')
   if modality != 'rgb' and name != FLOW:
     raise errors.InputError(
