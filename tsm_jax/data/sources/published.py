@@ -122,6 +122,12 @@ def read(name, manual_dir, split=1, modality='rgb'):
     )
   more = {'modality': modality} if name == FLOW else {}
   found = READERS[name](root, split, **more)
+  for label in found.labels:
+    if problem := listings.problem(label):
+      raise errors.InputError(
+        f'--manual_dir is {str(manual_dir)!r}, whose lists name the class '
+        f'{label!r}; a name that {problem} cannot be used.'
+      )
   notes = [*_differences(name, split, found), *found.notes]
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
