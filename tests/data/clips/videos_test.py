@@ -193,3 +193,13 @@ def test_backwards_is_exactly_the_reverse(tmp_path):
   np.testing.assert_array_equal(backwards, forwards[::-1])
   assert not np.array_equal(forwards, forwards[::-1])
   assert scenes.mean_error(forwards, frames) < 4
+
+
+def test_a_name_that_looks_like_an_address_is_a_file(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  helpers.write_video(tmp_path / 'clip.mp4', 3)
+  for name in ('cam1:2021.mp4', 'file:clip.mp4', 'http:/clip.mp4'):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes((tmp_path / 'clip.mp4').read_bytes())
+    assert len(videos.read(name).frames) == 3

@@ -79,19 +79,7 @@ def read(
     VideoError: if the file cannot be read, not a single frame decodes, or it
       is too long or its pictures too large, see `limits`.
   """
-  try:
-    num_bytes = os.stat(path).st_size
-  except FileNotFoundError:
-    raise VideoError('file does not exist') from None
-  except OSError as error:
-    raise VideoError(f'file cannot be read: {_reason(error)}') from error
-  if num_bytes == 0:
-    raise VideoError('file is empty (0 bytes)')
-  try:
-    container = av.open(os.fspath(path))
-  except (av.error.FFmpegError, OSError, ValueError) as error:
-    raise VideoError(f'not a readable video: {_reason(error)}') from error
-  with container:
+  with _open(path) as container:
     stream = _stream(container)
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
@@ -122,6 +110,23 @@ def read(
     # Their packets decode, but FFmpeg made up a part of the picture.
     damage = f'{concealed} of {len(times)} frames are damaged'
   return Video(kept, float(fps or native), damage, share, times, claimed)
+
+
+def _open(path):
+  """The open container of a file."""
+  try:
+    num_bytes = os.stat(path).st_size
+  except FileNotFoundError:
+    raise VideoError('file does not exist') from None
+  except OSError as error:
+    raise VideoError(f'file cannot be read: {_reason(error)}') from error
+  if num_bytes == 0:
+    raise VideoError('file is empty (0 bytes)')
+  try:
+    # An absolute path is never taken for an address, such as cam1:2021.mp4.
+    return av.open(os.path.abspath(path))
+  except (av.error.FFmpegError, OSError, ValueError) as error:
+    raise VideoError(f'not a readable video: {_reason(error)}') from error
 
 
 def _stream(container):
