@@ -25,7 +25,7 @@ class Claims(NamedTuple):
   rotation: float = 0.0
 
 
-def of(container, stream, num_discarded, rotation):
+def read(container, stream, num_discarded, rotation):
   """The `Claims` of an open container.
 
   Args:

@@ -104,7 +104,7 @@ def read(
       reason = f': {failures[0]}' if failures else ''
       raise NoFrameError(f'no frame decodes{reason}')
     native = float(stream.average_rate or 0)
-    claimed = containers.of(container, stream, len(discarded), shown.rotation)
+    claimed = containers.read(container, stream, len(discarded), shown.rotation)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.

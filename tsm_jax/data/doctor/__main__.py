@@ -54,11 +54,11 @@ def examine_all(args):
   path = pathlib.Path(args.path).expanduser()
   if args.name:
     listing = published.read(args.name, path, args.split, args.modality)
-    source = diagnosis.of_listing(listing, str(path))
+    source = diagnosis.Source.from_listing(listing, str(path))
   elif build_report.exists(path):
     built = dataset.open(path)
     _check_built(built, args.modality)
-    source = diagnosis.of_built(built)
+    source = diagnosis.Source.from_dataset(built)
   else:
     listing = folder.scan(
       path,
@@ -68,7 +68,7 @@ def examine_all(args):
       args.modality,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
     )
-    source = diagnosis.of_listing(listing, str(path))
+    source = diagnosis.Source.from_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
   with workers.Workers(examine.facts) as pool:
     return diagnosis.diagnose(source, args.num_frames, cache, pool)

@@ -35,6 +35,53 @@ class Source(NamedTuple):
   findings: list[findings.Finding]
   notes: list[str]
 
+  @classmethod
+  def from_listing(cls, listing, name):
+    """The `Source` of a `listings.Listing`."""
+    clips = [os.fspath(item.path) for item in listing.items]
+    keys = [_key(item.path) for item in listing.items]
+    if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
+      clips = [(clip, listing.modality) for clip in clips]
+      keys = [f'{listing.modality} {key}' for key in keys]
+    return cls(
+      name=name,
+      items=listing.items,
+      clips=clips,
+      keys=keys,
+      labels=listing.labels,
+      findings=list(findings.from_excluded(listing.excluded)),
+      notes=listing.notes,
+    )
+
+  @classmethod
+  def from_dataset(cls, built):
+    """The `Source` of a `dataset.Dataset`."""
+    path, report = built.path, built.report
+    counts = {split: len(n) for split, n in built.num_frames.items() if n}
+    found = list(findings.from_excluded(report['excluded']))
+    for name, damage in report['damaged']:
+      found.append(findings.Finding('damaged', [name], damage))
+    for name, cut in report['cut']:
+      found.append(findings.Finding('cut', [name], cut))
+    for split, count in counts.items():
+      stored = len(built.split(split))
+      if stored != count:
+        detail = f'{stored} records of {split}, where {count} were built'
+        found.append(findings.Finding('frame_count', [], detail))
+      counts[split] = stored
+    places = [(split, i) for split, n in counts.items() for i in range(n)]
+    key = _key(path)
+    return cls(
+      name=str(path),
+      # Their names and labels are in their records.
+      items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
+      clips=[(os.fspath(path), *place) for place in places],
+      keys=[f'{key} {split} {i}' for split, i in places],
+      labels=built.labels,
+      findings=found,
+      notes=report['notes'],
+    )
+
 
 class Diagnosis(NamedTuple):
   """What is found in a dataset.
@@ -81,28 +128,6 @@ class Diagnosis(NamedTuple):
     )
 
 
-def _count(number, noun, ending='s'):
-  return f'{number} {noun}{"" if number == 1 else ending}'
-
-
-def of_listing(listing, name):
-  """The `Source` of a `listings.Listing`."""
-  clips = [os.fspath(item.path) for item in listing.items]
-  keys = [_key(item.path) for item in listing.items]
-  if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
-    clips = [(clip, listing.modality) for clip in clips]
-    keys = [f'{listing.modality} {key}' for key in keys]
-  return Source(
-    name=name,
-    items=listing.items,
-    clips=clips,
-    keys=keys,
-    labels=listing.labels,
-    findings=list(findings.of_excluded(listing.excluded)),
-    notes=listing.notes,
-  )
-
-
 def _key(path):
   """Tells a file, or a folder of images, from what it was before it changed."""
   try:
@@ -115,33 +140,8 @@ def _key(path):
   return f'{os.path.abspath(path)} {len(files)} {size} {time}'
 
 
-def of_built(built):
-  """The `Source` of a `dataset.Dataset`."""
-  path, report = built.path, built.report
-  counts = {split: len(n) for split, n in built.num_frames.items() if n}
-  found = list(findings.of_excluded(report['excluded']))
-  for name, damage in report['damaged']:
-    found.append(findings.Finding('damaged', [name], damage))
-  for name, cut in report['cut']:
-    found.append(findings.Finding('cut', [name], cut))
-  for split, count in counts.items():
-    stored = len(built.split(split))
-    if stored != count:
-      detail = f'{stored} records of {split}, where {count} were built'
-      found.append(findings.Finding('frame_count', [], detail))
-    counts[split] = stored
-  places = [(split, i) for split, n in counts.items() for i in range(n)]
-  key = _key(path)
-  return Source(
-    name=str(path),
-    # Their names and labels are in their records.
-    items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
-    clips=[(os.fspath(path), *place) for place in places],
-    keys=[f'{key} {split} {i}' for split, i in places],
-    labels=built.labels,
-    findings=found,
-    notes=report['notes'],
-  )
+def _count(number, noun, ending='s'):
+  return f'{number} {noun}{"" if number == 1 else ending}'
 
 
 def diagnose(source, num_frames, cache, pool):

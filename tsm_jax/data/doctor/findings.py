@@ -26,7 +26,7 @@ class Finding(NamedTuple):
   detail: str
 
 
-def of_clip(facts, num_frames):
+def judge(facts, num_frames):
   """Yields `(kind, detail)` of all that is odd about one clip.
 
   Args:
@@ -83,7 +83,7 @@ def _plural(count, noun):
   return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
-def of_excluded(excluded):
+def from_excluded(excluded):
   """Findings of `listings.Listing.excluded`."""
   for name, reason in excluded:
     is_label = reason == listings.NO_LABEL or reason.endswith(
@@ -116,7 +116,7 @@ class Tally:
       item: a `listings.Item`.
       facts: from `examine.facts`.
     """
-    for kind, detail in of_clip(facts, self._num_frames):
+    for kind, detail in judge(facts, self._num_frames):
       self.findings.append(Finding(kind, [item.video_id], detail))
     if facts.get('error'):
       return

@@ -52,7 +52,7 @@ def read_lines(path):
     raise errors.InputError(
       f'The list {str(path)!r} cannot be read: {error}.'
     ) from error
-  return [line.strip() for line in text.splitlines() if line.strip()]
+  return [line.strip() for line in text.split('\n') if line.strip()]
 
 
 def read_json(path, kind):
