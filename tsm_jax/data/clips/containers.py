@@ -1,4 +1,4 @@
-"""What a container claims about its video, held against what decodes."""
+"""What a container claims about its video, compared with what decodes."""
 
 import math
 import re
@@ -73,7 +73,7 @@ def _shortened(count, rate, end, duration):
     return f'ends after {end:.2f} of {duration:.2f} s', end / duration
   expected = round(duration * rate)
   if count < MIN_DURATION * expected:
-    # Not held against it: this is how a variable frame rate looks, too.
+    # Not counted as damage: a variable frame rate looks the same.
     return (
       f'{count} frames decode where its rate and duration make {expected}: '
       f'{UNEVEN}'

@@ -142,7 +142,7 @@ def _write(path, content):
 def _parser():
   parser = cli.Parser(
     'data.doctor',
-    description='Decodes every clip of a dataset and tells what is wrong.',
+    description='Decodes every clip of a dataset and reports what is wrong.',
     epilog=EPILOG,
   )
   add = parser.add_argument
@@ -178,7 +178,7 @@ def _parser():
     default=os.path.join(
       os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'tsm_jax', 'doctor'
     ),
-    help='what is known of files is kept here (default %(default)s)',
+    help='folder of cached results (default %(default)s)',
   )
   return parser
 

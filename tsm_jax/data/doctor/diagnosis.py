@@ -18,7 +18,7 @@ class Source(NamedTuple):
   """A dataset to examine.
 
   Attributes:
-    name: for people.
+    name: shown to the user.
     items: a `listings.Item` of every clip.
     clips: of every item, an argument of `examine.facts`.
     keys: of every item, a text that changes when the clip does.
@@ -105,7 +105,7 @@ class Diagnosis(NamedTuple):
   examples: dict[str, str]
 
   def problems(self):
-    """The number of findings that are no mere notes."""
+    """The number of findings that are problems, not notes."""
     return sum(
       kinds.BY_NAME[found.kind].severity == kinds.PROBLEM
       for found in self.findings
@@ -119,7 +119,7 @@ class Diagnosis(NamedTuple):
     return members
 
   def verdict(self):
-    """All of it in one sentence."""
+    """The diagnosis in one sentence."""
     problems, clips = self.problems(), len(self.clips)
     notes = len(self.findings) - problems
     return (
@@ -129,7 +129,7 @@ class Diagnosis(NamedTuple):
 
 
 def _key(path):
-  """Tells a file, or a folder of images, from what it was before it changed."""
+  """A text that changes when a file or a folder of images does."""
   try:
     files = [path, *path.iterdir()] if path.is_dir() else [path]
     stats = [file.stat() for file in files]
@@ -186,7 +186,7 @@ def diagnose(source, num_frames, cache, pool):
 
 
 def _labelled(item, facts, labels):
-  """The item of a record, whose name and label are known by now."""
+  """The item of a clip, with the name and label in its record."""
   label = facts['label']
   name = labels[label] if 0 <= label < len(labels) else ''
   return item._replace(video_id=facts['video_id'], label=name)
@@ -211,7 +211,7 @@ def _facts(source, cache, pool):
       facts, reason = next(outcomes)
       if facts:
         known[key] = facts
-      # A crash is not kept: it may have been for want of memory.
+      # A crash is not cached: the memory may have been full.
       yield facts or {'error': reason, 'empty': False}
   finally:
     outcomes.close()

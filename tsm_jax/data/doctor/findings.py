@@ -7,8 +7,8 @@ from tsm_jax.data.clips import containers
 from tsm_jax.data.doctor import kinds
 from tsm_jax.data.sources import listings
 
-STATIC = 4  # levels of grey, of any part of the picture, that are no motion
-ODD_INTERVALS = 0.05  # of the intervals between frames; one dropped is none
+STATIC = 4  # levels of grey; if no part changes more, nothing moves
+ODD_INTERVALS = 0.05  # share of intervals; a single dropped frame is below it
 SHOWN = 5  # of equal clips in a sentence
 
 
@@ -93,7 +93,7 @@ def from_excluded(excluded):
 
 
 class Tally:
-  """What can be said of all clips together; add them one by one.
+  """What only all clips together show; add them one by one.
 
   Attributes:
     findings: of the clips so far, in their order.
@@ -110,7 +110,7 @@ class Tally:
     self._copies = {}  # content to the others
 
   def add(self, item, facts):
-    """Takes in one clip.
+    """Adds one clip.
 
     Args:
       item: a `listings.Item`.
@@ -139,7 +139,7 @@ class Tally:
       self._first[content] = item
 
   def end(self, labels):
-    """Adds what needs all clips to be known.
+    """Adds the findings that need all clips.
 
     Args:
       labels: class names.

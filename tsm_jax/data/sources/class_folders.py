@@ -23,11 +23,11 @@ def read(source, modality, notes):
     notes: a list; sentences on what was ignored are added to it.
 
   Returns:
-    A list of `listings.Item`; a label or split that nothing tells is ''.
+    A list of `listings.Item`; an unknown label or split is ''.
 
   Raises:
     InputError: if a class is empty or its name is not a plain line of text, a
-      folder cannot be read, or a list is none.
+      folder cannot be read, or a list is not valid.
   """
   if modality == 'flow':
     read_classes = functools.partial(_read_flow, root=source)

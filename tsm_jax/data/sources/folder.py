@@ -89,7 +89,7 @@ def _require(items, source, excluded, modality):
 def _hold_out(items, holdout, seed):
   """Gives every item a split: of each class, a fixed random share is 'val'."""
 
-  def place(item):  # in [0, 1), at random but for ever the same
+  def place(item):  # in [0, 1), random but always the same
     digest = hashlib.sha256(f'{seed}:{item.video_id}'.encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 

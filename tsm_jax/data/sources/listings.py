@@ -9,7 +9,7 @@ import unicodedata
 
 from tsm_jax.data.clips import videos
 
-# How the reasons read that concern a label.
+# Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
 NOT_IN_MAP = 'which is not in the label map'
 
