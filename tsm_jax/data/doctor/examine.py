@@ -15,7 +15,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, containers, pixels, videos
 
 # Facts of another version, or decoder, are not used again.
-VERSION = f'2_av_{av.__version__}'
+VERSION = f'3_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
