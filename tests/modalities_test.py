@@ -75,7 +75,7 @@ def test_a_flow_model_is_trained_evaluated_and_predicts(
     folder = flow / 'val' / name / '0'
     assert predict.predict_video(predictor, trained, folder).argmax() == label
   video = helpers.write_video(tmp_path / 'a.mp4')
-  with pytest.raises(errors.InputError, match=r'a\.mp4.*no folder of images'):
+  with pytest.raises(errors.InputError, match=r'a\.mp4.*not a folder of'):
     predict.predict_video(predictor, trained, video)
 
   # Ten crops hold the mirror images: flow of either class on average.

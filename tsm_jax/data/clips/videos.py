@@ -60,14 +60,14 @@ def read(
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
-  Of several video streams it is the first, cover pictures aside. All
-  pictures are rotated and mirrored as the first frame states it, as players do.
+  The first video stream that is not a cover picture is read. All pictures are
+  rotated and mirrored as the first frame states it, as in players.
   A frame whose size differs from that of the first is scaled to it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called anew for
-      a frame that is repeated, with the same array.
+    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called again
+      for a frame that is repeated, with the same array.
     fps: frames per second to which the video is resampled by its timestamps,
       see `frame_rate.resample`; 0 keeps every frame once.
     max_frames: that may be kept.
@@ -104,7 +104,7 @@ def read(
       reason = f': {failures[0]}' if failures else ''
       raise NoFrameError(f'no frame decodes{reason}')
     native = float(stream.average_rate or 0)
-    claimed = containers.of(container, stream, len(discarded), shown.rotation)
+    claimed = containers.read(container, stream, len(discarded), shown.rotation)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.
