@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_named(sources, members, tmp_path):
   rgb, flow = members
   fails("--mean is 'mean'; choose from", rgb, mean='mean')
   fails('weight of .* is 0.0; it must be pos', rgb, flow._replace(weight=0.0))
-  fails('is no built dataset', rgb._replace(source=str(tmp_path)))
+  fails('is not a built dataset', rgb._replace(source=str(tmp_path)))
   fails("'rgb', but the dataset .* holds flow", rgb, _with_source(rgb, flow))
   names = write_run(
     tmp_path / 'names', sources / 'rgb', tmp_path, 'rgb', labels=['jump', 'hop']

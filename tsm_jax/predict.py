@@ -43,33 +43,42 @@ class Model(checkpoints.TrainedModel):
         always a folder); or a list of paths.
       top: how many labels.
       max_frames: a longer video is refused, as it would take much memory.
-      **views: clips, crops and full_resolution of `records.Views`, over which
-        the logits are averaged; by default the centre of one clip.
+      **views: clips, crops and full_resolution, over which the logits are
+        averaged, see `records.Views`; by default the centre of one clip.
 
     Returns:
       A list of `Prediction`, the most probable first; for several videos, a
       list of such lists.
 
     Raises:
-      InputError: if a file cannot be decoded (it names the file and the reason)
-        or there is no such number of crops.
+      InputError: if a file cannot be decoded (it names the file and the
+        reason), or there is no such number of labels, clips or crops.
     """
-    if views.get('crops', 1) not in cropping.CROPS:
-      raise errors.InputError(
-        f'crops is {views["crops"]}; choose from '
-        f'{", ".join(map(str, cropping.CROPS))}.'
-      )
-    if not isinstance(video, str | os.PathLike):
-      return [self.predict(one, top, max_frames, **views) for one in video]
-    probabilities = predict_video(
-      self._predict, self, video, records.Views(**views), max_frames
-    )
-    best = np.argsort(-probabilities, kind='stable')[:top]
-    return [Prediction(self.labels[i], float(probabilities[i])) for i in best]
+    views = _views(**views)
+    if top < 1:
+      raise errors.InputError(f'top is {top}; it must be at least 1.')
+    if isinstance(video, str | os.PathLike):
+      return self._predict_one(video, top, max_frames, views)
+    return [self._predict_one(v, top, max_frames, views) for v in video]
+
+  def _predict_one(self, path, top, max_frames, views):
+    found = predict_video(self._predict, self, path, views, max_frames)
+    best = np.argsort(-found, kind='stable')[:top]
+    return [Prediction(self.labels[i], float(found[i])) for i in best]
 
   @functools.cached_property
   def _predict(self):
     return make_predict(self)
+
+
+def _views(clips=1, crops=1, full_resolution=False):
+  if clips < 1:
+    raise errors.InputError(f'clips is {clips}; it must be at least 1.')
+  if crops not in cropping.CROPS:
+    raise errors.InputError(
+      f'crops is {crops}; choose from {", ".join(map(str, cropping.CROPS))}.'
+    )
+  return records.Views(clips, crops, full_resolution)
 
 
 def load(checkpoint):

@@ -107,12 +107,14 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   # --- The loop. ---
   eval_every = max(1, round(config.eval.every_epochs * built.steps_per_epoch))
-  # Evaluations of steps after the restored one are dropped with their lines.
-  evaluated = {
-    line['step']
-    for line in metrics.read(workdir)
-    if 'eval/top1' in line and line['step'] <= start_step
-  }
+  # A run may have been killed after the save of a step and before its
+  # evaluation. Of several processes, one looks, so that all do the same.
+  was_evaluated = processes.broadcast(
+    any(
+      line['step'] == start_step and 'eval/top1' in line
+      for line in metrics.read(workdir)
+    )
+  )
   ahead = pipeline.ahead(
     pipeline.train_batches(
       train_source,
@@ -140,8 +142,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   ):
     watchdog.beat()  # all are here, and none waits for a compiler any more
     speed = clock.Clock()
-    # The first turn trains nothing: it makes up for an evaluation that was
-    # missed because the run was killed after the save of its step.
+    # The first turn trains nothing: it makes up for a missed evaluation.
     for step in range(start_step, total_steps + 1):
       last = step == total_steps
       if step > start_step:
@@ -168,17 +169,21 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       if step > start_step and (
         stopping_now or last or step % config.checkpoint.every_steps == 0
       ):
-        steps = window.fetch()
-        # A stop leaves no time for precise statistics.
-        variables = for_use(state, precise=not stop.signal)
-        kept.save(state, variables, {**meta, 'window': steps})
+        # A stop leaves no time for precise statistics. Averaged or gathered
+        # parameters are a copy on every device: no name may keep it.
+        kept.save(
+          state,
+          for_use(state, precise=not stop.signal),
+          {**meta, 'window': window.fetch()},
+        )
       if stopping_now:
         break
 
       # After the save, so that a kill in between loses neither: the next start
       # finds the step saved and not yet evaluated.
-      due = last or (step > 0 and step % eval_every == 0)
-      if due and (last or step not in evaluated):
+      is_missing = step > start_step or not was_evaluated
+      due = step > 0 and step % eval_every == 0 and is_missing
+      if last or due:
         with speed.paused(state):
           variables = for_use(state)
           result = evaluator.evaluate(
@@ -188,7 +193,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
             validation=True,
             stop=lambda: watchdog.beat() or stop.reached(),
           )
-          if result is not None and step not in evaluated:
+          if result is not None and is_missing:
             kept.save_best(step, variables, meta, result.top1)
             writer.write(step, result.scalars('eval/'))
             if active:
@@ -196,6 +201,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
                 f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
                 f'top-5 {result.top5:.2%} of {result.num_clips} clips'
               )
+          del variables
     kept.wait()
 
   if stop.signal:

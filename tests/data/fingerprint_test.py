@@ -170,7 +170,7 @@ def test_a_file_compared_with_itself_and_with_none(config, tmp_path, capsys):
     with pytest.raises(SystemExit) as bad:
       fingerprint.main(['compare', path, str(tmp_path / 'bad.json')])
     assert bad.value.code == 2
-    assert "bad.json' is no fingerprint" in capsys.readouterr().err
+    assert "bad.json' is not a fingerprint" in capsys.readouterr().err
 
 
 def test_no_file_to_write_and_no_such_split(config, tmp_path):

@@ -17,6 +17,17 @@ from tsm_jax.program import checks
     ({'ema_decay': 1.0}, r'ema_decay is 1.0; it must be in \[0, 1\)'),
     ({'eval__precise_bn_batches': -1}, 'precise_bn_batches is -1'),
     ({'stall_seconds': -1.0}, 'stall_seconds is -1'),
+    ({'optimizer__clip_norm': -1.0}, 'optimizer.clip_norm is -1'),
+    (
+      {'label_smoothing': 1.5},
+      'label_smoothing is 1.5; it must be from 0',
+    ),
+    ({'eval__every_epochs': 0.0}, 'eval.every_epochs is 0.0'),
+    ({'eval__split': 'vall'}, "eval.split is 'vall'; choose from train, val"),
+    (
+      {'model__bn_stats': 'ghost', 'model__ghost_clips': 3},
+      'ghost_clips is 3, which does not divide the batch of 8',
+    ),
     ({'log_every_steps': 0}, 'log_every_steps is 0; it must be above 0'),
     ({'schedule__kind': 'linear'}, "schedule.kind is 'linear'"),
     ({'data__num_threads': -1}, 'data.num_threads is -1'),

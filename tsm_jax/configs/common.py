@@ -104,7 +104,7 @@ def get_config(name, arg=None):
   # Each of several processes ends if no step ends for this long; 0: never.
   config.stall_seconds = 900.0
 
-  # tsm_jax/models explains the fields.
+  # tsm_jax/models/config.py explains the fields.
   config.model = config_dict.ConfigDict(models.DEFAULTS)
 
   _add_data(config)

@@ -119,18 +119,7 @@ def _parser():
     default=defaults.MAX_EXCLUDED,
     help='share of unusable videos that stops it (default %(default)s)',
   )
-  add(
-    '--beam_runner',
-    default='',
-    metavar='RUNNER',
-    help='build by Apache Beam (extra [beam]), for example DirectRunner',
-  )
-  add(
-    '--beam_pipeline_options',
-    default='',
-    metavar='NAME=VALUE,...',
-    help="of the runner, for example 'flink_master=host:8081'",
-  )
+  _add_beam(add)
   add('--labels', default='', help="classes of a 'folder', one per line")
   return parser
 
@@ -168,6 +157,22 @@ def _add_storage(add):
     type=int,
     default=defaults.USUAL.max_frames,
     help='of a clip; longer ones are not used (default %(default)s)',
+  )
+
+
+def _add_beam(add):
+  """The flags of `beam.Engine`."""
+  add(
+    '--beam_runner',
+    default='',
+    metavar='RUNNER',
+    help='build by Apache Beam (extra [beam]), for example DirectRunner',
+  )
+  add(
+    '--beam_pipeline_options',
+    default='',
+    metavar='NAME=VALUE,...',
+    help="of the runner, for example 'flink_master=host:8081'",
   )
 
 

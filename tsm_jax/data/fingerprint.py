@@ -115,7 +115,7 @@ def compare(one, other):
     other: another one.
 
   Returns:
-    `(stage, lines)`: one of `STAGES` or None, and lines for people.
+    `(stage, lines)`: one of `STAGES` or None, and lines of text.
   """
   a, b = one['clips'], other['clips']
   settings = {**one['settings'], **other['settings']}
@@ -150,7 +150,7 @@ def _read(path):
   except (OSError, ValueError, AttributeError) as error:
     reason = str(error)
   raise errors.InputError(
-    f'{str(path)!r} is no fingerprint that this program wrote: {reason}.'
+    f'{str(path)!r} is not a fingerprint that this program wrote: {reason}.'
   )
 
 

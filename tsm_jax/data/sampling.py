@@ -70,8 +70,8 @@ def random_indices(
   """Training indices: a random frame from each of T segments.
 
   The segments cover the whole video; their lengths differ by one frame where
-  the frames are no multiple of T. A video shorter than T repeats frames as at
-  test time.
+  the number of frames is not a multiple of T. A video shorter than T repeats
+  frames as at test time.
 
   The official code takes T segments of `d = (num_frames - L + 1) // T` frames,
   so that the rest at the end is never seen; where d is 0 it takes T sorted

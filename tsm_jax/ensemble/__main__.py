@@ -69,13 +69,15 @@ def ensemble(members, mean, reading, log=print):
   opened = [matching.open_member(one, reading.split, log) for one in members]
   matching.check_classes(opened)
 
-  logits, singles = [], []
+  logits, singles, labels = [], [], []
   for one, order in zip(opened, matching.match(opened)):
     scores, label = _logits(one, reading, mesh)
     logits.append(scores[order])
-    label = label[order]  # the same for all: that of the first one's videos
+    label = label[order]  # in the order of the first one's videos
+    labels.append(label)
     singles.append(_result(logits[-1], label))
     log(f'{one.member.path} alone: {evaluate.summary(singles[-1])}')
+  _check_labels(opened, labels)
   total = sum(member.weight for member in members)
   weights = [member.weight / total for member in members]
   result = _result(combine(logits, weights, mean), label)
@@ -184,6 +186,16 @@ def _logits(opened, reading, mesh):
     rows = found['number'][real]
     logits[rows], label[rows] = found['logits'][real], found['label'][real]
   return logits, label
+
+
+def _check_labels(opened, labels):
+  """Raises InputError unless the datasets give the videos the same labels."""
+  for one, label in zip(opened, labels):
+    if differing := int((label != labels[0]).sum()):
+      raise errors.InputError(
+        f'{differing} videos have another label in the dataset of '
+        f'{one.member.path} than in that of {opened[0].member.path}.'
+      )
 
 
 def _result(scores, label):

@@ -11,7 +11,7 @@ from tsm_jax.program import metrics
 
 
 def write(workdir, labels, result):
-  """Writes `run_report.md` with `curves.png` and `confusion.png`.
+  """Writes `report.md` with `curves.png` and `confusion.png`.
 
   Args:
     workdir: of the run.

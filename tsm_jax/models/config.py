@@ -101,7 +101,7 @@ def check(config):
         f'model.width_multiplier is {config["width_multiplier"]!r}; it must be '
         f'positive.'
       )
-  else:
+  elif config['name'] == 'bn_inception':
     bn_inception.shift_mask(config['shift'])
 
 

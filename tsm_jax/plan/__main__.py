@@ -120,6 +120,7 @@ def plan(options, configs, target):
   numbers, rows = {}, {}
   for title, config in configs.items():
     classes, clips = dataset_size(options, config)
+    config.model.num_classes = classes  # the flag has the last word
     found = forecast.forecast(config, compiler, classes, clips)
     found['input'] = table.host_input(
       config, target, found, options.frames_per_cpu

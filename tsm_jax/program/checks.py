@@ -6,6 +6,7 @@ are where it is used; this is the one place that applies them all.
 
 from tsm_jax import errors, models, sharding
 from tsm_jax.data.input import augment, pipeline, preprocess, records
+from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
 
 
@@ -23,6 +24,7 @@ def check(config, mesh):
   check_numbers(config)
   # The number of classes comes from the data.
   models.create_model({**config.model, 'num_classes': 1})
+  check_data(config)
   preprocess.Preprocessing.from_config(config)
   records.Views.from_config(config)
   augment.check(config)
@@ -37,28 +39,53 @@ def check(config, mesh):
 
 
 def check_numbers(config):
-  """Raises InputError unless the numbers that bound a run make sense."""
-  for field in ('epochs', 'log_every_steps'):
-    if config[field] <= 0:
-      raise errors.InputError(
-        f'{field} is {config[field]}; it must be above 0.'
-      )
-  if config.stall_seconds < 0:
-    raise errors.InputError(
-      f'stall_seconds is {config.stall_seconds}; it must be at least 0 (0: no '
-      'limit).'
-    )
-  for section, field, least in (
-    ('eval', 'precise_bn_batches', 0),
-    ('checkpoint', 'every_steps', 1),
-    ('checkpoint', 'keep', 1),
-    ('checkpoint', 'keep_best', 0),
+  """Raises InputError unless every number of a run is in its range."""
+  infinity = float('inf')
+  for field, low, high in (
+    ('batch_size', 1, infinity),
+    ('accumulation', 1, infinity),
+    ('learning_rate', 0, infinity),
+    ('label_smoothing', 0, 1),
+    ('stall_seconds', 0, infinity),  # 0: no limit
+    ('optimizer.momentum', 0, 1),
+    ('optimizer.weight_decay', 0, infinity),
+    ('optimizer.clip_norm', 0, infinity),  # 0: no clipping
+    ('optimizer.head_scale', 0, infinity),
+    ('eval.precise_bn_batches', 0, infinity),
+    ('checkpoint.every_steps', 1, infinity),
+    ('checkpoint.keep', 1, infinity),
+    ('checkpoint.keep_best', 0, infinity),
   ):
-    if config[section][field] < least:
-      raise errors.InputError(
-        f'{section}.{field} is {config[section][field]}; it must be at least '
-        f'{least}.'
-      )
+    value = _get(config, field)
+    if not low <= value <= high:
+      bounds = f'from {low} to {high}' if high < infinity else f'at least {low}'
+      raise errors.InputError(f'{field} is {value}; it must be {bounds}.')
+  for field in ('epochs', 'log_every_steps', 'eval.every_epochs'):
+    value = _get(config, field)
+    if not value > 0:
+      raise errors.InputError(f'{field} is {value}; it must be above 0.')
+
+
+def check_data(config):
+  """Raises InputError for what would fail only after the data is built."""
+  if config.eval.split not in lists.SPLITS.values():
+    raise errors.InputError(
+      f'eval.split is {config.eval.split!r}; choose from '
+      f'{", ".join(dict.fromkeys(lists.SPLITS.values()))}.'
+    )
+  micro_batch = config.batch_size // config.accumulation
+  ghost_clips = config.model.ghost_clips
+  if config.model.bn_stats == 'ghost' and micro_batch % ghost_clips:
+    raise errors.InputError(
+      f'model.ghost_clips is {ghost_clips}, which does not divide the batch of '
+      f'{micro_batch} clips.'
+    )
+
+
+def _get(config, field):
+  for name in field.split('.'):
+    config = config[name]
+  return config
 
 
 def resolve(config, mesh, num_classes, options=None):

@@ -186,6 +186,13 @@ def check_same(values):
       )
 
 
+def broadcast(value):
+  """What process 0 gives, on all processes; a bool or a number."""
+  if jax.process_count() == 1:
+    return value
+  return multihost_utils.broadcast_one_to_all(np.array(value)).item()
+
+
 def _gather_bytes(text):
   sizes = multihost_utils.process_allgather(np.array(len(text)))
   padded = np.zeros(sizes.max(), np.uint8)

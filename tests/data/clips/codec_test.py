@@ -132,7 +132,7 @@ def test_a_damaged_packet_is_an_error(tmp_path, damage):
   if damage is None:  # a key frame of which a half is missing
     damage = record['frames'][8][: len(record['frames'][8]) // 2]
   record['frames'][8] = damage
-  with pytest.raises(ValueError, match=r'bytes that are no H\.264 frame'):
+  with pytest.raises(ValueError, match=r'bytes that are not an H\.264 frame'):
     codec.decode(record, [9])
 
 

@@ -183,7 +183,7 @@ def test_what_is_no_flow(tmp_path):
 
   fails(write(tmp_path / 'rgb'), '00001.jpg is unreadable: it is a picture')
   video = helpers.write_video(tmp_path / 'a.mp4')
-  fails(video, 'is no folder of images')
+  fails(video, 'is not a folder of images')
   fails(tmp_path / 'none', 'file does not exist')
   folder = tmp_path / 'flow'
   helpers.write_flow(folder)

@@ -17,5 +17,5 @@ def test_jpeg_decodes_as_pillow_does():
   assert abs(decoded.astype(int) - image).mean() < 3
   assert Image.open(io.BytesIO(data)).layer[0][1:3] == (2, 2)  # 4:2:0
   assert len(pixels.encode_jpeg(image, 30)) < len(data)
-  with pytest.raises(ValueError, match='4 bytes that are no JPEG'):
+  with pytest.raises(ValueError, match='4 bytes that are not a JPEG'):
     pixels.decode_jpeg(b'JPEG')

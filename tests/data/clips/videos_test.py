@@ -1,6 +1,7 @@
 import os
 
 import av
+from av import bitstream
 import numpy as np
 import pytest
 
@@ -84,14 +85,21 @@ def test_what_the_container_claims(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'matrix, turns',
+  'matrix, shown',
   [
-    ((0, 1, -1, 0), -1),  # x' = -y, y' = x: clockwise, as phones write it
-    ((0, -1, 1, 0), 1),
-    ((-1, 0, 0, -1), 2),
+    # x' = -y, y' = x: clockwise, as phones write it
+    ((0, 1, -1, 0), lambda frame: np.rot90(frame, -1)),
+    ((0, -1, 1, 0), np.rot90),
+    ((-1, 0, 0, -1), lambda frame: np.rot90(frame, 2)),
+    ((-1, 0, 0, 1), np.fliplr),
+    ((1, 0, 0, -1), np.flipud),
+    ((0, 1, 1, 0), lambda frame: frame.swapaxes(0, 1)),
+    ((0, -1, -1, 0), lambda frame: np.rot90(frame, 2).swapaxes(0, 1)),
+    ((-2, 0, 0, 1), np.fliplr),  # a stretched picture stays as it is stored
+    ((0, 0, 0, 0), lambda frame: frame),
   ],
 )
-def test_rotation_is_applied(tmp_path, matrix, turns):
+def test_the_display_matrix_is_applied(tmp_path, matrix, shown):
   frames = scenes.scene(3, (48, 64))
   videos.write(tmp_path / 'a.mp4', frames)
   straight = videos.read(tmp_path / 'a.mp4').frames
@@ -102,7 +110,38 @@ def test_rotation_is_applied(tmp_path, matrix, turns):
   data[start : start + 32] = a + b + zero + c + d + zero + zero + zero
   (tmp_path / 'b.mp4').write_bytes(data)
   turned = videos.read(tmp_path / 'b.mp4').frames
-  expected = np.stack([np.rot90(frame, turns) for frame in straight])
+  expected = np.stack([shown(frame) for frame in straight])
+  np.testing.assert_array_equal(np.stack(turned), expected)
+
+
+@pytest.mark.parametrize(
+  'orientation, shown',
+  [
+    ('rotate=90', np.rot90),
+    ('flip=horizontal', np.fliplr),
+    ('flip=vertical', np.flipud),
+  ],
+)
+def test_what_the_first_frame_states_is_kept(tmp_path, orientation, shown):
+  frames = scenes.scene(12, (48, 64))
+  videos.write(tmp_path / 'a.mp4', frames)
+  options = f'h264_metadata=display_orientation=insert:{orientation}'
+  with (
+    av.open(str(tmp_path / 'a.mp4')) as source,
+    av.open(str(tmp_path / 'b.mp4'), 'w') as target,
+  ):
+    stream = target.add_stream_from_template(source.streams.video[0])
+    metadata = bitstream.BitStreamFilterContext(options, stream, stream)
+    for packet in source.demux(video=0):
+      for changed in metadata.filter(packet if packet.size else None):
+        changed.stream = stream
+        target.mux(changed)
+  with av.open(str(tmp_path / 'b.mp4')) as container:
+    stated = ['DISPLAYMATRIX' in f.side_data for f in container.decode(video=0)]
+  assert stated == [True] + [False] * 11
+  straight = videos.read(tmp_path / 'a.mp4').frames
+  turned = videos.read(tmp_path / 'b.mp4').frames
+  expected = np.stack([shown(frame) for frame in straight])
   np.testing.assert_array_equal(np.stack(turned), expected)
 
 

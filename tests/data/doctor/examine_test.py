@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
 
 def kinds(clip, num_frames=8):
   facts = examine.facts(str(clip))
-  return dict(findings.of_clip(facts, num_frames))
+  return dict(findings.judge(facts, num_frames))
 
 
 def write_timed(path, times, size=(32, 48)):
@@ -206,7 +206,7 @@ def turn(path, degrees):
 def test_rotation(tmp_path, degrees, size, kind):
   path = turn(helpers.write_video(tmp_path / 'a.mp4', 9), degrees)
   facts = examine.facts(str(path))
-  ((found, detail),) = findings.of_clip(facts, 8)
+  ((found, detail),) = findings.judge(facts, 8)
   assert found == kind
   assert detail.endswith(f'{degrees} degrees')
   if size:

@@ -70,7 +70,7 @@ HEALTHY = {
 )
 def test_what_is_odd_about_one_clip(changes, expected):
   changes = {'stated_frames': 0, **changes} if 'damage' in changes else changes
-  found = findings.of_clip({**HEALTHY, **changes}, 8)
+  found = findings.judge({**HEALTHY, **changes}, 8)
   assert [kind for kind, _ in found] == list(expected)
 
 
@@ -78,7 +78,7 @@ def test_a_stated_count_tells_the_length_where_the_duration_does_not():
   # FFmpeg corrects the duration of an AVI file that is cut.
   facts = {**HEALTHY, 'num_frames': 50, 'end': 2.0, 'stated_duration': 2.0}
   facts['damage'] = '50 of 100 frames decode: the rest is missing'
-  assert list(findings.of_clip(facts, 8)) == [
+  assert list(findings.judge(facts, 8)) == [
     (
       'truncated',
       'ends after 2.00 of 4.00 s; 50 of 100 frames decode: the rest is missing',
@@ -167,7 +167,8 @@ def test_excluded(tmp_path):
   (tmp_path / 'labels').write_text('run\njump\n')
   listing = folder.scan(tmp_path, tmp_path / 'labels', holdout=0)
   assert [
-    (kind, *names) for kind, names, _ in findings.of_excluded(listing.excluded)
+    (kind, *names)
+    for kind, names, _ in findings.from_excluded(listing.excluded)
   ] == [
     ('label', 'c.mp4'),
     ('unusable', 'run/gone.mp4'),

@@ -22,7 +22,7 @@ def test_a_record_is_its_clip(tmp_path):
   assert facts['video_id'] == record['video_id'].decode()
   assert facts['label'] == record['label']
   assert facts['stated_frames'] == facts['num_frames'] == 12
-  assert dict(findings.of_clip(facts, 8)) == {}
+  assert dict(findings.judge(facts, 8)) == {}
   digest = hashlib.sha256()
   for data in record['frames']:
     frame = np.asarray(Image.open(io.BytesIO(data)))

@@ -147,7 +147,7 @@ def test_a_broken_record_is_an_error_not_a_hole(source, kind, data):
     {'frames': [data] * 9, 'height': 40, 'width': 48, 'label': 5},
     *source[6:],
   ]
-  with pytest.raises(ValueError, match=r'bytes that are no (JPEG|H.264)'):
+  with pytest.raises(ValueError, match=r'bytes that are not an? (JPEG|H.264)'):
     if kind == 'train':
       train(broken, 4)
     else:

@@ -1,5 +1,6 @@
 import csv
 import os
+import re
 
 import pytest
 
@@ -197,3 +198,35 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
 
   monkeypatch.setattr(os, 'scandir', scandir)
   fails(tmp_path, "'.*run' cannot be read: Permission denied")
+
+
+@pytest.mark.parametrize(
+  'name, problem',
+  [
+    (' ', 'is blank'),
+    ('run ', 'has blanks around it'),
+    ('r\nn', 'holds a line break or another control character'),
+  ],
+)
+@pytest.mark.parametrize('split', ['', 'train/'])
+def test_a_class_folder_is_called_by_a_plain_line(
+  tmp_path, name, problem, split
+):
+  touch(tmp_path, f'{split}jump/a.mp4', f'{split}{name}/b.mp4')
+  path = str(tmp_path / split / name)
+  message = f'The class folder {path!r} has a name that {problem}; rename it.'
+  fails(tmp_path, re.escape(message))
+
+
+def test_a_name_in_the_labels_file_is_a_plain_line(tmp_path):
+  touch(tmp_path, 'videos/run/a.mp4')
+  labels = tmp_path / 'labels.txt'
+  labels.write_text('run\n  jump \nto\tswim\n')
+  message = "names the class 'to\\tswim'; a name that holds a line break"
+  fails(tmp_path / 'videos', re.escape(message), labels_file=str(labels))
+
+
+def test_class_folders_of_integers_are_ordered_as_numbers(tmp_path):
+  touch(tmp_path, *(f'{i}/a.mp4' for i in range(12)))
+  listing = folder.scan(tmp_path, holdout=0)
+  assert listing.labels == list(map(str, range(12)))

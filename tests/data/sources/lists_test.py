@@ -1,10 +1,12 @@
 import csv
 import json
+import re
+import sys
 
 import pytest
 
 from tsm_jax import errors
-from tsm_jax.data.sources import folder
+from tsm_jax.data.sources import folder, listings
 
 
 def touch(root, *names):
@@ -127,3 +129,46 @@ def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
 def test_lists_that_cannot_be_used(tmp_path, name, text, message):
   (tmp_path / name).write_bytes(text)
   fails(tmp_path / name, message)
+
+
+@pytest.mark.parametrize(
+  'label', ['a\nb', 'a\r\nb', 'a\tb', 'a\0b', 'a\x1bb', 'a\x85b', 'a\u2028b']
+)
+def test_a_label_is_one_plain_line(tmp_path, label):
+  touch(tmp_path, 'a.mp4', 'b.mp4')
+  rows = [('a.mp4', 'run'), ('b.mp4', label)]
+  (tmp_path / 'l.json').write_text(
+    json.dumps([dict(zip(('path', 'label'), row)) for row in rows])
+  )
+  message = (
+    f'Row 2 of {str(tmp_path / "l.json")!r} has the label {label!r}, which '
+    'holds a line break or another control character; '
+  )
+  fails(tmp_path / 'l.json', re.escape(message))
+  if not {'\0', '\r'} & set(label):  # the reader changes them
+    source = write_csv(tmp_path / 'l.csv', rows)
+    fails(source, re.escape(message.replace('.json', '.csv')))
+
+
+def test_no_label_that_is_accepted_is_several_lines():
+  for code in range(sys.maxunicode + 1):
+    label = f'a{chr(code)}b'
+    if len(label.splitlines()) > 1:
+      assert listings.problem(label), code
+  for label in ('Größe, "b" \\n', 'a  b', 'é', 'e\u0301', '-1', '🏃'):
+    assert not listings.problem(label)
+  assert listings.problem('') == listings.problem(' \t') == 'is blank'
+  for label in (' a', 'a\n', '\u3000a'):
+    assert listings.problem(label) == 'has blanks around it'
+
+
+def test_labels_that_are_all_integers_are_ordered_as_numbers(tmp_path):
+  numbers = [*range(12), -1]
+  touch(tmp_path, *(f'{i}.mp4' for i in numbers), 'x.mp4')
+  rows = [(f'{i}.mp4', i, 'train') for i in numbers]
+  columns = ('path', 'label', 'split')
+  listing = folder.scan(write_csv(tmp_path / 'l.csv', rows, columns))
+  assert listing.labels == list(map(str, sorted(numbers)))
+  rows.append(('x.mp4', 'x', 'train'))
+  listing = folder.scan(write_csv(tmp_path / 'l.csv', rows, columns))
+  assert listing.labels == sorted([*map(str, numbers), 'x'])

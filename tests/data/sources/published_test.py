@@ -32,3 +32,10 @@ def test_what_is_not_there_is_named(tmp_path):
     tmp_path / 'something-something-v2-labels.json', '["a"]'
   )
   miniatures.fails('holds a list, where a dict is expected', 'ssv2', tmp_path)
+
+
+def test_a_name_of_a_class_is_a_plain_line(tmp_path):
+  miniatures.write_lines(tmp_path / 'category.txt', 'run', 'to\tswim')
+  miniatures.write_lines(tmp_path / 'train_videofolder.txt', 'a 4 0')
+  message = r"whose lists name the class 'to\\tswim'; a name that holds a line"
+  miniatures.fails(message, 'frame_lists', tmp_path)

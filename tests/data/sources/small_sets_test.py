@@ -36,7 +36,9 @@ def test_ucf101_lists_that_contradict_themselves(tmp_path):
   )
   listing = published.read('ucf101', tmp_path)
   wrong = 'Hammering/v_Hammering_g02_c01.avi'
-  assert f'{wrong} has the number 2, but is no such class' in listing.notes
+  assert (
+    f'{wrong} has the number 2, which is not that of its class' in listing.notes
+  )
   found = miniatures.table(listing)
   assert found[wrong][0] == 'Hammering'
   other = 'Hammerthrow/v_HammerThrow_g02_c01.avi'

@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow_datasets as tfds
 
 from support import helpers
 from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, pixels
+from tsm_jax.data.sources import listings
 from tsm_jax.data.store import build_report, dataset, shards, tfds_builder
 
 
@@ -45,6 +47,16 @@ def test_every_record_is_its_video(tmp_path):
     for split in ('train', 'val')
   }
   assert 'Dataset clips-' in lines[-1] and '2 classes' in lines[-1]
+
+
+def test_tfds_keeps_every_name_that_is_accepted(tmp_path):
+  labels = ['', ' a', 'a\tb', 'a\nb', 'a, "b" \\n', 'größer', 'a  b', '10', '9']
+  labels = [label for label in labels if not listings.problem(label)]
+  assert len(labels) == 5
+  features = tfds_builder.features(labels)
+  features.save_config(tmp_path)
+  read = tfds.features.FeaturesDict.from_config(tmp_path)
+  assert read['label'].names == features['label'].names == labels
 
 
 def test_a_list_may_name_folders_of_images(tmp_path):

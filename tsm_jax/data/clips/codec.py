@@ -1,4 +1,4 @@
-"""One clip and its stored form: the way in and the way out.
+"""Turns a clip into its stored form, and back.
 
 A record holds the bytes of every frame in `frames`, JPEG images or H.264
 packets; only the frames that are needed are decoded. Optical flow is stored as
@@ -34,7 +34,7 @@ def to_record(path, options=defaults.USUAL, modality='rgb'):
     frames = video.frames
   elif modality == 'flow' and os.path.exists(path):
     raise videos.VideoError(
-      'is no folder of images; flow is read from such folders only'
+      'is not a folder of images; flow is only read from such folders'
     )
   else:
     writer = Writer(options)
@@ -53,7 +53,7 @@ def to_record(path, options=defaults.USUAL, modality='rgb'):
 
 
 class Writer:
-  """Frames, one after the other, to their stored form."""
+  """Brings frames into their stored form, one after the other."""
 
   def __init__(self, options):
     self.size = None  # (height, width) of the stored frames

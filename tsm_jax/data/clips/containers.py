@@ -1,4 +1,4 @@
-"""What a container claims about its video, held against what decodes."""
+"""What a container claims about its video, compared with what decodes."""
 
 import math
 import re
@@ -25,7 +25,7 @@ class Claims(NamedTuple):
   rotation: float = 0.0
 
 
-def of(container, stream, num_discarded, rotation):
+def read(container, stream, num_discarded, rotation):
   """The `Claims` of an open container.
 
   Args:
@@ -73,7 +73,7 @@ def _shortened(count, rate, end, duration):
     return f'ends after {end:.2f} of {duration:.2f} s', end / duration
   expected = round(duration * rate)
   if count < MIN_DURATION * expected:
-    # Not held against it: this is how a variable frame rate looks, too.
+    # Not counted as damage: a variable frame rate looks the same.
     return (
       f'{count} frames decode where its rate and duration make {expected}: '
       f'{UNEVEN}'

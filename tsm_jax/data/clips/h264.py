@@ -113,4 +113,4 @@ def _decode(context, packet):
       return decoded[0]
   except av.error.FFmpegError as error:
     reason = f': {error.strerror}'
-  raise ValueError(f'{len(packet)} bytes that are no H.264 frame{reason}')
+  raise ValueError(f'{len(packet)} bytes that are not an H.264 frame{reason}')

@@ -32,7 +32,7 @@ def read(folder, options, modality):
 
   Of flow, a folder holds either two images for each frame, as
   `flow_x_00001.jpg` and `flow_y_00001.jpg` or `000012-x_00001.jpg` and
-  `000012-y_00001.jpg`, maybe beside RGB frames; or one, with x in red, y in
+  `000012-y_00001.jpg`, possibly next to RGB frames; or one, with x in red, y in
   green and nothing in blue. Such a JPEG that is kept takes the place of x, and
   y is empty. Values stay as they are where images are shrunk, as in the
   official code.
@@ -89,7 +89,7 @@ def _read_all(images, store):
   stored, size, problems = [], None, []
   expected = min(*images, 1)
   for number in sorted(images):
-    # Numbers may be timestamps: a gap is no loop over what is missing.
+    # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
       problems.append(
         f'its numbers start at {number} instead of 0 or 1'
@@ -109,7 +109,7 @@ def _read_all(images, store):
 
 def _frames(folder):
   """The frames of one clip, a mapping from number to `(path,)`."""
-  # Optical flow lies beside the frames where both were extracted.
+  # Optical flow may lie next to the frames.
   return _only(_series(folder, ignored=('.', 'flow_')))
 
 

@@ -61,12 +61,12 @@ def encode_jpeg(image, quality):
 
 
 def decode_jpeg(data, gray=False):
-  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if it is none.
+  """The frame `[H, W, 3]` uint8 RGB of JPEG bytes; ValueError if they are not.
 
   With `gray`, it is `[H, W]`.
   """
   mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR_RGB
   image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
   if image is None:
-    raise ValueError(f'{len(data)} bytes that are no JPEG image')
+    raise ValueError(f'{len(data)} bytes that are not a JPEG image')
   return image

@@ -15,7 +15,7 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import containers, frame_rate, limits
+from tsm_jax.data.clips import containers, frame_rate, limits, orientation
 
 SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 MAX_FAILURES = 1000  # broken packets, after which the rest is given up
@@ -60,14 +60,14 @@ def read(
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
-  Of several video streams it is the first, cover pictures aside. The rotation
-  in the metadata is applied, as players do. A frame whose size differs from
-  that of the first is scaled to it.
+  The first video stream that is not a cover picture is read. All pictures are
+  rotated and mirrored as the first frame states it, as in players.
+  A frame whose size differs from that of the first is scaled to it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called anew for
-      a frame that is repeated, with the same array.
+    keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called again
+      for a frame that is repeated, with the same array.
     fps: frames per second to which the video is resampled by its timestamps,
       see `frame_rate.resample`; 0 keeps every frame once.
     max_frames: that may be kept.
@@ -84,12 +84,12 @@ def read(
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
     kept, times, failures, discarded, size = [], [], [], [], None
-    rotation = concealed = 0
+    shown = None
+    concealed = 0
     frames = _decode(container, stream, failures, discarded)
     stated = False
     for frame, start, count in _resample(frames, container, stream, fps):
-      rotation = rotation or frame.rotation
-      turns = round(frame.rotation / 90) % 4
+      shown = shown or orientation.read(frame)
       size = size or (frame.width, frame.height)
       stated = stated or frame.pts is not None
       times.append(float(start) if stated else math.nan)
@@ -98,13 +98,13 @@ def read(
         raise VideoError(reason)
       if count:
         image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-        image = np.ascontiguousarray(np.rot90(image, turns))
+        image = shown.apply(image)
         kept += [keep(image) for _ in range(count)]
     if not kept:
       reason = f': {failures[0]}' if failures else ''
       raise NoFrameError(f'no frame decodes{reason}')
     native = float(stream.average_rate or 0)
-    claimed = containers.of(container, stream, len(discarded), rotation)
+    claimed = containers.read(container, stream, len(discarded), shown.rotation)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.

@@ -54,11 +54,11 @@ def examine_all(args):
   path = pathlib.Path(args.path).expanduser()
   if args.name:
     listing = published.read(args.name, path, args.split, args.modality)
-    source = diagnosis.of_listing(listing, str(path))
+    source = diagnosis.Source.from_listing(listing, str(path))
   elif build_report.exists(path):
     built = dataset.open(path)
     _check_built(built, args.modality)
-    source = diagnosis.of_built(built)
+    source = diagnosis.Source.from_dataset(built)
   else:
     listing = folder.scan(
       path,
@@ -68,7 +68,7 @@ def examine_all(args):
       args.modality,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
     )
-    source = diagnosis.of_listing(listing, str(path))
+    source = diagnosis.Source.from_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
   with workers.Workers(examine.facts) as pool:
     return diagnosis.diagnose(source, args.num_frames, cache, pool)
@@ -142,7 +142,7 @@ def _write(path, content):
 def _parser():
   parser = cli.Parser(
     'data.doctor',
-    description='Decodes every clip of a dataset and tells what is wrong.',
+    description='Decodes every clip of a dataset and reports what is wrong.',
     epilog=EPILOG,
   )
   add = parser.add_argument
@@ -178,7 +178,7 @@ def _parser():
     default=os.path.join(
       os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'tsm_jax', 'doctor'
     ),
-    help='what is known of files is kept here (default %(default)s)',
+    help='folder of cached results (default %(default)s)',
   )
   return parser
 

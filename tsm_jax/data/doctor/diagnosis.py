@@ -18,7 +18,7 @@ class Source(NamedTuple):
   """A dataset to examine.
 
   Attributes:
-    name: for people.
+    name: shown to the user.
     items: a `listings.Item` of every clip.
     clips: of every item, an argument of `examine.facts`.
     keys: of every item, a text that changes when the clip does.
@@ -34,6 +34,53 @@ class Source(NamedTuple):
   labels: list[str]
   findings: list[findings.Finding]
   notes: list[str]
+
+  @classmethod
+  def from_listing(cls, listing, name):
+    """The `Source` of a `listings.Listing`."""
+    clips = [os.fspath(item.path) for item in listing.items]
+    keys = [_key(item.path) for item in listing.items]
+    if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
+      clips = [(clip, listing.modality) for clip in clips]
+      keys = [f'{listing.modality} {key}' for key in keys]
+    return cls(
+      name=name,
+      items=listing.items,
+      clips=clips,
+      keys=keys,
+      labels=listing.labels,
+      findings=list(findings.from_excluded(listing.excluded)),
+      notes=listing.notes,
+    )
+
+  @classmethod
+  def from_dataset(cls, built):
+    """The `Source` of a `dataset.Dataset`."""
+    path, report = built.path, built.report
+    counts = {split: len(n) for split, n in built.num_frames.items() if n}
+    found = list(findings.from_excluded(report['excluded']))
+    for name, damage in report['damaged']:
+      found.append(findings.Finding('damaged', [name], damage))
+    for name, cut in report['cut']:
+      found.append(findings.Finding('cut', [name], cut))
+    for split, count in counts.items():
+      stored = len(built.split(split))
+      if stored != count:
+        detail = f'{stored} records of {split}, where {count} were built'
+        found.append(findings.Finding('frame_count', [], detail))
+      counts[split] = stored
+    places = [(split, i) for split, n in counts.items() for i in range(n)]
+    key = _key(path)
+    return cls(
+      name=str(path),
+      # Their names and labels are in their records.
+      items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
+      clips=[(os.fspath(path), *place) for place in places],
+      keys=[f'{key} {split} {i}' for split, i in places],
+      labels=built.labels,
+      findings=found,
+      notes=report['notes'],
+    )
 
 
 class Diagnosis(NamedTuple):
@@ -58,7 +105,7 @@ class Diagnosis(NamedTuple):
   examples: dict[str, str]
 
   def problems(self):
-    """The number of findings that are no mere notes."""
+    """The number of findings that are problems, not notes."""
     return sum(
       kinds.BY_NAME[found.kind].severity == kinds.PROBLEM
       for found in self.findings
@@ -72,7 +119,7 @@ class Diagnosis(NamedTuple):
     return members
 
   def verdict(self):
-    """All of it in one sentence."""
+    """The diagnosis in one sentence."""
     problems, clips = self.problems(), len(self.clips)
     notes = len(self.findings) - problems
     return (
@@ -81,30 +128,8 @@ class Diagnosis(NamedTuple):
     )
 
 
-def _count(number, noun, ending='s'):
-  return f'{number} {noun}{"" if number == 1 else ending}'
-
-
-def of_listing(listing, name):
-  """The `Source` of a `listings.Listing`."""
-  clips = [os.fspath(item.path) for item in listing.items]
-  keys = [_key(item.path) for item in listing.items]
-  if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
-    clips = [(clip, listing.modality) for clip in clips]
-    keys = [f'{listing.modality} {key}' for key in keys]
-  return Source(
-    name=name,
-    items=listing.items,
-    clips=clips,
-    keys=keys,
-    labels=listing.labels,
-    findings=list(findings.of_excluded(listing.excluded)),
-    notes=listing.notes,
-  )
-
-
 def _key(path):
-  """Tells a file, or a folder of images, from what it was before it changed."""
+  """A text that changes when a file or a folder of images does."""
   try:
     files = [path, *path.iterdir()] if path.is_dir() else [path]
     stats = [file.stat() for file in files]
@@ -115,33 +140,8 @@ def _key(path):
   return f'{os.path.abspath(path)} {len(files)} {size} {time}'
 
 
-def of_built(built):
-  """The `Source` of a `dataset.Dataset`."""
-  path, report = built.path, built.report
-  counts = {split: len(n) for split, n in built.num_frames.items() if n}
-  found = list(findings.of_excluded(report['excluded']))
-  for name, damage in report['damaged']:
-    found.append(findings.Finding('damaged', [name], damage))
-  for name, cut in report['cut']:
-    found.append(findings.Finding('cut', [name], cut))
-  for split, count in counts.items():
-    stored = len(built.split(split))
-    if stored != count:
-      detail = f'{stored} records of {split}, where {count} were built'
-      found.append(findings.Finding('frame_count', [], detail))
-    counts[split] = stored
-  places = [(split, i) for split, n in counts.items() for i in range(n)]
-  key = _key(path)
-  return Source(
-    name=str(path),
-    # Their names and labels are in their records.
-    items=[listings.Item(path, f'{s} {i}', '', s) for s, i in places],
-    clips=[(os.fspath(path), *place) for place in places],
-    keys=[f'{key} {split} {i}' for split, i in places],
-    labels=built.labels,
-    findings=found,
-    notes=report['notes'],
-  )
+def _count(number, noun, ending='s'):
+  return f'{number} {noun}{"" if number == 1 else ending}'
 
 
 def diagnose(source, num_frames, cache, pool):
@@ -186,7 +186,7 @@ def diagnose(source, num_frames, cache, pool):
 
 
 def _labelled(item, facts, labels):
-  """The item of a record, whose name and label are known by now."""
+  """The item of a clip, with the name and label in its record."""
   label = facts['label']
   name = labels[label] if 0 <= label < len(labels) else ''
   return item._replace(video_id=facts['video_id'], label=name)
@@ -211,7 +211,7 @@ def _facts(source, cache, pool):
       facts, reason = next(outcomes)
       if facts:
         known[key] = facts
-      # A crash is not kept: it may have been for want of memory.
+      # A crash is not cached: the memory may have been full.
       yield facts or {'error': reason, 'empty': False}
   finally:
     outcomes.close()

@@ -15,7 +15,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, containers, pixels, videos
 
 # Facts of another version, or decoder, are not used again.
-VERSION = f'2_av_{av.__version__}'
+VERSION = f'3_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
@@ -34,7 +34,7 @@ def facts(clip):
   Returns:
     A dict for JSON. Where the clip cannot be used: error (the reason) and
     empty (whether it opens, but no frame decodes). Else: num_frames (of flow,
-    pairs of x and y), width, height; fps, damage and share as of
+    pairs of x and y), width, height; fps, damage and share as in
     `videos.Video`; stated_frames, stated_duration and rotation as it
     `claimed`; end, seconds at which the last frame ends; odd_intervals and
     rates as `_intervals`; motion, the largest change of any cell of a `GRID`
@@ -140,7 +140,7 @@ class _Some:
 
 
 def _open(clip):
-  """`(read, record)`: what `_read`s it for its argument `keep`, maybe a record.
+  """`(read, record)`: the reader of a clip, and its record or None.
 
   Args:
     clip: as in `facts`.
@@ -167,7 +167,7 @@ def _read(path, keep, modality='rgb'):
   is_flow = modality == 'flow'
   if not os.path.isdir(path) and not is_flow:
     return videos.read(path, keep)
-  # JPEG images come as they are; others are encoded, which changes them little.
+  # JPEG images are kept as they are; others are encoded almost without loss.
   record, video = codec.to_record(
     path, defaults.Options(ALL, 95), modality=modality
   )
@@ -180,7 +180,7 @@ def _read(path, keep, modality='rgb'):
 
 
 def _picture(record, index):
-  """One flow as a picture: x is its red, y its green, and grey is no motion."""
+  """One flow as a picture: x is red, y is green, and grey means no motion."""
   (flow,) = codec.decode(record, [index], 'flow')
   return np.pad(flow, [(0, 0), (0, 0), (0, 1)], constant_values=128)
 

@@ -7,8 +7,8 @@ from tsm_jax.data.clips import containers
 from tsm_jax.data.doctor import kinds
 from tsm_jax.data.sources import listings
 
-STATIC = 4  # levels of grey, of any part of the picture, that are no motion
-ODD_INTERVALS = 0.05  # of the intervals between frames; one dropped is none
+STATIC = 4  # levels of grey; if no part changes more, nothing moves
+ODD_INTERVALS = 0.05  # share of intervals; a single dropped frame is below it
 SHOWN = 5  # of equal clips in a sentence
 
 
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
   detail: str
 
 
-def of_clip(facts, num_frames):
+def judge(facts, num_frames):
   """Yields `(kind, detail)` of all that is odd about one clip.
 
   Args:
@@ -83,7 +83,7 @@ def _plural(count, noun):
   return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
-def of_excluded(excluded):
+def from_excluded(excluded):
   """Findings of `listings.Listing.excluded`."""
   for name, reason in excluded:
     is_label = reason == listings.NO_LABEL or reason.endswith(
@@ -93,7 +93,7 @@ def of_excluded(excluded):
 
 
 class Tally:
-  """What can be said of all clips together; add them one by one.
+  """What only all clips together show; add them one by one.
 
   Attributes:
     findings: of the clips so far, in their order.
@@ -110,13 +110,13 @@ class Tally:
     self._copies = {}  # content to the others
 
   def add(self, item, facts):
-    """Takes in one clip.
+    """Adds one clip.
 
     Args:
       item: a `listings.Item`.
       facts: from `examine.facts`.
     """
-    for kind, detail in of_clip(facts, self._num_frames):
+    for kind, detail in judge(facts, self._num_frames):
       self.findings.append(Finding(kind, [item.video_id], detail))
     if facts.get('error'):
       return
@@ -139,7 +139,7 @@ class Tally:
       self._first[content] = item
 
   def end(self, labels):
-    """Adds what needs all clips to be known.
+    """Adds the findings that need all clips.
 
     Args:
       labels: class names.

@@ -14,7 +14,7 @@ class Kind(NamedTuple):
   Attributes:
     severity: 'problem', or 'note' of what training copes with.
     title: a few words.
-    meaning: a sentence for people.
+    meaning: one sentence, shown to the user.
   """
 
   severity: str
@@ -24,10 +24,10 @@ class Kind(NamedTuple):
 
 BY_NAME = {
   'unreadable': Kind(
-    PROBLEM, 'Unreadable', 'Cannot be opened, or is no video; it is not used.'
+    PROBLEM, 'Unreadable', 'Cannot be opened, or is not a video; not used.'
   ),
   'no_frames': Kind(
-    PROBLEM, 'Zero frames', 'Opens, but no frame decodes; it is not used.'
+    PROBLEM, 'Zero frames', 'Opens, but no frame decodes; not used.'
   ),
   'truncated': Kind(
     PROBLEM, 'Truncated', 'Ends before the time that its container states.'
@@ -42,7 +42,7 @@ BY_NAME = {
   ),
   'too_short': Kind(PROBLEM, 'Too short', f'Fewer than {MIN_FRAMES} frames.'),
   'rotation': Kind(
-    PROBLEM, 'Odd rotation', 'Rotated by no multiple of 90 degrees.'
+    PROBLEM, 'Odd rotation', 'The rotation is not a multiple of 90 degrees.'
   ),
   'static': Kind(
     # Something small may move in it, which is below the noise of a camera.

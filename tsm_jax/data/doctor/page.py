@@ -48,7 +48,7 @@ def render(found):
 
 
 def _sheets(clips, names):
-  """The contact sheets of clips, as data URIs; of some there is none."""
+  """The contact sheets of clips as data URIs, of those that can be read."""
   names = [name for name in names if name in clips]
   with workers.Workers(examine.sheet) as pool:
     outcomes = pool.outcomes([clips[name] for name in names])

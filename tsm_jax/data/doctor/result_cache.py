@@ -20,7 +20,7 @@ class ResultCache:
       path: of the file, a `pathlib.Path`.
 
     Raises:
-      InputError: if it is no such file, or its file system has no locks.
+      InputError: if it is not such a file, or its file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Every value is a transaction of its own.

@@ -173,8 +173,8 @@ def normalize(
   """The network's input: `(frames / divisor - mean) / std`, float32.
 
   Args:
-    frames: uint8 `[..., C]`; of 'rgb_diff' six RGB frames one after the other,
-      from each of which the one before it is subtracted, `[..., 15]`.
+    frames: uint8 `[..., C]`; for 'rgb_diff' six RGB frames; from each but
+      the first the one before it is subtracted, which leaves `[..., 15]`.
     mean: one number, or one of each channel.
     std: of all channels, or of each.
     divisor: of pixel values.

@@ -20,7 +20,7 @@ _PAIRS = (
   ('cw', 'ccw'),
 )
 _OPPOSITES = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
-# Words that are no side: 'pulling it right out', 'left and right'.
+# Words that do not name a side: 'pulling it right out', 'left and right'.
 _NO_SIDE = re.compile(
   r'\b(all right|right (out|away|now)|(left|right) (and|or) (left|right))\b'
 )
@@ -45,7 +45,7 @@ def mirrored_classes(flip, labels):
 
   Returns:
     int32 `[K]`, -1 for a class whose clips must not be mirrored: its mirror
-    image is no class. None if flips are off.
+    image is not a class. None if flips are off.
 
   Raises:
     InputError: for another `flip`, or 'on' if labels name a side.

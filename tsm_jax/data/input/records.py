@@ -72,19 +72,21 @@ def train_clip(
   Returns:
     A dict of frames uint8 `[T, S, S, C]` and label int32.
   """
-  how, quirks = preprocessing, preprocessing.official_quirks
-  count, images = num_images(record, how), how.kind().images
-  if how.sampling == 'dense':
+  quirks = preprocessing.official_quirks
+  count, images = num_images(record, preprocessing), preprocessing.kind().images
+  if preprocessing.sampling == 'dense':
     indices = sampling.random_dense_indices(
-      rng, count, how.num_frames, official_quirks=quirks
+      rng, count, preprocessing.num_frames, official_quirks=quirks
     )
   else:
     indices = sampling.random_indices(
-      rng, count, how.num_frames, images, official_quirks=quirks
+      rng, count, preprocessing.num_frames, images, official_quirks=quirks
     )
   following = sampling.following(indices, images, count)  # [T, L]
-  frames = codec.decode(record, following.ravel(), how.kind().stored)
-  clip = cropping.train_frames(frames, rng, how.image_size, scales, resize)
+  frames = codec.decode(record, following.ravel(), preprocessing.kind().stored)
+  clip = cropping.train_frames(
+    frames, rng, preprocessing.image_size, scales, resize
+  )
   clip = randaugment.augment(clip, rng, *randaugmented)
   clip = stack(clip.reshape((*following.shape, *clip.shape[1:])))
   return {'frames': clip, 'label': np.int32(record['label'])}
@@ -100,23 +102,24 @@ def eval_indices(num_frames, preprocessing, views, number=0):
     number: of the video in its split; seeds the official validation's start
       of a dense clip, which is random.
   """
-  how = preprocessing
-  dense, images = how.sampling == 'dense', how.kind().images
-  if how.official_quirks and views.validation and views.clips == 1:
+  dense, images = preprocessing.sampling == 'dense', preprocessing.kind().images
+  if preprocessing.official_quirks and views.validation and views.clips == 1:
     if dense:
       rng = np.random.default_rng(number)
       indices = sampling.random_dense_indices(
-        rng, num_frames, how.num_frames, official_quirks=True
+        rng, num_frames, preprocessing.num_frames, official_quirks=True
       )
     else:
       indices = sampling.official_validation_indices(
-        num_frames, how.num_frames, images
+        num_frames, preprocessing.num_frames, images
       )
     return indices[None]
   if dense:
-    return sampling.dense_indices(num_frames, how.num_frames, views.clips)
+    return sampling.dense_indices(
+      num_frames, preprocessing.num_frames, views.clips
+    )
   return sampling.uniform_indices(
-    num_frames, how.num_frames, views.clips, images
+    num_frames, preprocessing.num_frames, views.clips, images
   )
 
 
@@ -133,20 +136,19 @@ def eval_views(record, preprocessing, views, number=0):
     uint8 `[V, T, S, S, C]`, as the official test orders them: all clips of the
     first crop, then all of the second.
   """
-  how = preprocessing
-  count = num_images(record, how)
-  indices = eval_indices(count, how, views, number)  # [clips, T]
-  following = sampling.following(indices, how.kind().images, count)
+  count = num_images(record, preprocessing)
+  indices = eval_indices(count, preprocessing, views, number)  # [clips, T]
+  following = sampling.following(indices, preprocessing.kind().images, count)
   chosen, inverse = np.unique(following, return_inverse=True)
   crops = cropping.eval_crops(
-    codec.decode(record, chosen, how.kind().stored),
-    how.image_size,
+    codec.decode(record, chosen, preprocessing.kind().stored),
+    preprocessing.image_size,
     views.crops,
     views.full_resolution,
-    how.kind().stored,
+    preprocessing.kind().stored,
   )  # [crops, frames, S, S, c]: frames that clips share are scaled once
   clips = crops[:, inverse.reshape(following.shape)]
-  return stack(clips).reshape(views.shape(how))
+  return stack(clips).reshape(views.shape(preprocessing))
 
 
 def num_images(record, preprocessing):

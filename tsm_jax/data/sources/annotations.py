@@ -27,7 +27,7 @@ def find(root, *names, required=True):
   """The first of several files or folders that exists.
 
   Args:
-    root: folder in which, and in whose 'labels' and 'annotations', they lie.
+    root: folder to search, with its sub-folders 'labels' and 'annotations'.
     *names: relative paths, the preferred one first.
     required: whether to raise InputError where none exists; else it is None.
   """
@@ -52,7 +52,7 @@ def read_lines(path):
     raise errors.InputError(
       f'The list {str(path)!r} cannot be read: {error}.'
     ) from error
-  return [line.strip() for line in text.splitlines() if line.strip()]
+  return [line.strip() for line in text.split('\n') if line.strip()]
 
 
 def read_json(path, kind):

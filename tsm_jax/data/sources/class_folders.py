@@ -23,10 +23,11 @@ def read(source, modality, notes):
     notes: a list; sentences on what was ignored are added to it.
 
   Returns:
-    A list of `listings.Item`; a label or split that nothing tells is ''.
+    A list of `listings.Item`; an unknown label or split is ''.
 
   Raises:
-    InputError: if a class is empty, a folder cannot be read or a list is none.
+    InputError: if a class is empty or its name is not a plain line of text, a
+      folder cannot be read, or a list is not valid.
   """
   if modality == 'flow':
     read_classes = functools.partial(_read_flow, root=source)
@@ -113,6 +114,10 @@ def _require_classes(folder, items, wanted):
   labels = {item.label for item in items}
   for path in sorted(folder.iterdir()):
     is_class = path.is_dir() and not path.name.startswith('.')
+    if is_class and (problem := listings.problem(path.name)):
+      raise errors.InputError(
+        f'The class folder {str(path)!r} has a name that {problem}; rename it.'
+      )
     if is_class and path.name not in labels:
       raise errors.InputError(
         f'The class folder {str(path)!r} holds no video; add {wanted}, or '

@@ -25,7 +25,7 @@ def scan(
   Args:
     source: path of the folder or list.
     labels_file: text file with a class name per line; by default the classes
-      are the sorted labels of the training split.
+      are the sorted labels of the training split, integers as numbers.
     holdout: about the share of every class that becomes 'val' where no split
       is given, at least one video and never all. `seed` and the name of a video
       decide, so that more videos do not move the others.
@@ -39,7 +39,8 @@ def scan(
 
   Raises:
     InputError: if there is no such folder, list or labels file, or it holds
-      no labelled video, or an empty class.
+      no labelled video, an empty class, or a class whose name is not a plain
+      line of text.
   """
   if not source:
     raise errors.InputError(
@@ -88,7 +89,7 @@ def _require(items, source, excluded, modality):
 def _hold_out(items, holdout, seed):
   """Gives every item a split: of each class, a fixed random share is 'val'."""
 
-  def place(item):  # in [0, 1), at random but for ever the same
+  def place(item):  # in [0, 1), random but always the same
     digest = hashlib.sha256(f'{seed}:{item.video_id}'.encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
@@ -112,7 +113,8 @@ def read_labels(path, field):
   """The class names of a text file, one per line.
 
   Raises:
-    InputError: if there are none or one comes twice; it names `field`.
+    InputError: if there are none, one comes twice or one is not a plain line
+      of text; it names `field`.
   """
   path = pathlib.Path(path).expanduser()
   if not path.exists():
@@ -120,7 +122,7 @@ def read_labels(path, field):
       f'{field} is {str(path)!r}, but no such file exists.'
     )
   try:
-    lines = path.read_text(encoding='utf-8-sig').splitlines()
+    lines = path.read_text(encoding='utf-8-sig').split('\n')
   except (OSError, ValueError) as error:
     raise errors.InputError(
       f'{field} is {str(path)!r}, which cannot be read: {error}.'
@@ -130,13 +132,21 @@ def read_labels(path, field):
   if twice or not labels:
     what = f'names {twice[0]!r} more than once' if twice else 'names no class'
     raise errors.InputError(f'{field} is {str(path)!r}, which {what}.')
+  for label in labels:
+    if problem := listings.problem(label):
+      raise errors.InputError(
+        f'{field} is {str(path)!r}, which names the class {label!r}; a name '
+        f'that {problem} cannot be used.'
+      )
   return labels
 
 
 def _labels(items, labels_file, source, field):
   if labels_file:
     return read_labels(labels_file, field)
-  labels = sorted({i.label for i in items if i.split == 'train' and i.label})
+  labels = listings.in_order(
+    {i.label for i in items if i.split == 'train' and i.label}
+  )
   if not labels:
     raise errors.InputError(
       f'{str(source)!r} holds no labelled training video, so that its classes '

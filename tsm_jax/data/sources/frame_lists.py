@@ -61,7 +61,7 @@ def _are_numbered_apart(base, rows, dropped):
 
 
 def _list(root, kind, split, modality):
-  """The list of a split; None if there is none and none is needed."""
+  """The list of a split, or None if an optional one is missing."""
 
   def is_wanted(path):
     words = re.split(r'[_\W]', path.stem.lower())

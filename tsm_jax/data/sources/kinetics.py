@@ -8,15 +8,15 @@ from tsm_jax.data.clips import videos
 from tsm_jax.data.sources import annotations, class_folders, listings, lists
 
 SPLITS = ('train', 'val', 'test')
-# Files that replace broken ones of the archive lie in a folder of this name.
+# Folder of the files that replace the archive's broken ones.
 REPLACEMENT = 'replacement'
 
 
 def kinetics(root, split):
   """Videos called `{youtube_id}_{start:06d}_{end:06d}`; classes sorted.
 
-  They may lie flat, in folders of splits, of classes, or of both: names decide,
-  lists know the label.
+  They may be in one folder, in folders of splits, of classes, or of both: they
+  are found by name, and their labels are those of the lists.
   """
   del split
   rows = {name: _rows(root, name) for name in SPLITS}
@@ -62,7 +62,7 @@ def _rows(root, split):
 
 
 def _list(root, split):
-  """The CSV file of a split; None if there is none of the test videos."""
+  """The CSV file of a split, or None if that of the test videos is missing."""
   names = [name for name, meaning in lists.SPLITS.items() if meaning == split]
   names.append('validate' if split == 'val' else split)
   found = {

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import re
 import stat
 from typing import NamedTuple
+import unicodedata
 
 from tsm_jax.data.clips import videos
 
-# How the reasons read that concern a label.
+# Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
 NOT_IN_MAP = 'which is not in the label map'
 
@@ -48,6 +50,29 @@ class Listing(NamedTuple):
   notes: list[str]
   fps: float = 0.0
   modality: str = 'rgb'
+
+
+def problem(label):
+  """Why a text cannot be the name of a class, or ''.
+
+  A name is one line of a text file: TFDS and other programs store names so.
+  """
+  if not label.strip():
+    return 'is blank'
+  if label != label.strip():
+    return 'has blanks around it'
+  # Among them are all at which Python ends a line.
+  if any(unicodedata.category(c) in ('Cc', 'Zl', 'Zp') for c in label):
+    return 'holds a line break or another control character'
+  return ''
+
+
+def in_order(labels):
+  """A sorted list of class names: as integers if all of them are."""
+  labels = sorted(labels)
+  if all(re.fullmatch('-?[0-9]+', label) for label in labels):
+    return sorted(labels, key=int)
+  return labels
 
 
 def usable(items, labels):

@@ -32,8 +32,8 @@ def read(source, field='data.source'):
     is not given is ''.
 
   Raises:
-    InputError: if the file is not such a list, or a row has no path or a split
-      of another name.
+    InputError: if the file is not such a list, or a row has no path, a split
+      of another name or a label that is not one plain line of text.
   """
   items = []
   for number, row in enumerate(_rows(source, field), 1):
@@ -55,11 +55,17 @@ def read(source, field='data.source'):
         f'from {", ".join(SPLITS)}.'
       )
     label = row.get('label')
+    label = '' if label is None else str(label).strip()
+    if label and (problem := listings.problem(label)):
+      raise errors.InputError(
+        f'Row {number} of {str(source)!r} has the label {label!r}, which '
+        f'{problem}; a label is one plain line of text.'
+      )
     items.append(
       listings.Item(
         path=source.parent / str(row['path']),
         video_id=str(row['path']),
-        label='' if label is None else str(label).strip(),
+        label=label,
         split=SPLITS.get(split.lower(), ''),
       )
     )

@@ -122,6 +122,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
     )
   more = {'modality': modality} if name == FLOW else {}
   found = READERS[name](root, split, **more)
+  _check_names(found.labels, manual_dir)
   notes = [*_differences(name, split, found), *found.notes]
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
@@ -138,6 +139,16 @@ def read(name, manual_dir, split=1, modality='rgb'):
   return listings.Listing(
     items, found.labels, excluded, notes, found.fps, modality
   )
+
+
+def _check_names(labels, manual_dir):
+  """Raises InputError unless every label can be the name of a class."""
+  for label in labels:
+    if problem := listings.problem(label):
+      raise errors.InputError(
+        f'--manual_dir is {str(manual_dir)!r}, whose lists name the class '
+        f'{label!r}; a name that {problem} cannot be used.'
+      )
 
 
 def _differences(name, split, found):

@@ -35,7 +35,9 @@ def ucf101(root, split):
       label = spelling.get(stated.lower(), stated)
       expected = str(labels.index(label) + 1) if label in labels else ''
       if number.strip() not in ('', expected):
-        notes.append(f'{video} has the number {number}, but is no such class')
+        notes.append(
+          f'{video} has the number {number}, which is not that of its class'
+        )
       items.append(listings.Item(root / 'UCF-101' / video, video, label, name))
   return annotations.Annotations(items, labels, notes)
 
@@ -98,7 +100,7 @@ def diving48(root, split):
     numbers = annotations.column(rows[name], 'label', path)
     if any(not re.fullmatch(r'\d+', number) for number in numbers):
       raise errors.InputError(
-        f'The list {str(path)!r} has a label that is no number.'
+        f'The list {str(path)!r} has a label that is not a number.'
       )
   vocabulary = annotations.find(root, 'Diving48_vocab.json', required=False)
   if vocabulary:

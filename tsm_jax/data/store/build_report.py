@@ -57,7 +57,7 @@ def check_excluded(num_used, excluded, max_excluded):
 
 
 def describe(report):
-  """Yields the report as lines for people."""
+  """Yields the report as lines of text."""
   counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
   yield f'Dataset {report["name"]}: {counts}; {len(report["labels"])} classes.'
   notes = (

@@ -66,7 +66,7 @@ class Plan(NamedTuple):
     return path.with_name(f'{path.name}.shards_of_{shards.CLIPS_PER_SHARD}')
 
   def name(self):
-    """A name for people, and a hash of all that decides the content."""
+    """A readable stem, and a hash of all that decides the content."""
     stem = self.stem or pathlib.Path(self.source).stem
     stem = re.sub(r'[^a-z0-9]+', '_', stem.lower()).strip('_')
     listing = self.listing
@@ -120,7 +120,7 @@ def build(plan, log=print):
     with locks.held(lock, path, log):
       if not build_report.exists(path):  # made while this process waited
         _make(plan, path, log)
-  # What was ignored is no part of the dataset, so its report may be older.
+  # Ignored files are not part of the dataset, so the report may be older.
   report = {**build_report.read(path), 'notes': listing.notes}
   _check(report, plan.max_excluded)
   for line in build_report.describe(report):
@@ -134,7 +134,7 @@ def _check(report, max_excluded):
 
 
 def _make(plan, path, log):
-  """Builds what is not there yet; no other process does so meanwhile."""
+  """Builds what is missing, while this process holds the lock."""
   finished = _start(plan, path, log)
   try:
     with disk.full_is_explained(plan.data_dir):

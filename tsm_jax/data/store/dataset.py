@@ -89,7 +89,7 @@ def open(path):
   path = pathlib.Path(path).expanduser()
   if not build_report.exists(path):
     raise errors.InputError(
-      f'{str(path)!r} is no built dataset: it holds no {build_report.NAME}; '
+      f'{str(path)!r} is not a built dataset: it holds no {build_report.NAME}; '
       'build one by python -m tsm_jax.data.build.'
     )
   return Dataset(path, build_report.read(path))

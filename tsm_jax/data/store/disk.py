@@ -42,7 +42,7 @@ def check(listing, options, data_dir, log):
 
 
 def _estimate(listing, options):
-  """Bytes that the clips take, from some of them all over the list."""
+  """Bytes that the clips take, estimated from a sample of them."""
   items = listing.items
   sample = [items[i * len(items) // SAMPLES].path for i in range(SAMPLES)]
   work = functools.partial(

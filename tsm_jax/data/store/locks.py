@@ -18,7 +18,7 @@ def held(path, what, log=print):
 
   Args:
     path: of the file; its folder is made.
-    what: is made under the lock, for the line that tells of waiting.
+    what: what is made under the lock; named in the line about waiting.
     log: called with that line.
 
   Raises:

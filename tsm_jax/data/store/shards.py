@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 def new_report():
-  """What is to be said of a shard, before it has clips."""
+  """The report of a shard that has no clips yet."""
   return {'excluded': [], 'damaged': [], 'cut': [], 'num_frames': []}
 
 
@@ -175,6 +175,6 @@ class Shards(_Plain):
     shard.replace(self._path)
 
   def clean(self):
-    """Removes what killed processes have left half."""
+    """Removes the unfinished files of killed processes."""
     for path in self.folder.glob(f'*{UNFINISHED}'):
       path.unlink()
