@@ -116,9 +116,9 @@ def test_two_steps_equal_the_rule_by_hand():
   }
   expected = jax.tree.map(np.asarray, params)
   velocity = jax.tree.map(np.zeros_like, expected)
-  state = tx.init(params)
+  state, update = tx.init(params), jax.jit(tx.update)
   for _ in range(2):
-    updates, state = tx.update(gradients, state, params)
+    updates, state = update(gradients, state, params)
     params = optax.apply_updates(params, updates)
     for module, leaves in factors.items():
       for leaf, (rate, decay) in leaves.items():
@@ -146,7 +146,7 @@ def test_the_gradient_is_clipped_by_the_norm_of_the_whole():
     },
     models.DEFAULTS,
   )
-  updates, _ = tx.update(gradients, tx.init(params), params)
+  updates, _ = jax.jit(tx.update)(gradients, tx.init(params), params)
   chex.assert_trees_all_close(
     updates, jax.tree.map(lambda g: -g / 3, gradients), rtol=1e-5
   )

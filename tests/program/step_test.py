@@ -245,11 +245,7 @@ def test_accumulation_is_the_step_of_ghost_batches():
 
 
 def test_accumulation_is_the_large_batch_where_bn_is_frozen():
-  fields = {
-    'model__bn_stats': 'frozen',
-    'mixup_alpha': 0.4,
-    'label_smoothing': 0.1,
-  }
+  fields = {'model__bn_stats': 'frozen', 'label_smoothing': 0.1}
   state, losses = expected = train(**fields)
   assert losses[-1] < losses[0]
   for stats in state.batch_stats.values():

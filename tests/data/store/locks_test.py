@@ -1,10 +1,12 @@
 """Two builds of one dataset at a time, as real processes."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -46,6 +48,24 @@ def start(tmp_path, what, config):
   )
 
 
+@contextlib.contextmanager
+def ended(process, seconds=120):
+  """Ends the process and its workers, at the latest after some seconds."""
+
+  def kill():
+    with contextlib.suppress(ProcessLookupError):
+      os.killpg(process.pid, signal.SIGKILL)
+
+  timer = threading.Timer(seconds, kill)
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
+    kill()
+    process.communicate(timeout=60)
+
+
 def until_it_builds(process):
   lines = iter(process.stdout.readline, '')
   assert any(line.startswith('Building ') for line in lines)
@@ -58,7 +78,6 @@ def test_the_second_waits_for_the_first(tmp_path, first):
   config = {**helpers.DATA, 'source': str(source)}
   config['data_dir'] = str(tmp_path / 'data')
   one = start(tmp_path, first, config)
-  until_it_builds(one)
   lines = []
 
   def log(line):
@@ -66,16 +85,15 @@ def test_the_second_waits_for_the_first(tmp_path, first):
     if len(lines) == 1 and first == 'hang':
       os.kill(one.pid, signal.SIGKILL)  # its workers still live
 
-  built = dataset.prepare(config, log=log)
-  assert lines[0].startswith('Another process makes '), lines
-  assert any('Building' in line for line in lines) == (first == 'hang')
-  if first == 'hang':
-    os.killpg(one.pid, signal.SIGKILL)
-    one.communicate(timeout=60)
-  else:
-    rest, errs = one.communicate(timeout=60)
-    assert one.returncode == 0, errs
-    assert rest.splitlines()[-1] == str(built.path)
+  with ended(one):
+    until_it_builds(one)
+    built = dataset.prepare(config, log=log)
+    assert lines[0].startswith('Another process makes '), lines
+    assert any('Building' in line for line in lines) == (first == 'hang')
+    if first == 'finish':
+      rest, errs = one.communicate(timeout=60)
+      assert one.returncode == 0, errs
+      assert rest.splitlines()[-1] == str(built.path)
   assert sum(map(len, built.report['num_frames'].values())) == 8
   found = [r for s in ('train', 'val') for r in built.split(s)]
   assert len({record['video_id'] for record in found}) == 8
