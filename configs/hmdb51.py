@@ -30,11 +30,11 @@ Optical flow, and both streams together:
 Both are matched by the names of the videos: build RGB by frame_lists, too.
 """
 
-from tsm_jax.configs import common
+from tsm_jax.configs import common, published
 
 
 def get_config(arg=None):
-  args = common.parse_arg(arg, **common.PUBLISHED)
-  config = common.fine_tuned('hmdb51', arg, args)
+  args = common.parse_arg(arg, **published.ARGUMENTS)
+  config = published.fine_tuned('hmdb51', arg, args)
   config.data.dataset = 'hmdb51'
   return config

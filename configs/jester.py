@@ -21,11 +21,11 @@ schedule, label smoothing, mixup and, but for flow, RandAugment; the published
 gain of the swaps, on Something-Something V1, and its source are in ssv1.py.
 """
 
-from tsm_jax.configs import common
+from tsm_jax.configs import common, published
 
 
 def get_config(arg=None):
-  args = common.parse_arg(arg, **common.PUBLISHED)
-  config = common.something('jester', arg, args)
+  args = common.parse_arg(arg, **published.ARGUMENTS)
+  config = published.something('jester', arg, args)
   config.data.dataset = 'jester'
   return config

@@ -29,12 +29,12 @@ write `{train,val}_videofolder_flow.txt`, and build frame_lists with
 --modality=flow.
 """
 
-from tsm_jax.configs import common
+from tsm_jax.configs import common, published
 
 
 def get_config(arg=None):
-  args = common.parse_arg(arg, dense=False, **common.PUBLISHED)
-  config = common.published('kinetics', arg, args)
+  args = common.parse_arg(arg, dense=False, **published.ARGUMENTS)
+  config = published.recipe('kinetics', arg, args)
   config.data.dataset = 'kinetics400'
   if args.modality != 'flow':  # which is kept as its images
     config.data.storage = 'video'  # a fifth of the disk

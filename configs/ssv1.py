@@ -29,11 +29,11 @@ Two streams: build the flow, too, train it and evaluate both together:
 With 16 frames each, RGB and flow reached 52.6 (paper, table 2).
 """
 
-from tsm_jax.configs import common
+from tsm_jax.configs import common, published
 
 
 def get_config(arg=None):
-  args = common.parse_arg(arg, **common.PUBLISHED)
-  config = common.something('ssv1', arg, args)
+  args = common.parse_arg(arg, **published.ARGUMENTS)
+  config = published.something('ssv1', arg, args)
   config.data.dataset = 'ssv1'
   return config

@@ -22,11 +22,11 @@ gain of the swaps, on Something-Something V1, and its source are in ssv1.py.
 dataset has one image with x in red and y in green.
 """
 
-from tsm_jax.configs import common
+from tsm_jax.configs import common, published
 
 
 def get_config(arg=None):
-  args = common.parse_arg(arg, **common.PUBLISHED)
-  config = common.something('ssv2', arg, args)
+  args = common.parse_arg(arg, **published.ARGUMENTS)
+  config = published.something('ssv2', arg, args)
   config.data.dataset = 'ssv2'
   return config

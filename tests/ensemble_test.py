@@ -56,7 +56,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   model = models.create_model(config.model)
   how = preprocess.Preprocessing.from_config(config)
   frames = np.zeros(how.clip_shape(), np.float32)
-  variables = model.init(jax.random.key(num_frames), frames)
+  variables = jax.jit(model.init)(jax.random.key(num_frames), frames)
   variables = jax.tree.map(np.asarray, variables)
   head = np.random.default_rng(num_frames).normal(size=(16, len(labels)))
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
@@ -76,12 +76,12 @@ def by_hand(member, views, config):
   model = models.create_model(trained.config)
   how = trained.preprocessing
   data = dataset.prepare(config.data, how.modality, lambda line: None)
+  apply = jax.jit(
+    lambda view: model.apply(trained.variables, how.normalize(view)[None])
+  )
   found = {}
   for record in data.split('val'):
-    logits = [
-      model.apply(trained.variables, how.normalize(view)[None])[0]
-      for view in records.eval_views(record, how, views)
-    ]
+    logits = [apply(view)[0] for view in records.eval_views(record, how, views)]
     name = record['video_id'].decode().removesuffix('.mp4')
     found[name] = int(record['label']), np.array(logits, np.float64)
   return found

@@ -64,7 +64,7 @@ def at_least(least):
       )
     return int(text)
 
-  number.__name__ = 'int'  # for argparse's message on what is no number
+  number.__name__ = 'int'  # argparse names it when the text is not a number
   return number
 
 

@@ -85,7 +85,7 @@ def _execute(path, *arguments):
     if (error.name or '').split('.')[0] != 'configs':
       raise
     raise errors.InputError(
-      f'{path} imports from configs, which is no package; write '
+      f'{path} imports from configs, which is not a package; write '
       "'from tsm_jax.configs import common'."
     ) from error
   except (TypeError, ValueError) as error:

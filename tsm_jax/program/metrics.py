@@ -29,7 +29,7 @@ def top1(logits, label):
 
   Args:
     logits: `[B, K]`.
-    label: int32 `[B]`, or shares of the classes `[B, K]`, of which the largest
+    label: int32 `[B]`, or shares of the classes `[B, K]`; the largest
       counts.
   """
   label = label.argmax(-1) if label.ndim == 2 else label

@@ -43,7 +43,7 @@ def detect(environ=None):
   Returns:
     'Slurm', 'Open MPI', 'Kubernetes', 'TPU' or None: of a kind that
     `jax.distributed.initialize()` can ask for the rest. A TPU machine may turn
-    out to be alone.
+    out to be the only one.
 
   Raises:
     InputError: in a job of Kubernetes, if its other pods cannot be asked for.
@@ -63,7 +63,7 @@ def detect(environ=None):
         'This is a pod of an indexed job of Kubernetes, but the others cannot '
         'be found without the package kubernetes; install the extra [k8s], or '
         'give --coordinator, --num_processes and --process_id '
-        '(--num_processes=1 for a pod alone).'
+        '(--num_processes=1 for a single pod).'
       )
     return 'Kubernetes'
   return None
@@ -133,7 +133,7 @@ def join(coordinator, num_processes, process_id, seconds=JOIN_SECONDS):
     )
   except (RuntimeError, ValueError, OSError) as error:
     if cluster == 'TPU' and not _names_several_hosts(os.environ):
-      return  # such as Colab's: alone, with nothing to ask for others
+      return  # such as Colab's, which has no others
     reason = f'This process cannot join {where}: {stopping.first_line(error)}'
     raise errors.InputError(reason) from error
   finally:

@@ -147,13 +147,10 @@ class _Worker:
 
 def _serve(work, pipe):
   """What a process does: answers until the pipe ends."""
-  pipe.send(None)
-  while True:
-    try:
-      argument = pipe.recv()
-    except (EOFError, ConnectionError):
-      return
-    pipe.send(_outcome(work, argument))
+  with contextlib.suppress(EOFError, ConnectionError):
+    pipe.send(None)
+    while True:
+      pipe.send(_outcome(work, pipe.recv()))
 
 
 def _outcome(work, argument):
