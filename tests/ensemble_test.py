@@ -12,7 +12,7 @@ from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import __main__ as ensemble
-from tsm_jax.ensemble import matching
+from tsm_jax.ensemble import matching, scoring
 from tsm_jax.runs import checkpoints, identity
 
 LABELS = ['jump', 'run']
@@ -99,7 +99,7 @@ def run(members, mean, views, **kwargs):
   return result, report, lines
 
 
-@pytest.mark.parametrize('mean', ensemble.MEANS)
+@pytest.mark.parametrize('mean', scoring.MEANS)
 def test_two_streams_equal_numpy(sources, members, mean, tmp_path):
   views = records.Views(clips=2, crops=3)
   rgb, flow = members
@@ -140,7 +140,7 @@ def test_two_streams_equal_numpy(sources, members, mean, tmp_path):
   assert other.loss == pytest.approx(result.loss, rel=1e-5)
 
 
-@pytest.mark.parametrize('mean', ensemble.MEANS)
+@pytest.mark.parametrize('mean', scoring.MEANS)
 def test_one_model_alone_is_its_evaluation(members, mean):
   (member, _) = members
   config = helpers.tiny_config('', '', eval__clips=2)
@@ -158,9 +158,9 @@ def test_one_model_alone_is_its_evaluation(members, mean):
 
 def test_the_places_of_the_mean_by_hand():
   one, other = np.array([[4.0, 0.0]]), np.array([[0.0, 1.0]])
-  logits = ensemble.combine([one, other], [0.25, 0.75], 'logits')
+  logits = scoring.combine([one, other], [0.25, 0.75], 'logits')
   np.testing.assert_allclose(logits, [[1.0, 0.75]])
-  mixed = ensemble.combine([one, other], [0.25, 0.75], 'softmax')
+  mixed = scoring.combine([one, other], [0.25, 0.75], 'softmax')
   p = 0.25 / (1 + np.exp(-4)) + 0.75 / (1 + np.exp(1))
   np.testing.assert_allclose(np.exp(mixed), [[p, 1 - p]])
   # They even decide differently.
@@ -168,7 +168,7 @@ def test_the_places_of_the_mean_by_hand():
   # Of views it is the logits whose mean is taken.
   views = np.array([[9.0, 0.0], [0.0, 2.0], [0.0, 2.0]])
   assert views.mean(0).argmax() == 0 and softmax(views).mean(0).argmax() == 1
-  far = ensemble.combine([np.array([[0.0, 9999.0]])], [1.0], 'softmax')
+  far = scoring.combine([np.array([[0.0, 9999.0]])], [1.0], 'softmax')
   assert np.isfinite(far).all()
 
 

@@ -19,13 +19,8 @@ from tqdm import auto as tqdm
 
 from tsm_jax import cli, errors, evaluate, files, sharding
 from tsm_jax.data.input import cropping, pipeline, records
-from tsm_jax.ensemble import matching
+from tsm_jax.ensemble import matching, scoring
 from tsm_jax.program import metrics
-
-MEANS = {
-  'softmax': 'the softmax of its mean logits over the views',
-  'logits': 'its mean logits over the views',
-}
 
 
 class Reading(NamedTuple):
@@ -49,7 +44,7 @@ def ensemble(members, mean, reading, log=print):
 
   Args:
     members: a list of `matching.Member`.
-    mean: 'softmax' or 'logits', see `combine`.
+    mean: 'softmax' or 'logits', see `scoring.combine`.
     reading: a `Reading`.
     log: called with every line for the user.
 
@@ -80,7 +75,7 @@ def ensemble(members, mean, reading, log=print):
   _check_labels(opened, labels)
   total = sum(member.weight for member in members)
   weights = [member.weight / total for member in members]
-  result = _result(combine(logits, weights, mean), label)
+  result = _result(scoring.combine(logits, weights, mean), label)
   report = {
     'members': [*map(_describe, opened, weights, singles)],
     'mean': mean,
@@ -91,7 +86,7 @@ def ensemble(members, mean, reading, log=print):
   shares = ', '.join(f'{weight:.3f}' for weight in weights)
   log(
     f'{result.num_clips} clips of {reading.split!r}, of each model '
-    f'{MEANS[mean]}, weighted by {shares}: {evaluate.summary(result)}'
+    f'{scoring.MEANS[mean]}, weighted by {shares}: {evaluate.summary(result)}'
   )
   return result, report
 
@@ -109,38 +104,11 @@ def _describe(opened, weight, result):
   }
 
 
-def combine(logits, weights, mean):
-  """The scores of an ensemble.
-
-  With weights `w_m` that add up to 1, 'logits' is `sum_m w_m x_m` and 'softmax'
-  is `log(sum_m w_m softmax(x_m))`.
-
-  >>> logits = [[[4.0, 0.0]], [[0.0, 1.0]]]  # two models, one clip, two classes
-  >>> combine(logits, [0.25, 0.75], 'logits').tolist()
-  [[1.0, 0.75]]
-
-  Args:
-    logits: a list with `[N, K]` of each model.
-    weights: a list with a number for each model.
-    mean: 'logits' or 'softmax'.
-
-  Returns:
-    float64 `[N, K]`; its softmax is the probability of each class.
-  """
-  logits = [np.asarray(x, np.float64) for x in logits]
-  if mean == 'logits':
-    return sum(w * x for w, x in zip(weights, logits))
-  shifted = [x - x.max(axis=1, keepdims=True) for x in logits]
-  exps = [np.exp(x) for x in shifted]
-  total = sum(
-    w * e / e.sum(axis=1, keepdims=True) for w, e in zip(weights, exps)
-  )
-  return np.log(np.maximum(total, np.finfo(np.float64).tiny))
-
-
 def _check(members, mean):
-  if mean not in MEANS:
-    raise errors.InputError(f'--mean is {mean!r}; choose from {tuple(MEANS)}.')
+  if mean not in scoring.MEANS:
+    raise errors.InputError(
+      f'--mean is {mean!r}; choose from {tuple(scoring.MEANS)}.'
+    )
   for member in members:
     if not 0 < member.weight < float('inf'):
       raise errors.InputError(
@@ -242,7 +210,12 @@ def _parser():
     nargs='+',
     help='a built dataset for each (default: those they were trained on)',
   )
-  add('--mean', default='softmax', choices=tuple(MEANS), help='kind of mean')
+  add(
+    '--mean',
+    default='softmax',
+    choices=tuple(scoring.MEANS),
+    help='kind of mean',
+  )
   add('--split', default='val', help='of the datasets (default %(default)s)')
   add('--clips', type=positive, default=1, help='views over time')
   add(
