@@ -1,49 +1,24 @@
-import csv
 import json
 import re
 import sys
 
 import pytest
 
-from tsm_jax import errors
+from support import listed
 from tsm_jax.data.sources import folder, listings
-
-
-def touch(root, *names):
-  """Files that are never opened here: what they hold does not matter."""
-  for name in names:
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).write_bytes(b'x')
-  return root
-
-
-def write_csv(path, rows, columns=('path', 'label'), encoding='utf-8'):
-  with open(path, 'w', encoding=encoding, newline='') as file:
-    csv.writer(file).writerows([columns, *rows])
-  return path
-
-
-def table(listing):
-  return {i.video_id: (i.label, i.split) for i in listing.items}
-
-
-def fails(source, message, **kwargs):
-  with pytest.raises(errors.InputError, match=message) as caught:
-    folder.scan(source, **kwargs)
-  assert '\n' not in str(caught.value)
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_csv_list(tmp_path, encoding):
-  touch(tmp_path, 'my clips/ä, b.mp4', 'c.mp4', 'd.mp4')
+  listed.touch(tmp_path, 'my clips/ä, b.mp4', 'c.mp4', 'd.mp4')
   rows = [('my clips/ä, b.mp4', 'größer', 'train'), ('c.mp4', ' run ', 'TRAIN')]
   rows.append((tmp_path / 'd.mp4', 'run', 'validation'))
-  source = write_csv(
+  source = listed.write_csv(
     tmp_path / 'list.CSV', rows, ('path', 'label', 'split'), encoding
   )
   listing = folder.scan(source)
   assert listing.labels == ['größer', 'run']
-  assert table(listing) == {
+  assert listed.table(listing) == {
     'my clips/ä, b.mp4': ('größer', 'train'),
     'c.mp4': ('run', 'train'),
     str(tmp_path / 'd.mp4'): ('run', 'val'),
@@ -52,14 +27,14 @@ def test_csv_list(tmp_path, encoding):
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_json_list_without_splits(tmp_path, encoding):
-  touch(tmp_path, 'é.mp4', 'b.mp4')
+  listed.touch(tmp_path, 'é.mp4', 'b.mp4')
   rows = [{'path': 'é.mp4', 'label': 3}, {'path': 'b.mp4', 'label': 3}]
   (tmp_path / 'all.json').write_text(
     json.dumps(rows, ensure_ascii=False), encoding=encoding
   )
   listing = folder.scan(tmp_path / 'all.json', holdout=0.5)
   assert listing.labels == ['3']
-  assert sorted(split for _, split in table(listing).values()) == [
+  assert sorted(split for _, split in listed.table(listing).values()) == [
     'train',
     'val',
   ]
@@ -67,13 +42,17 @@ def test_json_list_without_splits(tmp_path, encoding):
 
 def test_lists_in_a_folder_win_over_its_folders(tmp_path):
   # As Kinetics comes: flat folders of splits beside lists with the labels.
-  touch(tmp_path, 'train/a.mp4', 'train/b.mp4', 'val/c.mp4', 'val/new.mp4')
-  write_csv(
+  listed.touch(
+    tmp_path, 'train/a.mp4', 'train/b.mp4', 'val/c.mp4', 'val/new.mp4'
+  )
+  listed.write_csv(
     tmp_path / 'train.csv', [('train/a.mp4', 'x'), ('train/b.mp4', 'y')]
   )
-  write_csv(tmp_path / 'val.csv', [('val/c.mp4', 'y'), ('train/a.mp4', 'x')])
+  listed.write_csv(
+    tmp_path / 'val.csv', [('val/c.mp4', 'y'), ('train/a.mp4', 'x')]
+  )
   listing = folder.scan(tmp_path)
-  assert table(listing) == {
+  assert listed.table(listing) == {
     'train/a.mp4': ('x', 'train'),
     'train/b.mp4': ('y', 'train'),
     'val/c.mp4': ('y', 'val'),
@@ -88,13 +67,15 @@ def test_lists_in_a_folder_win_over_its_folders(tmp_path):
 
 
 def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
-  touch(tmp_path, *(f'{c}.mp4' for c in 'abcde'))
+  listed.touch(tmp_path, *(f'{c}.mp4' for c in 'abcde'))
   (tmp_path / 'dir.mp4').mkdir()
   rows = [('a.mp4', 'run', 'train'), ('b.mp4', '', 'train')]
   rows += [('./a.mp4', 'jump', 'train'), ('gone.mp4', 'run', 'train')]
   rows += [('c.mp4', 'swim', 'val'), ('d.mp4', 'run', '')]
   rows += [('dir.mp4', 'run', 'val'), ('e.mp4', 'run', 'val')]
-  source = write_csv(tmp_path / 'l.csv', rows, ('path', 'label', 'split'))
+  source = listed.write_csv(
+    tmp_path / 'l.csv', rows, ('path', 'label', 'split')
+  )
   listing = folder.scan(source)
   assert dict(listing.excluded) == {
     './a.mp4': 'is listed more than once; the first row counts',
@@ -104,7 +85,7 @@ def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
     'dir.mp4': 'is not a file',
     'gone.mp4': 'file does not exist',
   }
-  assert table(listing) == {
+  assert listed.table(listing) == {
     'a.mp4': ('run', 'train'),
     'e.mp4': ('run', 'val'),
   }
@@ -128,14 +109,14 @@ def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
 )
 def test_lists_that_cannot_be_used(tmp_path, name, text, message):
   (tmp_path / name).write_bytes(text)
-  fails(tmp_path / name, message)
+  listed.fails(tmp_path / name, message)
 
 
 @pytest.mark.parametrize(
   'label', ['a\nb', 'a\r\nb', 'a\tb', 'a\0b', 'a\x1bb', 'a\x85b', 'a\u2028b']
 )
 def test_a_label_is_one_plain_line(tmp_path, label):
-  touch(tmp_path, 'a.mp4', 'b.mp4')
+  listed.touch(tmp_path, 'a.mp4', 'b.mp4')
   rows = [('a.mp4', 'run'), ('b.mp4', label)]
   (tmp_path / 'l.json').write_text(
     json.dumps([dict(zip(('path', 'label'), row)) for row in rows])
@@ -144,10 +125,10 @@ def test_a_label_is_one_plain_line(tmp_path, label):
     f'Row 2 of {str(tmp_path / "l.json")!r} has the label {label!r}, which '
     'holds a line break or another control character; '
   )
-  fails(tmp_path / 'l.json', re.escape(message))
+  listed.fails(tmp_path / 'l.json', re.escape(message))
   if not {'\0', '\r'} & set(label):  # the reader changes them
-    source = write_csv(tmp_path / 'l.csv', rows)
-    fails(source, re.escape(message.replace('.json', '.csv')))
+    source = listed.write_csv(tmp_path / 'l.csv', rows)
+    listed.fails(source, re.escape(message.replace('.json', '.csv')))
 
 
 def test_no_label_that_is_accepted_is_several_lines():
@@ -164,11 +145,11 @@ def test_no_label_that_is_accepted_is_several_lines():
 
 def test_labels_that_are_all_integers_are_ordered_as_numbers(tmp_path):
   numbers = [*range(12), -1]
-  touch(tmp_path, *(f'{i}.mp4' for i in numbers), 'x.mp4')
+  listed.touch(tmp_path, *(f'{i}.mp4' for i in numbers), 'x.mp4')
   rows = [(f'{i}.mp4', i, 'train') for i in numbers]
   columns = ('path', 'label', 'split')
-  listing = folder.scan(write_csv(tmp_path / 'l.csv', rows, columns))
+  listing = folder.scan(listed.write_csv(tmp_path / 'l.csv', rows, columns))
   assert listing.labels == list(map(str, sorted(numbers)))
   rows.append(('x.mp4', 'x', 'train'))
-  listing = folder.scan(write_csv(tmp_path / 'l.csv', rows, columns))
+  listing = folder.scan(listed.write_csv(tmp_path / 'l.csv', rows, columns))
   assert listing.labels == sorted([*map(str, numbers), 'x'])
