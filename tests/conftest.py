@@ -8,7 +8,7 @@ import av
 import jax
 import pytest
 
-from support import helpers
+from support import commands, helpers
 from tsm_jax.data.clips import workers
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
@@ -42,14 +42,12 @@ def quiet_ffmpeg():
 
 
 def _compile_fast():
-  """Compiles four times as fast here; the processes of tests stay as they are.
+  """Compiles four times as fast in this process.
 
   XLA reads its flags once, with the first program.
   """
   given = os.environ.get('XLA_FLAGS')
-  fast = '--xla_cpu_use_fusion_emitters=false'
-  fast += ' --xla_cpu_parallel_codegen_split_count=1'
-  os.environ['XLA_FLAGS'] = f'{given or ""} {fast}'
+  os.environ['XLA_FLAGS'] = f'{given or ""} {commands.FAST_XLA}'
   jax.jit(lambda: 0)()
   if given is None:
     del os.environ['XLA_FLAGS']

@@ -20,7 +20,8 @@ def test_tsm_sees_the_direction_of_time_and_tsn_does_not(
       f'--config=configs/{config}',
       f'--workdir={tmp_path / "run"}',
       f'--config.data.data_dir={data_dir}',
-    )
+    ),
+    fast=False,  # as users run it
   )
   assert done.returncode == 0, done.stderr
   top1 = [
