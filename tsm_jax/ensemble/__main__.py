@@ -71,7 +71,9 @@ def ensemble(members, mean, reading, log=print):
     label = label[order]  # in the order of the first one's videos
     labels.append(label)
     singles.append(_result(logits[-1], label))
-    log(f'{one.member.path} alone: {evaluate.summary(singles[-1])}')
+    _check_finite(one, logits[-1])
+    shown = errors.printable(one.member.path)
+    log(f'{shown} alone: {evaluate.summary(singles[-1])}')
   _check_labels(opened, labels)
   total = sum(member.weight for member in members)
   weights = [member.weight / total for member in members]
@@ -154,6 +156,15 @@ def _logits(opened, reading, mesh):
     rows = found['number'][real]
     logits[rows], label[rows] = found['logits'][real], found['label'][real]
   return logits, label
+
+
+def _check_finite(opened, logits):
+  """Raises InputError if a model gives no numbers; argmax would count them."""
+  if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
+    raise errors.InputError(
+      f'{opened.member.path} gives logits that are not finite for {bad} of '
+      f'{len(logits)} clips, so that its accuracy means nothing.'
+    )
 
 
 def _check_labels(opened, labels):
