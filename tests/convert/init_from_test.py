@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):
   for path, changes, message in (
     (tsn, mobilenet, 'holds the weights of a resnet, but model.name'),
     (file, mobilenet, 'holds the weights of a resnet, but model.name'),
-    (tsn, {'width': 16}, 'Of another shape: bn1.bias'),
+    (tsn, {'width': 16}, 'resnet with width=8, but model.width is 16'),
     (file, {'stage_sizes': (1, 1)}, 'do not fit.*Missing: layer2'),
     (broken, {}, 'cannot be read'),
   ):

@@ -133,7 +133,8 @@ def _read_pytorch(path):
       raise
     raise _unreadable(path) from error
   try:
-    return library.load(path, map_location='cpu', weights_only=True)
+    with open(path, 'rb') as file:  # by its name, PyTorch would guess the form
+      return library.load(file, map_location='cpu', weights_only=True)
   except Exception as error:
     match = _NOT_TRUSTED.search(str(error))
     if not match:

@@ -77,6 +77,8 @@ class _Reader(pickle._Unpickler):  # the one in C takes memory as it is told to
     raise pickle.UnpicklingError(f'extension {code}')
 
   def persistent_load(self, pid):
+    if pid[0] == 'module':  # a class, with its source code
+      return pid[1]
     kind, storage, key, _, count = pid[:5]
     if kind != 'storage' or not isinstance(count, int):
       raise pickle.UnpicklingError(f'{kind} is no storage')
