@@ -46,7 +46,8 @@ def config(backbone='', fold_div=8, sampling='SampleFrames', mean=None):
 
 def attention(mode, use_scale):
   return (
-    'num_segments=8, non_local=((0, 0, 0), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 0, 0)),\n'
+    'num_segments=8,\n'
+    'non_local=((0, 0, 0), (1, 0, 1, 0), (1, 0, 1, 0, 1, 0), (0, 0, 0)),\n'
     '        non_local_cfg=dict(\n'
     f'            sub_sample=True, use_scale={use_scale},\n'
     "            norm_cfg=dict(type='BN3d', requires_grad=True),\n"
