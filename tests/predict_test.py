@@ -186,7 +186,8 @@ def test_any_error_of_a_decoder_is_about_its_file(workdir, clips, monkeypatch):
   done = run(workdir, clips / 'b.mp4', clips / 'a [1].avi')
   assert done.returncode == 1
   assert done.stderr == (
-    f"error: '{clips / 'b.mp4'}' cannot be decoded: library.\n"
+    f"error: '{clips / 'b.mp4'}' cannot be decoded (RuntimeError: library "
+    'with details).\n'
   )
 
 
@@ -205,6 +206,13 @@ def test_a_model_that_is_not_finite_predicts_nothing(workdir, clips, tmp_path):
   broken = dataclasses.replace(trained, variables=variables)
   with pytest.raises(errors.InputError, match=r"b\.mp4': the model gives"):
     predict.Model(**vars(broken)).predict(clips / 'b.mp4')
+
+
+def test_a_file_of_pytorch_is_converted_first(workdir, clips):
+  (path,) = workdir.parent.glob('*.pth')
+  done = run(path, clips / 'b.mp4')
+  assert done.returncode == 2
+  assert 'is a file; tsm_jax.convert makes it a checkpoint' in done.stderr
 
 
 def test_in_python_a_folder_of_videos_is_a_list_of_paths(workdir, clips):

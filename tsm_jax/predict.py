@@ -97,6 +97,10 @@ def load(checkpoint):
   Raises:
     InputError: if there is no checkpoint.
   """
+  if os.path.isfile(checkpoint):
+    raise errors.InputError(
+      f'{str(checkpoint)!r} is a file; tsm_jax.convert makes it a checkpoint.'
+    )
   return Model(**vars(checkpoints.restore_model(checkpoint)))
 
 
@@ -148,10 +152,8 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
   except videos.VideoError as error:
     raise errors.InputError(f'{shown}: {error}.') from error
   except Exception as error:  # a library's, about this file only
-    reason = str(error) or type(error).__name__
-    raise errors.InputError(
-      f'{shown} cannot be decoded: {reason.splitlines()[0]}.'
-    ) from error
+    said = ' '.join(f'{type(error).__name__}: {error}'[:200].split())
+    raise errors.InputError(f'{shown} cannot be decoded ({said}).') from error
   if video.damage:
     _log(f'{path}: damaged, {video.damage}')
   found = np.asarray(predict(frames))
@@ -167,8 +169,8 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
 def main(argv=None):
   args = _parser().parse_args(argv)
   model = load(args.checkpoint)
-  views = _views(args.clips, args.crops, args.full_resolution)
-  options = args.top, args.max_frames, views
+  views = args.clips, args.crops, args.full_resolution
+  options = args.top, args.max_frames, _views(*views)
   results, num_bad = [], 0
   for argument in args.videos:
     for name, found, reason in _answers(model, argument, options):

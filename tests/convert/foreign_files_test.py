@@ -127,7 +127,8 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, bad):
     read(tmp_path / NAME)
   assert str(refused.value) == (
     f'{tmp_path / NAME} holds weights that are not finite (NaN or infinity), '
-    'so that its model computes nothing: base_model.layer1.0.bn1.running_var.'
+    'so that its model computes nothing: '
+    'module.base_model.layer1.0.bn1.running_var.'
   )
   with pytest.raises(errors.InputError, match=r'base_model\.conv1\.weight'):
     read(

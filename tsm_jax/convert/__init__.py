@@ -104,13 +104,8 @@ class Converted(NamedTuple):
 def read(source, *, log=logging.warning, **overrides):
   """As `from_torch`, with all that the file states: a `Converted`."""
   model_config.check_names(overrides)
-  where, name = 'The source', None  # of a mapping
-  if isinstance(source, str | os.PathLike):
-    where, name = errors.printable(source), weight_files.official_name(source)
-    content = weight_files.read(source, log)
-  else:
-    content = weight_files.unwrap(source, where, log)
-  arrays = state_dicts.float32(content.weights, log)
+  where, name, content = _open(source, log)
+  arrays, sources = state_dicts.float32(content.weights, log)
   described = openmmlab.describe(content.meta, arrays, name or '', log)
   names = naming.official(arrays)
   kind = infer.source_kind(arrays, names)
@@ -136,7 +131,7 @@ def read(source, *, log=logging.warning, **overrides):
     _log_assumed(config, {**known, **overrides}, log)
   if kind != 'imagenet':  # those weights are of a network without a shift
     checks.log_differences(inferred, config, log)
-  origin = {naming.plain(v): k for k, v in names.items()}
+  origin = {naming.plain(v): str(sources[k]) for k, v in names.items()}
   checks.check_finite(where, weights, {k: origin.get(k, k) for k in weights})
   if described.scaled:
     fit.scale_attention(weights, log)
@@ -146,6 +141,14 @@ def read(source, *, log=logging.warning, **overrides):
   if labels and len(labels) != classes:
     labels = None  # of something else
   return Converted(config, variables, described.data, labels)
+
+
+def _open(source, log):
+  """`(where, name, content)`: for messages, the official name, what is read."""
+  if not isinstance(source, str | os.PathLike):
+    return 'The source', None, weight_files.unwrap(source, 'The source', log)
+  name = weight_files.official_name(source)
+  return errors.printable(source), name, weight_files.read(source, log)
 
 
 def _log_contradictions(by_name, known, log):

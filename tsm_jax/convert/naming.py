@@ -78,33 +78,34 @@ _LEAVES = {
 }
 
 
-def unwrapped(weights, log):
-  """The weights by names without the prefixes of wrappers.
+def unwrapped(names, log):
+  """Maps names without the prefixes of wrappers to the names in a source.
 
   Args:
-    weights: a mapping from name to weight.
-    log: called with a sentence about what belongs to other networks.
+    names: of the weights of a source.
+    log: called with a sentence about what belongs to other networks, which is
+      left out.
 
   Raises:
     InputError: if two weights then have the same name.
   """
   found = {}
-  for name, value in weights.items():
+  for name in names:
     parts = [part for part in str(name).split('.') if part not in _WRAPPED]
-    found.setdefault('.'.join(parts), []).append(value)
+    found.setdefault('.'.join(parts), []).append(name)
   while first := _outermost(found, log):
     bare = {}
-    for name, values in found.items():
+    for name, sources in found.items():
       start, _, rest = name.partition('.')
       if start == first and rest:
-        bare.setdefault(rest, []).extend(values)
+        bare.setdefault(rest, []).extend(sources)
       elif not rest:  # a counter of the wrapper
-        bare.setdefault(name, []).extend(values)
+        bare.setdefault(name, []).extend(sources)
     found = bare
-  for name, values in found.items():
-    if len(values) > 1:
+  for name, sources in found.items():
+    if len(sources) > 1:
       raise errors.InputError(f'Two weights are for {errors.printable(name)}.')
-  return {name: values[0] for name, values in found.items()}
+  return {name: sources[0] for name, sources in found.items()}
 
 
 def _outermost(names, log):

@@ -70,29 +70,35 @@ def _rank(path):
 
 
 def float32(mapping, log):
-  """The weights as float32 arrays by name, without counters and wrappers.
+  """The weights as float32 arrays, without counters.
 
   Args:
     mapping: from name to PyTorch tensor or array.
     log: called with a sentence about what is converted or left out.
 
+  Returns:
+    `(arrays, sources)`: the arrays by name without wrappers, and the names in
+    `mapping` by these.
+
   Raises:
     InputError: if some are not of floating point; it names them all.
   """
   arrays, wrong, converted, other = {}, [], {}, []
-  for name, value in naming.unwrapped(mapping, log).items():
+  sources = naming.unwrapped(mapping, log)
+  for name, source in sources.items():
+    value = mapping[source]
     if name.rpartition('.')[2] in _COUNTERS:
       continue
     dtype = str(getattr(value, 'dtype', type(value).__name__))
     dtype = dtype.removeprefix('torch.')
     if _BUFFERS.match(name) or not getattr(value, 'shape', ()):
-      other.append(name)
+      other.append(str(source))
     elif dtype == 'float32' or dtype in _CONVERTED:
       arrays[name] = _array(value)
       if dtype != 'float32':
         converted.setdefault(dtype, []).append(name)
     else:
-      wrong.append(f'{name} ({dtype})')
+      wrong.append(f'{source} ({dtype})')
   if wrong:
     raise errors.InputError(
       f'Weights must be numbers of floating point, but these are not: '
@@ -102,7 +108,7 @@ def float32(mapping, log):
     log(f'{len(names)} weights of {dtype} are converted to float32.')
   if other:
     log(f'Not weights of the network, and left out: {listed(other)}.')
-  return arrays
+  return arrays, sources
 
 
 def _array(value):
