@@ -154,10 +154,13 @@ def test_what_nothing_tells_of_attention_is_said(tmp_path, nl):
   _, lines = read(tmp_path, nl, {})
   (line,) = [x for x in lines if 'assumed' in x]
   assert line == (
-    'Neither the file nor its name has a configuration of OpenMMLab; '
+    'Neither the name of the file nor a configuration in it tells all; '
     "style='pytorch' and attention of mode='embedded_gaussian' and "
     'use_scale=False is assumed.'
   )
+  _, lines = read(tmp_path / 'tsm_nl_r50_1x1x8_50e_kinetics400_rgb', nl)
+  (line,) = [x for x in lines if 'assumed' in x]
+  assert 'use_scale=False' in line and 'style' not in line
   folder = tmp_path / 'tsm_nl_embedded_gaussian_r50_1x1x8_50e_kinetics400_rgb'
   _, lines = read(folder, nl)
   assert not any('assumed' in line for line in lines)

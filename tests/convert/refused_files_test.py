@@ -1,7 +1,5 @@
 """Files that are no weights or more than weights: what they are is said."""
 
-import argparse
-import collections
 import gzip
 import re
 import tarfile
@@ -29,74 +27,6 @@ def read(source, **fields):
 
 
 EXPECTED = convert.from_torch(torch_weights.small(), stage_sizes=(1,))
-
-
-class Recogniser(torch.nn.Module):
-  """A whole network, saved with its code."""
-
-  def __init__(self):
-    super().__init__()
-    self.base_model = torch.nn.Module()
-    for name, value in tensors().items():
-      module, (*parts, leaf) = self, name.split('.')
-      for part in parts:
-        if not hasattr(module, part):
-          module.add_module(part, torch.nn.Module())
-        module = getattr(module, part)
-      module.register_buffer(leaf, value)
-
-
-META = {'config': "model = dict(backbone=dict(style='pytorch'))", 'epoch': 9}
-
-
-@pytest.mark.parametrize('zipped', [True, False])
-@pytest.mark.parametrize(
-  ('content', 'called'),
-  [
-    (
-      lambda: {'args': argparse.Namespace(lr=1), 'model': tensors()},
-      'argparse.Namespace',
-    ),
-    (
-      lambda: {'best': np.float64(3), 'state_dict': tensors('module.')},
-      'numpy',
-    ),
-    (
-      lambda: {
-        'meta': {**META, 'best': np.float64(3)},
-        'state_dict': collections.OrderedDict(tensors()),
-      },
-      'numpy',
-    ),
-    (Recogniser, 'Recogniser'),
-    (lambda: {'epoch': 3, 'model': Recogniser()}, 'Recogniser'),
-    (lambda: torch.nn.DataParallel(Recogniser()), 'DataParallel'),
-  ],
-)
-def test_the_remedy_for_a_file_with_more_than_tensors_works(
-  tmp_path, monkeypatch, content, called, zipped
-):
-  monkeypatch.chdir(tmp_path)
-  torch.save(content(), NAME, _use_new_zipfile_serialization=zipped)
-  with pytest.raises(errors.InputError) as refused:
-    read(NAME)
-  sentence, *lines = str(refused.value).splitlines()
-  assert sentence.startswith(f'{NAME} is refused: it holds more than tensors')
-  assert called in sentence and len(lines) == 3
-  exec('\n'.join(line.strip() for line in lines), {})
-  found, _ = read(NAME.replace('.pth', '_weights.pth'))
-  torch_weights.assert_same(found, EXPECTED)
-
-
-def test_the_remedy_keeps_the_configuration(tmp_path, monkeypatch):
-  monkeypatch.chdir(tmp_path)
-  content = {'meta': {**META, 'best': np.float64(3)}, 'state_dict': tensors()}
-  torch.save(content, 'x.pth')
-  with pytest.raises(errors.InputError) as refused:
-    read('x.pth')
-  exec('\n'.join(x.strip() for x in str(refused.value).splitlines()[1:]), {})
-  written = torch.load('x_weights.pth', weights_only=True)
-  assert written['meta'] == {'config': META['config']}
 
 
 def text(content):

@@ -144,7 +144,7 @@ def main(argv=None):
       lines = official_form.to_file(source, out)
   except OSError as error:  # for example a full disk
     raise errors.InputError(f'{error} ({errors.printable(out)})') from error
-  print('\n'.join(lines))
+  print('\n'.join(map(errors.printable, lines)))
 
 
 def _parser():

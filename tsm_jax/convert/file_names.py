@@ -11,7 +11,7 @@ _PARTS = re.compile(
 
 def from_file_name(file_name, model_name):
   """The fields that only an official file name states."""
-  if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
+  if re.search(r'(?i)dot[-_]?product', file_name):
     raise errors.InputError(
       f'{errors.printable(file_name)} has dot-product attention; the non-local '
       'blocks here have the embedded Gaussian only.'

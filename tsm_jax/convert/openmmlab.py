@@ -132,16 +132,15 @@ def _assume(names, has_attention, file_name, log):
       'the stride is in the first convolution of a block; the networks here '
       "have it in the second, style='pytorch'."
     )
-  if file_names.tells(file_name):  # these are named for what is unusual
-    return
   assumed = []
-  if _has_bottlenecks(names):
+  # Their names tell what is unusual.
+  if _has_bottlenecks(names) and not file_names.tells(file_name):
     assumed.append("style='pytorch'")
-  if has_attention:
+  if has_attention and 'gaussian' not in file_name:
     assumed.append("attention of mode='embedded_gaussian' and use_scale=False")
   if assumed:
     log(
-      'Neither the file nor its name has a configuration of OpenMMLab; '
+      'Neither the name of the file nor a configuration in it tells all; '
       f'{" and ".join(assumed)} is assumed.'
     )
 

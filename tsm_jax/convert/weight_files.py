@@ -61,13 +61,12 @@ def read(path, log):
     raise errors.InputError(f'{shown} is a pipe or device, not a file.')
   if kind := file_kinds.not_weights(path):
     raise errors.InputError(f'{shown} is {kind}.')
-  if file_kinds.is_program(path):
+  if program := file_kinds.program(path):
+    kind, load, weights = program
     raise errors.InputError(
-      f'{shown} is a TorchScript archive, a program and not only weights; save '
-      "the model's state_dict instead. "
-      + remedy.lines(
-        path, f'torch.jit.load({str(path)!r})', 'content.state_dict()'
-      )
+      f'{shown} is {kind}, a program and not only weights; save the '
+      "model's state_dict instead. "
+      + remedy.lines(path, f'{load}({str(path)!r})', weights)
     )
   with open(path, 'rb') as file:
     is_safetensors = file_kinds.is_safetensors(file.read(9))
@@ -128,9 +127,19 @@ def _read_pytorch(path):
   library = _library(path, False)
   try:
     inert = pickles.inspect(path)
+  except errors.InputError:
+    raise
+  except pickles.NotOfTorchError as error:
+    raise errors.InputError(
+      f'{errors.printable(path)} is a pickle of Python and no file of PyTorch; '
+      'reading it would run code from the file. '
+      + remedy.lines(
+        path,
+        f'numpy.load({str(path)!r}, allow_pickle=True)',
+        '{k: torch.as_tensor(v) for k, v in content.items()}',
+      )
+    ) from error
   except ValueError as error:
-    if isinstance(error, errors.InputError):
-      raise
     raise _unreadable(path) from error
   try:
     with open(path, 'rb') as file:  # by its name, PyTorch would guess the form

@@ -72,8 +72,7 @@ def ensemble(members, mean, reading, log=print):
     labels.append(label)
     singles.append(_result(logits[-1], label))
     _check_finite(one, logits[-1])
-    shown = errors.printable(one.member.path)
-    log(f'{shown} alone: {evaluate.summary(singles[-1])}')
+    log(f'{one.member.path} alone: {evaluate.summary(singles[-1])}')
   _check_labels(opened, labels)
   total = sum(member.weight for member in members)
   weights = [member.weight / total for member in members]
@@ -188,9 +187,13 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   views = records.Views(args.clips, args.crops, args.full_resolution)
   reading = Reading(args.split, views, args.batch_size, args.threads)
-  _, report = ensemble(_members(args), args.mean, reading)
+  _, report = ensemble(_members(args), args.mean, reading, _print)
   files.write(args.out, json.dumps(report, indent=1))
-  print(f'All numbers are in {args.out}.')
+  _print(f'All numbers are in {args.out}.')
+
+
+def _print(line):
+  print(errors.printable(line))
 
 
 def _members(args):

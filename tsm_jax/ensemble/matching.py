@@ -50,7 +50,7 @@ def open_member(member, split, log):
   """
   trained = checkpoints.restore_model(member.path)
   data = trained.meta['config']['data']
-  log(f'{errors.printable(member.path)}:')
+  log(f'{member.path}:')
   if member.source:
     built = dataset.open(member.source)
     built.check_modality(trained.config.modality)

@@ -57,11 +57,29 @@ def is_safetensors(start):
   return size < 2**27
 
 
-def is_program(path):
-  """Whether a file was written by `torch.jit.save`."""
-  return zipfile.is_zipfile(path) and any(
-    name.endswith('/constants.pkl') for name in _names(path)
-  )
+# The programs that PyTorch writes, by a part of them: what they are, and Python
+# that loads them and finds their weights.
+_PROGRAMS = {
+  '/constants.pkl': (
+    'a TorchScript archive',
+    'torch.jit.load',
+    'content.state_dict()',
+  ),
+  '/archive_version': (
+    'an archive of torch.export',
+    'torch.export.load',
+    'content.state_dict',
+  ),
+}
+
+
+def program(path):
+  """`(kind, load, weights)` of a program, see `_PROGRAMS`; else None."""
+  names = _names(path) if zipfile.is_zipfile(path) else ()
+  for part, found in _PROGRAMS.items():
+    if any(name.endswith(part) for name in names):
+      return found
+  return None
 
 
 def _names(path):
@@ -75,7 +93,8 @@ def _not_pytorch(path):
     names = _names(path)
   except (zipfile.BadZipFile, ValueError):  # reading it fails with the reason
     return ''
-  if any(name.endswith('/data.pkl') for name in names):
+  parts = ('/data.pkl', *_PROGRAMS)
+  if any(name.endswith(parts) for name in names):
     return ''
   if names and all(name.endswith('.npy') for name in names):
     return (

@@ -87,12 +87,17 @@ class _Reader(pickle._Unpickler):  # the one in C takes memory as it is told to
     return StandIn.__new__(storage)
 
 
+class NotOfTorchError(ValueError):
+  """A pickle, but not one of `torch.save`."""
+
+
 def inspect(path):
   """The content of a file of `torch.save`, with stand-ins for all objects.
 
   Raises:
     InputError: if the file claims to hold far more than its size allows, which
       would fill the memory.
+    NotOfTorchError: if it is a pickle of something else.
     ValueError: if it is damaged, or no such file.
   """
   try:
@@ -100,7 +105,7 @@ def inspect(path):
       return _inspect_zip(path)
     with open(path, 'rb') as file:
       return _inspect_stream(path, file)
-  except errors.InputError:
+  except (errors.InputError, NotOfTorchError):
     raise
   except Exception as error:  # a damaged pickle may raise anything
     raise ValueError(str(error)) from error
@@ -124,7 +129,7 @@ def _inspect_zip(path):
 def _inspect_stream(path, file):
   _, first = _load(file)
   if first != _TORCH:
-    raise ValueError('it is no file of torch.save')
+    raise NotOfTorchError('it is no file of torch.save')
   for _ in range(2):  # versions of the format and of the system
     _load(file)
   reader, content = _load(file)

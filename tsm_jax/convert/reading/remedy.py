@@ -41,10 +41,11 @@ def lines(path, load, weights):
   stem = str(path)
   for suffix in sorted(SUFFIXES, key=len, reverse=True):
     stem = stem.removesuffix(suffix)
+  modules = ', '.join(dict.fromkeys((load.partition('.')[0], 'torch')))
   return (
     'If you trust the file, write its weights into another one, and convert '
     'that:\n'
-    '  import torch\n'
+    f'  import {modules}\n'
     f'  content = {load}\n'
     f'  torch.save({weights}, {f"{stem}_weights.pth"!r})'
   )

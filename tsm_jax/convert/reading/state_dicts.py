@@ -29,7 +29,6 @@ _COUNTERS = ('num_batches_tracked', 'n_averaged')
 # Averages of OpenMMLab's hook, whose names have no dots: the weights
 # themselves are the averaged ones where it saves.
 _BUFFERS = re.compile(r'(module\.)?ema_(backbone|cls_head|neck)_')
-_CONVERTED = ('float16', 'bfloat16', 'float64')
 
 
 def locate(content):
@@ -93,16 +92,20 @@ def float32(mapping, log):
     dtype = dtype.removeprefix('torch.')
     if _BUFFERS.match(name) or not getattr(value, 'shape', ()):
       other.append(str(source))
-    elif dtype == 'float32' or dtype in _CONVERTED:
-      arrays[name] = _array(value)
-      if dtype != 'float32':
-        converted.setdefault(dtype, []).append(name)
-    else:
+      continue
+    if not dtype.startswith(('float', 'bfloat')):
       wrong.append(f'{source} ({dtype})')
+      continue
+    try:
+      arrays[name] = _array(value)
+    except (TypeError, RuntimeError):  # sparse, or without values
+      wrong.append(f'{source} ({value.layout} on {value.device})')
+    if dtype != 'float32':
+      converted.setdefault(dtype, []).append(name)
   if wrong:
     raise errors.InputError(
-      f'Weights must be numbers of floating point, but these are not: '
-      f'{listed(wrong)}.'
+      'Weights must be plain arrays of floating-point numbers, but these are '
+      f'not: {listed(wrong)}.'
     )
   for dtype, names in converted.items():
     log(f'{len(names)} weights of {dtype} are converted to float32.')
