@@ -22,8 +22,7 @@ def kill(arguments, workdir, step):
   with subprocess.Popen(
     commands.command('main', *arguments),
     cwd=helpers.ROOT,
-    # Compiled as in this process, for equal bits.
-    env={**commands.environment(), 'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'},
+    env=commands.environment(),  # compiled as in this process, for equal bits
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -136,7 +135,7 @@ def test_the_last_checkpoint_survives_a_full_disk(
   folder, data_dir, tmp_path, monkeypatch
 ):
   trainings.on_devices(monkeypatch, 1)
-  arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
+  arguments = training(folder, data_dir, tmp_path)
   with monkeypatch.context() as patch:
     trainings.terminate_at(patch, 8)
     stopped = commands.call('main', *arguments)
@@ -144,11 +143,11 @@ def test_the_last_checkpoint_survives_a_full_disk(
   assert 'SIGTERM: step' in stopped.stdout
   before = checkpoints.restore_model(tmp_path)
 
-  # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails
+  # No file beyond 12 kB, and a checkpoint has larger ones: its write fails
   # half-way, as on a full disk.
   full = commands.run(
     [
-      *('sh', '-c', 'ulimit -f 512; exec "$@"', 'sh'),
+      *('sh', '-c', 'ulimit -f 24; exec "$@"', 'sh'),
       *commands.command('main', *arguments),
     ]
   )
