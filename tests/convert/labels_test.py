@@ -7,7 +7,7 @@ import pytest
 from support import torch_weights
 from tsm_jax import convert, errors
 from tsm_jax.convert import __main__ as main
-from tsm_jax.convert import init_from, labels
+from tsm_jax.convert import init_from
 from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints
 
@@ -15,84 +15,6 @@ torch = pytest.importorskip('torch')
 
 NAMES = ['hop', 'to jump', 'run']
 FIELDS = {'stage_sizes': (1,), 'image_size': 32}
-
-
-def indexed(start, form='{0} {1}'):
-  lines = (form.format(i, name) for i, name in enumerate(NAMES, start))
-  return '\n'.join(lines) + '\n'
-
-
-@pytest.mark.parametrize(
-  'text',
-  [
-    '\n'.join(NAMES),
-    '\ufeff' + '\r\n'.join(NAMES),
-    indexed(0),
-    indexed(1),
-    indexed(0, '{0}\t{1}'),
-    indexed(0, '{0},{1}'),
-    indexed(0, '{0}: {1}'),
-    'id,name\n' + indexed(0, '{0},{1}'),
-    indexed(0, '{1} {0}'),
-    indexed(1, '{1},{0}'),
-    '\n'.join(reversed(indexed(0).splitlines())),
-    json.dumps(NAMES),
-    json.dumps({i: name for i, name in enumerate(NAMES)}),
-    json.dumps({name: i for i, name in enumerate(NAMES)}),
-    json.dumps({name: str(i) for i, name in enumerate(NAMES, 1)}, indent=1),
-  ],
-)
-def test_forms_of_a_list_of_classes(tmp_path, text):
-  path = tmp_path / 'labels.txt'
-  path.write_text(text, encoding='utf-8')
-  assert labels.read(path, '--labels') == NAMES
-
-
-@pytest.mark.parametrize(
-  ('text', 'expected'),
-  [
-    ('3 points\n2 points\n', ['3 points', '2 points']),
-    ('100 metres\n200 metres\n', ['100 metres', '200 metres']),
-    ('0\n1\n2\n', ['0', '1', '2']),
-    ('1 hop', ['1 hop']),
-    ('hop 1\nhop 1b', ['hop 1', 'hop 1b']),
-  ],
-)
-def test_numbers_that_are_no_indices_belong_to_the_names(
-  tmp_path, text, expected
-):
-  path = tmp_path / 'labels.txt'
-  path.write_text(text)
-  assert labels.read(path, '--labels') == expected
-
-
-@pytest.mark.parametrize(
-  ('text', 'message'),
-  [
-    ('[1, 2]', 'names the class 1, which is no text'),
-    ('["a", ["b"]]', r"the class \['b'\], which is no text"),
-    ('["a", "a"]', "names 'a' more than once"),
-    ('["a", "b\\nc"]', 'holds a line break'),
-    ('["a", ""]', 'is blank'),
-    ('[]', 'names no class'),
-    ('["a",', 'looks like JSON, but is none'),
-    ('{"a": 0, "b": 2}', 'an index from 0 on, each once'),
-    ('{"a": 0, "b": 0}', 'an index from 0 on, each once'),
-    ('{"a": {"id": 0}}', 'an index from 0 on, each once'),
-    ('{"a": 0.5}', 'an index from 0 on, each once'),
-    ('[' * 100000, 'looks like JSON, but is none'),
-    ('', 'names no class'),
-    ('a\na\n', "'a' more than once"),
-  ],
-)
-def test_what_names_no_classes_is_refused(tmp_path, text, message):
-  path = tmp_path / 'labels.json'
-  path.write_text(text)
-  with pytest.raises(errors.InputError, match=message) as refused:
-    labels.read(path, '--labels')
-  assert str(refused.value).startswith(f"--labels is '{path}'")
-  with pytest.raises(errors.InputError, match='no such file'):
-    labels.read(tmp_path / 'none.txt', '--labels')
 
 
 def weights(num_classes=3):

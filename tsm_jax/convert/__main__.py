@@ -11,8 +11,8 @@ import ml_collections
 
 from tsm_jax import cli, configuration, convert, errors, modalities, models
 from tsm_jax.convert import file_names, official_form, weight_files
-from tsm_jax.convert import labels as class_labels
 from tsm_jax.data.input import preprocess
+from tsm_jax.data.sources import label_files, listings
 from tsm_jax.runs import checkpoints, identity
 
 
@@ -24,8 +24,8 @@ def to_checkpoint(
   Args:
     source: path of a file that `from_torch` reads.
     out: the new workdir.
-    labels_file: file that names the classes, see `labels.read`; without it,
-      they are those that the source names, or called by their index.
+    labels_file: file that names the classes, see `label_files.read`; without
+      it, they are those that the source names, or called by their index.
     image_size: side of the network's input in pixels.
     short_side: shorter side in pixels to which frames are resized before that
       is cut out.
@@ -67,7 +67,7 @@ def to_checkpoint(
   shown = ', '.join(f'{k}={v!r}' for k, v in sorted(special.items()))
   return [
     *lines,
-    f'Classes, in the order of the classifier: {class_labels.order(labels)}.',
+    f'Classes, in the order of the classifier: {listings.shown(labels)}.',
     f'{errors.printable(out)}: {config["name"]} with {shown}, '
     f'sampling={data["sampling"]!r}.',
   ]
@@ -85,7 +85,7 @@ def class_names(labels_file, converted, lines):
     own = None
   if not labels_file:
     return own or [str(i) for i in range(count)]
-  labels = class_labels.read(labels_file, '--labels')
+  labels = label_files.read(labels_file, '--labels')
   if len(labels) != count:
     raise errors.InputError(
       f'--labels is {labels_file!r} with {len(labels)} classes, but the '
@@ -95,12 +95,12 @@ def class_names(labels_file, converted, lines):
     if sorted(own) == sorted(labels):
       raise errors.InputError(
         f'--labels is {labels_file!r} with the classes in the order '
-        f'{class_labels.order(labels)}, but the weights have '
-        f'{class_labels.order(own)}; leave out --labels.'
+        f'{listings.shown(labels)}, but the weights have '
+        f'{listings.shown(own)}; leave out --labels.'
       )
     lines.append(
       f'--labels takes the place of the names in the file: '
-      f'{class_labels.order(own)}.'
+      f'{listings.shown(own)}.'
     )
   return labels
 

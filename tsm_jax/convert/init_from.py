@@ -2,7 +2,7 @@
 
 from tsm_jax import convert, errors, files, models
 from tsm_jax.convert import fit, weight_files
-from tsm_jax.convert import labels as class_labels
+from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders
 
 
@@ -60,7 +60,7 @@ def _from_file(source, config, labels, log):
     log(
       'The file does not name its classes: if the dataset has as many, they '
       'are assumed to be the same, in the same order: '
-      f'{class_labels.order(labels)}.'
+      f'{listings.shown(labels)}.'
     )
   elif _renamed(converted.labels, labels, log):
     return fit.from_ours(
@@ -80,7 +80,7 @@ def _renamed(theirs, ours, log):
     f'{other[0][0]!r} where the dataset has {other[0][1]!r}'
     + (
       '. The classes are the same in another order: to keep it, name them in '
-      f'its order by data.labels ({class_labels.order(theirs)}).'
+      f'its order by data.labels ({listings.shown(theirs)}).'
       if order
       else '.'
     )

@@ -13,10 +13,10 @@ from tsm_jax.convert import (
   checks,
   file_names,
   fit,
-  labels,
   naming,
   weight_files,
 )
+from tsm_jax.data.sources import listings
 from tsm_jax.models import mobilenet_v2, resnet
 from tsm_jax.runs import checkpoints, folders
 
@@ -104,9 +104,10 @@ def to_file(source, out):
       'Neither the weights nor the name of the file show all fields: to read '
       f'it with tsm_jax.convert, give {shlex.join(hidden)}.'
     )
+  classes = listings.shown(trained.labels)
   return [
     *lines,
-    f'Classes, in the order of the classifier: {labels.order(trained.labels)}.',
+    f'Classes, in the order of the classifier: {classes}.',
     f'{errors.printable(out)}: step {trained.step} of '
     f'{trained.meta["config"]["name"]}, {len(state)} weights of a '
     f'{config["name"]}.',

@@ -75,6 +75,18 @@ def in_order(labels):
   return labels
 
 
+def shown(labels):
+  """The order of classes, for the user: the first ones and the last.
+
+  >>> shown(['hop', 'jump', 'run', 'sit', 'walk'])
+  "0 'hop', 1 'jump', 2 'run', ..., 4 'walk'"
+  """
+  listed = [f'{i} {label!r}' for i, label in enumerate(labels)]
+  if len(listed) > 4:
+    listed = [*listed[:3], '...', listed[-1]]
+  return ', '.join(listed)
+
+
 def usable(items, labels):
   """Parts items with known splits and labels into usable ones and others.
 

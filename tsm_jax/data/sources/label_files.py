@@ -1,16 +1,17 @@
-"""The names of the classes of a file of weights, in the classifier's order."""
+"""Files that name the classes, in the order of their indices."""
 
 import json
 import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import folder, listings
+from tsm_jax.data.sources import listings
 
 _HEADER = re.compile(r'(id|index|label|class)\W+(name|label|class)\W*', re.I)
+_JSON = re.compile(r'\s*(\[\s*["\d\[\]{]|\{\s*["}])')
 
 
-def read(path, field):
+def read(path, field, known=frozenset()):
   """The class names of a file, in the order of their indices.
 
   Args:
@@ -19,24 +20,29 @@ def read(path, field):
       from name to index or from index to name. Indices are those from 0 or
       from 1 on, each once.
     field: what the user calls it.
+    known: labels of the clips. Lines that are among them are names as they
+      are, numbers and all.
 
   Returns:
-    A list of distinct names.
+    A list of distinct names, each a plain line of text.
 
   Raises:
-    InputError: if the file cannot be read, or is none of these.
+    InputError: if the file cannot be read, or is none of these; it names
+      `field`.
   """
+  path = pathlib.Path(path).expanduser()
+  if not path.exists():
+    raise errors.InputError(
+      f'{field} is {str(path)!r}, but no such file exists.'
+    )
   try:
-    text = pathlib.Path(path).expanduser().read_text(encoding='utf-8-sig')
-  except (OSError, ValueError):
-    return folder.read_labels(path, field)  # which says why
+    text = path.read_text(encoding='utf-8-sig')
+  except (OSError, ValueError) as error:
+    raise errors.InputError(
+      f'{field} is {str(path)!r}, which cannot be read: {error}.'
+    ) from error
   try:
-    if text.lstrip().startswith(('[', '{')):
-      return _checked(_from_json(text))
-    pairs = _numbered(text)
-    if pairs:
-      return _checked(_by_index(pairs))
-    return folder.read_labels(path, field)
+    return _checked(_names(text, known))
   except _Problem as problem:
     raise errors.InputError(
       f'{field} is {str(path)!r}, which {problem}; give a text file with a '
@@ -44,20 +50,18 @@ def read(path, field):
     ) from None
 
 
-def order(names):
-  """The order of classes, for the user: the first ones and the last.
-
-  >>> order(['hop', 'jump', 'run', 'sit', 'walk'])
-  "0 'hop', 1 'jump', 2 'run', ..., 4 'walk'"
-  """
-  listed = [f'{i} {name!r}' for i, name in enumerate(names)]
-  if len(listed) > 4:
-    listed = [*listed[:3], '...', listed[-1]]
-  return ', '.join(listed)
-
-
 class _Problem(Exception):
   """Why a file does not name classes; the rest of a sentence."""
+
+
+def _names(text, known):
+  lines = [line.strip() for line in text.split('\n') if line.strip()]
+  if not known.isdisjoint(lines):
+    return lines
+  if _JSON.match(text):
+    return _from_json(text)
+  pairs = _numbered(lines)
+  return _by_index(pairs) if pairs else lines
 
 
 def _from_json(text):
@@ -81,9 +85,8 @@ def _index(value):
   return int(value) if is_number else None
 
 
-def _numbered(text):
+def _numbered(lines):
   """The `(index, name)` of every line, or [] if that is not what they are."""
-  lines = [line.strip() for line in text.split('\n') if line.strip()]
   if len(lines) > 1 and _HEADER.fullmatch(lines[0]):
     lines = lines[1:]
   for pattern, index, name in (
