@@ -8,7 +8,6 @@ two grey images of each frame, of x and of y.
 import os
 
 import av
-import cv2
 import numpy as np
 
 from tsm_jax.data import defaults
@@ -79,11 +78,13 @@ class Writer:
       self.size = image.shape[:2]
     try:
       self._store(repeated)
-    except (av.error.FFmpegError, cv2.error) as error:  # a side is too long
+    except (av.error.FFmpegError, ValueError) as error:  # a side is too long
       height, width = self.size
       raise videos.VideoError(
         f'has pictures of {width}x{height} pixels, which cannot be stored'
       ) from error
+    if reason := limits.too_heavy(self._num_bytes):
+      raise videos.VideoError(reason)
 
   def _store(self, repeated):
     if self._encoder:
@@ -94,8 +95,6 @@ class Writer:
     else:
       self._frames.append(pixels.encode_jpeg(self._image, self._quality))
     self._num_bytes += len(self._frames[-1])
-    if reason := limits.too_heavy(self._num_bytes):
-      raise videos.VideoError(reason)
 
   def end(self):
     """A list of the stored bytes of each frame."""
