@@ -236,8 +236,12 @@ def _refuse_passing(passing):
   listed = ''.join(f'\n  {name}: {why}' for name, why in passing[:most])
   if len(passing) > most:
     listed += f'\n  ... and {len(passing) - most} more'
+  what = (
+    '1 video that was'
+    if len(passing) == 1
+    else (f'{len(passing)} videos that were')
+  )
   raise errors.InputError(
-    f'{len(passing)} videos that were there when the build began could not be '
-    'read; the others are done. Start again when they can be read, or without '
-    f'them:{listed}'
+    f'{what} there when the build began could not be read; the others are '
+    f'done. Start again when it is possible, or without them:{listed}'
   )
