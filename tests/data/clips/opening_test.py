@@ -121,9 +121,9 @@ def test_what_is_not_a_regular_file(tmp_path):
 
 
 def test_only_what_holds_a_video_is_opened(tmp_path):
-  known = [name for name in opening.FORMATS if name in {*av.formats_available}]
+  known = {*opening.FORMATS.split(',')} & {*av.formats_available}
   assert len(known) > 45
-  assert not {'concat', 'hls', 'image2', 'sdp', 'lavfi', 'vobsub'} & {*known}
+  assert not {'concat', 'hls', 'image2', 'sdp', 'lavfi', 'vobsub'} & known
   path = tmp_path / 'a.mp4'
   path.write_text('1\n00:00:01,000 --> 00:00:02,000\nwords\n\n')
   with pytest.raises(videos.VideoError, match='is of no container format'):

@@ -46,9 +46,9 @@ def _count(container, stream):
   stays. Its index has the pictures only.
   """
   index = stream.index_entries if container.format.name == 'avi' else ()
-  if len(index) and index[len(index) - 1].timestamp + 1 >= stream.frames:
-    return len(index)
-  return stream.frames
+  last = index[len(index) - 1].timestamp if len(index) else -1
+  whole = last + 1 >= stream.frames
+  return min(len(index), stream.frames) if whole else stream.frames
 
 
 def stated_for_all(container):

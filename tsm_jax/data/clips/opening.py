@@ -19,23 +19,17 @@ from tsm_jax.data.clips import limits
 # FFmpeg's names of what holds a video by itself: containers, streams without
 # one, and single pictures. It knows others that are lists, sockets or devices.
 FORMATS = (
-  *('asf', 'asf_o', 'avi', 'dhav', 'dv', 'flv', 'gif', 'gxf', 'ifv', 'ivf'),
-  *('ivr', 'kux', 'live_flv', 'matroska', 'mov', 'mpeg', 'mpegts', 'mpjpeg'),
-  *('mxf', 'mxg', 'nsv', 'nut', 'nuv', 'ogg', 'pva', 'rm', 'smjpeg', 'swf'),
-  *('ty', 'wtv', 'yuv4mpegpipe'),
-  *('av1', 'avs2', 'avs3', 'cavsvideo', 'dirac', 'dnxhd', 'evc', 'h261'),
-  *('h263', 'h264', 'hevc', 'ingenient', 'm4v', 'mjpeg', 'mjpeg_2000'),
-  *('mpegvideo', 'obu', 'vc1', 'vc1test', 'vvc'),
-  *('bmp_pipe', 'jpeg_pipe', 'png_pipe', 'webp_pipe'),
+  'apng,asf,asf_o,avi,dhav,dv,flv,gif,gxf,ifv,ivf,ivr,kux,live_flv,matroska,'
+  'mov,mpeg,mpegts,mpjpeg,mxf,mxg,nsv,nut,nuv,ogg,pva,rm,smjpeg,swf,ty,wtv,'
+  'yuv4mpegpipe,'
+  'av1,avs2,avs3,cavsvideo,dirac,dnxhd,evc,h261,h263,h264,hevc,ingenient,m4v,'
+  'mjpeg,mjpeg_2000,mpegvideo,obu,vc1,vc1test,vvc,'
+  'bmp_pipe,jpeg_pipe,png_pipe,webp_pipe'
 )
-_OPTIONS = {
-  'protocol_whitelist': 'none',
-  'format_whitelist': ','.join(FORMATS),
-}
+_OPTIONS = {'protocol_whitelist': 'none', 'format_whitelist': FORMATS}
 # How files begin that only name others: HLS, FFmpeg's own, SDP, PLS, ASX, DASH.
-_PLAYLISTS = (
-  *(b'#extm3u', b'ffconcat', b'v=0', b'[playlist]', b'[reference]', b'<asx'),
-  *(b'<?xml', b'<mpd', b'<smil'),
+_PLAYLISTS = tuple(
+  b'#extm3u ffconcat v=0 [playlist] [reference] <asx <?xml <mpd <smil'.split()
 )
 _PICTURE = ('.jpeg', '.jpg')  # by such a name, FFmpeg takes files for a series
 COVER_ART = av.stream.Disposition.attached_pic
