@@ -11,14 +11,7 @@ import pytest
 from support import helpers
 from tsm_jax import errors
 from tsm_jax.data.input import pipeline, preprocess
-from tsm_jax.data.sources import listings
-from tsm_jax.data.store import builder, dataset
-
-# What a reader may cut, part, strip, count or take for something else.
-LABELS = (
-  *('a  b', 'Größe, "b" \\n', "o'c", '$\\frac$', 'a|b', '10', 'e\u0301'),
-  *('视频', '🏃', '# no comment', '<b>', '%s', '{x}', 'NaN', '007'),
-)
+from tsm_jax.data.store import dataset
 
 
 @pytest.fixture(scope='session')
@@ -38,25 +31,6 @@ def fails(path, message):
   with pytest.raises(errors.InputError, match=message) as caught:
     dataset.open(path)
   assert '\n' not in str(caught.value)
-
-
-def test_labels_that_need_care_come_back(tmp_path):
-  for label in LABELS:
-    assert not listings.problem(label)
-  video = helpers.write_video(tmp_path / 'a.mp4', 1)
-  items = []
-  for i, label in enumerate(LABELS):
-    path = tmp_path / f'{i}.mp4'
-    path.write_bytes(video.read_bytes())
-    items.append(listings.Item(path, path.name, label, 'train'))
-  listing = listings.Listing(items, list(LABELS), [], [])
-  plan = builder.Plan(listing, tmp_path, tmp_path / 'data')
-  opened = dataset.open(builder.build(plan, lambda line: None))
-  assert opened.labels == list(LABELS)
-  found = helpers.records(opened.path, 'train')
-  assert {
-    name: opened.labels[record['label']] for name, record in found.items()
-  } == {item.video_id: item.label for item in items}
 
 
 @pytest.mark.parametrize(
