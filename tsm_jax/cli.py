@@ -42,7 +42,8 @@ def command(interrupted='Interrupted.'):
 
 def fail(message):
   """Prints a sentence and ends the program with status 2."""
-  print(f'error: {message}', file=sys.stderr)
+  lines = f'error: {message}'.split('\n')  # some end with lines of Python
+  print('\n'.join(map(errors.printable, lines)), file=sys.stderr)
   sys.exit(2)
 
 

@@ -30,7 +30,8 @@ def test_a_checkpoint_of_ours_becomes_an_official_file(
     written = safetensors_torch.load_file(out)
   else:
     written = torch.load(out, weights_only=True)
-    assert list(written) == ['state_dict']
+    assert list(written) == ['state_dict', 'labels']
+    assert written['labels'] == ['0', '1', '2']
     written = written['state_dict']
   assert {k for k in written if 'num_batches' not in k} == official.keys()
   for key, value in official.items():
