@@ -1,5 +1,6 @@
 """Files of a run, in a local folder or a bucket (`gs://`, `s3://`)."""
 
+import json
 import os
 import re
 
@@ -50,3 +51,23 @@ def write(name, content):
   else:
     unfinished.write_text(content)
   unfinished.replace(target)
+
+
+def read_json(name):
+  """The dict in a JSON file.
+
+  Raises:
+    InputError: if it holds something else.
+  """
+  try:
+    content = json.loads(path(name).read_bytes())
+  except (ValueError, RecursionError) as error:
+    reason = str(error).partition('\n')[0]
+    raise errors.InputError(
+      f'{name} is damaged, for it is no JSON ({reason}); remove it.'
+    ) from error
+  if not isinstance(content, dict):
+    raise errors.InputError(
+      f'{name} is damaged, for it holds no object; remove it.'
+    )
+  return content

@@ -1,6 +1,7 @@
 """Measures of a batch and of a window of steps, and their files."""
 
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import optax
 import tensorboardX
 
 from tsm_jax import errors, files
+from tsm_jax.program import divergence
 
 FILE = 'metrics.jsonl'
 
@@ -77,28 +79,27 @@ class Window:
     if len(self._values) > 1:
       jax.block_until_ready(self._values[-2])
 
-  def fetch(self):
-    """A list of dicts of floats, one of each step.
+  def fetch(self, step):
+    """A list of dicts of floats, one of each step up to `step`.
 
     Raises:
-      InputError: if the loss of a step is not finite.
+      Diverged: if the loss of one is not finite.
     """
     self._values = [
       {name: float(value) for name, value in step.items()}
       for step in self._values
     ]
-    for values in self._values:
-      if not np.isfinite(values['loss']):
-        raise errors.InputError(
-          f'The loss became {values["loss"]}: training diverged; lower '
-          'base_learning_rate or set optimizer.clip_norm. The last checkpoint '
-          'is from before.'
+    for number, values in enumerate(self._values, step - len(self._values) + 1):
+      if not math.isfinite(values['loss']):
+        # The loss is that of the parameters after the step before.
+        raise divergence.Diverged(
+          f'The loss of step {number} is {values["loss"]}', number - 1
         )
     return list(self._values)
 
-  def means(self):
-    """The mean of every metric; the window is empty afterwards."""
-    steps, self._values = self.fetch(), []
+  def means(self, step):
+    """The mean of every metric up to `step`; the window is empty afterwards."""
+    steps, self._values = self.fetch(step), []
     return {
       name: float(np.mean([values[name] for values in steps]))
       for name in steps[0]
@@ -106,16 +107,40 @@ class Window:
 
 
 def read(workdir):
-  """The lines of `workdir/metrics.jsonl`, whole ones only."""
+  """The lines of `workdir/metrics.jsonl`, whole ones only, as dicts.
+
+  Numbers that are not finite, which older versions wrote, are left out.
+
+  Raises:
+    InputError: if a line is no dict of a step and numbers.
+  """
   path = files.path(workdir) / FILE
-  lines = path.read_text().splitlines() if path.exists() else []
+  text = path.read_bytes().decode(errors='replace') if path.exists() else ''
   records = []
-  for line in lines:
+  for number, line in enumerate(text.split('\n'), 1):
     try:
-      records.append(json.loads(line))
-    except json.JSONDecodeError:  # cut short when the process was killed
+      record = json.loads(line)
+    except (ValueError, RecursionError):  # cut short by a kill
       continue
+    if not _is_record(record):
+      raise errors.InputError(
+        f'Line {number} of {path} is no line of metrics ({line[:60]!r}); '
+        'remove it.'
+      )
+    records.append({k: v for k, v in record.items() if math.isfinite(v)})
   return records
+
+
+def _is_record(value):
+  """Whether it is a dict of numbers, with a whole one called 'step'."""
+  return (
+    isinstance(value, dict)
+    and type(value.get('step')) is int
+    and all(
+      type(number) is float or (type(number) is int and abs(number) < 2**63)
+      for number in value.values()
+    )
+  )
 
 
 class Writer:
@@ -145,7 +170,7 @@ class Writer:
     """One line with `step` and the scalars, written through at once."""
     if not self._active:
       return
-    line = json.dumps({'step': step, **scalars}) + '\n'
+    line = json.dumps({'step': step, **scalars}, allow_nan=False) + '\n'
     if self._file is None:
       self._text += line
       files.write(self._path, self._text)
