@@ -6,6 +6,7 @@ import json
 import ml_collections
 
 from tsm_jax import configuration, errors
+from tsm_jax.configs import common
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess
 
@@ -16,8 +17,16 @@ FREE = (
   'model.dtype',
   'model.num_frames',
 )
-# What the weights mean something with only.
-FIXED = ('model.', 'data.mean', 'data.std', 'data.divisor', 'data.channel_')
+# What was decided when the weights were trained.
+FIXED = (
+  'model.',
+  'data.mean',
+  'data.std',
+  'data.divisor',
+  'data.channel_order',
+  'ema_decay',
+  'eval.precise_bn_batches',
+)
 TRAINING = (  # of the former prefixes, what matters while training only
   'model.bn_stats',
   'model.dropout',
@@ -43,21 +52,19 @@ def adapt(trained, config, asked, log=print):
   Raises:
     InputError: if a field contradicts the weights, or is impossible.
   """
-  own = configuration.flatten(_as_json(trained.meta['config']))
-  own |= configuration.flatten({'model': _as_json(trained.config.to_dict())})
-  given = configuration.flatten(_as_json(config.to_dict()))
+  own, given = _fields(trained), _flat(config.to_dict())
   changed = {}
   for field in sorted(asked):
     if field.startswith(TRAINING) or not field.startswith(FREE + FIXED):
       continue
-    new, old = given[field], own.get(field)
+    new, old = given[field], own[field]
     if new == old or (field == 'model.num_classes' and new == 0):
       continue
     if field not in FREE:
       raise errors.InputError(
-        f'{field} is {new!r}, but the model was trained with {old!r}, and its '
-        f'weights need that; leave it out. Of a trained model, only the views '
-        f'(eval.) and {", ".join(FREE)} can be asked for.'
+        f'{field} is {new!r}, but the model was trained with {old!r}; leave it '
+        'out. Of a trained model, views (eval.clips, eval.crops, eval.'
+        f'full_resolution) and {", ".join(FREE)} can be asked for.'
       )
     log(f'{field} is {new}; the model was trained with {old}.')
     changed[field] = new
@@ -98,5 +105,15 @@ def check_stored(data, asked, options):
       )
 
 
-def _as_json(value):
-  return json.loads(json.dumps(value))
+def _fields(trained):
+  """The fields that a model was trained with; defaults where they are newer."""
+  return {
+    **_flat(common.get_config('').to_dict()),
+    **_flat(trained.meta['config']),
+    **_flat({'model': trained.config.to_dict()}),
+  }
+
+
+def _flat(config):
+  """As it is after it was written and read: without tuples."""
+  return configuration.flatten(json.loads(json.dumps(config)))
