@@ -6,9 +6,11 @@ import subprocess
 import time
 
 import chex
+import jax
 import pytest
 
 from support import commands, helpers, trainings
+from tsm_jax import cli
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
 
@@ -233,6 +235,16 @@ def test_bad_input_is_a_sentence_and_no_traceback(call, tmp_path):
     assert message in done.stderr
     assert done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, capsys):
+  monkeypatch.setenv('JAX_PLATFORMS', 'cuda')
+  with pytest.raises(SystemExit) as ended:
+    cli.command()(lambda argv: jax.devices('cuda'))()
+  assert ended.value.code == 2
+  message = capsys.readouterr().err
+  assert message.startswith("error: JAX_PLATFORMS is 'cuda', but JAX finds no")
+  assert len(message.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 import json
 
 import numpy as np
+import pytest
 
+from tsm_jax import errors
 from tsm_jax.program import metrics
 
 
@@ -54,6 +56,24 @@ def test_a_continued_file_has_no_lines_from_beyond_its_step(tmp_path):
     {'step': 30, 'train/loss': 3.0},
   ]
   assert list((tmp_path / 'tensorboard').glob('events*'))
+
+
+def test_lines_that_are_no_metrics_are_named(tmp_path):
+  path, good = tmp_path / metrics.FILE, '{"step": 1, "train/loss": 2.0}\n'
+  for text in ('', '\0\0\n', '{"step": 2, "tr', '\xff', '[' * 100_000):
+    path.write_bytes(good.encode() + text.encode('latin-1'))
+    assert metrics.read(tmp_path) == [{'step': 1, 'train/loss': 2.0}]
+  for line in (
+    '[]',
+    '1',
+    '{}',
+    '{"step": "1"}',
+    '{"step": 1, "train/loss": "<script>"}',
+    f'{{"step": 1{"0" * 400}}}',
+  ):
+    path.write_text(good + line)
+    with pytest.raises(errors.InputError, match=r'Line 2 of .*metrics\.jsonl'):
+      metrics.read(tmp_path)
 
 
 def test_labels_may_be_shares_of_classes():

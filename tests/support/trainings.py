@@ -45,13 +45,18 @@ def on_devices(monkeypatch, count):
 
 def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
   """Sends this process a real signal when it takes its n-th batch."""
+  at_batch(monkeypatch, number, lambda: os.kill(os.getpid(), signum))
+
+
+def at_batch(monkeypatch, number, action):
+  """Calls `action` when this process takes its n-th batch."""
   real = pipeline.ahead
 
   def taken(batches):
     with contextlib.closing(real(batches)) as ahead:
       for i, batch in enumerate(ahead, 1):
         if i == number:
-          os.kill(os.getpid(), signum)
+          action()
         yield batch
 
   monkeypatch.setattr(pipeline, 'ahead', taken)
