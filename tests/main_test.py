@@ -108,6 +108,11 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   assert found.step == expected.step == 48
   chex.assert_trees_all_equal(found.variables, expected.variables)
   assert without_speed(tmp_path) == without_speed(whole[0])
+  shown, expected = (
+    {scalar for scalar in trainings.on_board(workdir) if '_' not in scalar[1]}
+    for workdir in (tmp_path, whole[0])
+  )
+  assert shown == expected
 
 
 def test_what_a_run_says(whole, folder, data_dir, monkeypatch):

@@ -194,7 +194,7 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
   report = {
     'step': trained.step,
     'dataset': data.name,
-    **request.describe(trained.preprocessing),
+    **request.describe(trained),
     **describe(result, trained.labels, config.eval.split, views),
   }
   for label, top1 in report['per_class'].items():

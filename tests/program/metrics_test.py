@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from support import trainings
 from tsm_jax import errors
 from tsm_jax.program import metrics
 
@@ -55,7 +56,19 @@ def test_a_continued_file_has_no_lines_from_beyond_its_step(tmp_path):
     {'step': 20, 'train/loss': 20.0},
     {'step': 30, 'train/loss': 3.0},
   ]
-  assert list((tmp_path / 'tensorboard').glob('events*'))
+
+
+def test_what_is_written_is_in_the_files_at_once(tmp_path):
+  scalars = [(1, 'train/loss', 2.0), (1, 'eval/top1', 0.5), (2, 'a', 1.0)]
+  with metrics.Writer(tmp_path, 0) as writer:
+    for count, (step, name, value) in enumerate(scalars, 1):
+      writer.write(step, {name: value})
+      assert trainings.on_board(tmp_path) == set(scalars[:count])
+      assert len(metrics.read(tmp_path)) == count
+    # It is killed, and the second step was not saved.
+    with metrics.Writer(tmp_path, 1):
+      assert trainings.on_board(tmp_path) == set(scalars[:2])
+      assert len(metrics.read(tmp_path)) == 2
 
 
 def test_lines_that_are_no_metrics_are_named(tmp_path):

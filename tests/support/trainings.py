@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import struct
 from unittest import mock
 
 import jax
+from tensorboardX.proto import event_pb2
 
 from tsm_jax import sharding, train
 from tsm_jax.data.input import pipeline
@@ -35,6 +37,22 @@ def losses(workdir):
     for r in metrics.read(workdir)
     if 'train/loss' in r
   }
+
+
+def on_board(workdir):
+  """What TensorBoard shows of a run: a set of `(step, name, value)`."""
+  shown = set()
+  for path in sorted((workdir / 'tensorboard').glob('events*')):
+    content = path.read_bytes()
+    while len(content) >= 12:  # length, its checksum, record, its checksum
+      (length,) = struct.unpack('<Q', content[:8])
+      event = event_pb2.Event.FromString(content[12 : 12 + length])
+      content = content[16 + length :]
+      if event.session_log.status == event_pb2.SessionLog.START:
+        shown = {scalar for scalar in shown if scalar[0] < event.step}
+      for value in event.summary.value:
+        shown.add((event.step, value.tag, value.simple_value))
+  return shown
 
 
 def on_devices(monkeypatch, count):

@@ -2,12 +2,14 @@
 
 import json
 import math
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tensorboardX
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
 
 from tsm_jax import errors, files
 from tsm_jax.program import divergence
@@ -162,24 +164,23 @@ class Writer:
     self._file = self._board = None
     if not files.is_remote(workdir):
       self._file = open(self._path, 'a')  # noqa: SIM115 (closed by close)
-      self._board = tensorboardX.SummaryWriter(
-        str(self._path.parent / 'tensorboard'), purge_step=step + 1
-      )
+      self._board = _Board(self._path.parent / 'tensorboard', step + 1)
 
   def write(self, step, scalars):
     """One line with `step` and the scalars, written through at once."""
     if not self._active:
       return
     line = json.dumps({'step': step, **scalars}, allow_nan=False) + '\n'
+    # Before the line, which says that this is done: of a kill in between, no
+    # more is seen than that TensorBoard has the same value twice.
+    if self._board:
+      self._board.write(step, scalars)
     if self._file is None:
       self._text += line
       files.write(self._path, self._text)
       return
     self._file.write(line)
     self._file.flush()
-    for name, value in scalars.items():
-      self._board.add_scalar(name, value, step)
-    self._board.flush()
 
   def __enter__(self):
     return self
@@ -188,3 +189,35 @@ class Writer:
     if self._active and self._file is not None:
       self._file.close()
       self._board.close()
+
+
+class _Board:
+  """Events for TensorBoard.
+
+  They are in the file when `write` returns. tensorboardX's own `SummaryWriter`
+  has a thread for that, with which a kill loses what came last.
+  """
+
+  def __init__(self, folder, step):
+    """A new file, after which no earlier event from `step` on is shown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Its name begins with the time in seconds; files are read by their names.
+    self._file = event_file_writer.EventsWriter(
+      str(folder / 'events'), f'.{step:09d}'
+    )
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._add(step, session_log=start)
+    self._file.flush()
+
+  def write(self, step, scalars):
+    for name, value in scalars.items():
+      self._add(step, summary=summary.scalar(name, value))
+    self._file.flush()
+
+  def close(self):
+    self._file.close()
+
+  def _add(self, step, **content):
+    self._file.write_event(
+      event_pb2.Event(step=step, wall_time=time.time(), **content)
+    )

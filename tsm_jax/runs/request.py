@@ -82,10 +82,13 @@ def adapt(trained, config, asked, log=print):
   return trained
 
 
-def describe(preprocessing):
-  """How a `Preprocessing` looks at a video, for the JSON of a result."""
+def describe(trained):
+  """How a `TrainedModel` looks at a video, for the JSON of a result."""
   names = ('num_frames', 'sampling', 'image_size')
-  return {name: getattr(preprocessing, name) for name in names}
+  return {
+    **{name: getattr(trained.preprocessing, name) for name in names},
+    'dtype': trained.config.dtype,
+  }
 
 
 def check_stored(data, asked, options):
