@@ -162,13 +162,12 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
     A `Result`.
 
   Raises:
-    InputError: if there is no checkpoint, the data has other classes, a field
-      contradicts the model, or the model's logits are not finite.
+    InputError: if there is no checkpoint, or the data, a field or the logits
+      do not fit.
     SystemExit: after SIGTERM or SIGINT; nothing is written.
   """
-  trained = request.adapt(
-    checkpoints.restore_model(workdir), config, asked, log
-  )
+  trained = checkpoints.restore_model(workdir)
+  trained = request.adapt(trained, config, asked, log)
   mesh = sharding.create_mesh()
   # A wrong field is reported before the data is built.
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)

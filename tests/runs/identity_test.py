@@ -86,5 +86,5 @@ def test_best_models_of_another_run_are_not_mixed_in(tmp_path):
   config.seed = 0
   identity.check_new(tmp_path, config)
   (tmp_path / identity.CONFIG).write_text('')
-  with pytest.raises(errors.InputError, match=r'config\.json is damaged'):
+  with pytest.raises(errors.InputError, match=r'config\.json is no JSON'):
     identity.check_new(tmp_path, config)

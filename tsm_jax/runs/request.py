@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import jax
 import ml_collections
 
 from tsm_jax import configuration, errors
@@ -66,7 +67,8 @@ def adapt(trained, config, asked, log=print):
         'out. Of a trained model, views (eval.clips, eval.crops, eval.'
         f'full_resolution) and {", ".join(FREE)} can be asked for.'
       )
-    log(f'{field} is {new}; the model was trained with {old}.')
+    if jax.process_index() == 0:
+      log(f'{field} is {new}; the model was trained with {old}.')
     changed[field] = new
   if not changed:
     return trained
