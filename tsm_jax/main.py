@@ -34,7 +34,7 @@ def main(argv=None):
         **identity.shared_fields(config),
       }
     )
-    _run(args.mode, config, workdir)
+    _run(args, config, workdir)
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
@@ -47,14 +47,14 @@ def main(argv=None):
     stopping.end(f'it lost another process ({stopping.first_line(error)})')
 
 
-def _run(mode, config, workdir):
+def _run(args, config, workdir):
   from tsm_jax import evaluate, train
   from tsm_jax.insight import describe
 
-  if mode == 'train':
+  if args.mode == 'train':
     train.train(config, workdir)
-  elif mode == 'eval':
-    evaluate.evaluate_checkpoint(config, workdir)
+  elif args.mode == 'eval':
+    evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
   else:
     print('\n'.join(describe.describe(config)))
 
