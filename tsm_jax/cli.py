@@ -92,9 +92,13 @@ class Parser(argparse.ArgumentParser):
       help=argparse.SUPPRESS,
     )
 
-  def add_config(self):
-    """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`."""
-    self._takes_config = True
+  def add_config(self, unless=lambda args: False):
+    """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`.
+
+    Args:
+      unless: tells from the other arguments that none is needed.
+    """
+    self._takes_config, self._needs_no_config = True, unless
     self.add_argument(
       '--config',
       metavar='FILE[:ARGUMENTS]',
@@ -124,7 +128,9 @@ class Parser(argparse.ArgumentParser):
     if self._takes_config:
       overrides, args = _split_overrides(args)
     found, rest = super().parse_known_args(args, namespace)
-    if self._takes_config:
+    if self._takes_config and (
+      found.config or not self._needs_no_config(found)
+    ):
       if not found.config:
         raise errors.InputError(
           '--config is missing; give the path of a file, or choose from '
