@@ -47,8 +47,8 @@ def test_a_workdir_is_checked_without_its_data(saved, tmp_path):
     'checkpoints/20: whole (a run continues from it; saved without hashes, so '
     'that a changed number cannot be found)',
     'checkpoints/30.damaged: not used: a damaged step that a run has set aside',
-    'checkpoints/40.orbax-checkpoint-tmp: not used: a save that was killed; the '
-    'next start removes it',
+    'checkpoints/40.orbax-checkpoint-tmp: not used: a save that was killed; '
+    'the next start removes it',
     'best/20: damaged: data/metadata is missing',
     'config.json: damaged: it is no JSON (it is empty).',
   ]

@@ -107,8 +107,14 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize('hashed', [True, False])
-@pytest.mark.parametrize('kind', DAMAGES)
+@pytest.mark.parametrize(
+  ('kind', 'hashed'),
+  [
+    *((kind, True) for kind in DAMAGES),
+    ('lost file', False),
+    ('cut file', False),
+  ],
+)
 def test_the_last_whole_step_is_used_instead(kind, hashed, workdir, capsys):
   if not hashed:  # as earlier versions saved
     forget_hashes(workdir)
@@ -136,6 +142,19 @@ def test_the_last_whole_step_is_used_instead(kind, hashed, workdir, capsys):
   kept.wait()
   assert kept.latest_step() == checkpoints.restore_model(workdir).step == 20
   assert hashes.exist(folder / '20')
+
+
+def test_a_converted_model_is_hashed_too(tmp_path):
+  config, state = checkpointed.shapes()
+  meta = {**checkpointed.meta(config), 'converted_from': {'file': 'x.pth'}}
+  whole = checkpointed.variables(checkpointed.filled(state, 0))
+  checkpoints.save_model(tmp_path, whole, meta)
+  assert checkpoints.restore_model(tmp_path).step == 0
+  with pytest.raises(errors.InputError, match='is a converted model'):
+    resume(tmp_path)
+  flip(largest(tmp_path), 12345)
+  with pytest.raises(errors.InputError, match='checkpoints/0 is damaged'):
+    checkpoints.restore_model(tmp_path)
 
 
 def test_a_lost_optimiser_matters_only_to_training(workdir, capsys):

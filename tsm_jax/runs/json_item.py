@@ -134,8 +134,8 @@ def _check_sizes(model, num_classes):
     sum(blocks) > _MAX_BLOCKS
   ):
     raise errors.InputError(
-      f'model.stage_sizes is {_short(blocks)}; it must be whole numbers from 0, '
-      f'together at most {_MAX_BLOCKS}.'
+      f'model.stage_sizes is {_short(blocks)}; it must be whole numbers, none '
+      f'negative, together at most {_MAX_BLOCKS}.'
     )
   if model.get('num_classes', 0) not in (0, num_classes):
     raise errors.InputError(
