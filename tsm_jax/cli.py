@@ -110,13 +110,16 @@ class Parser(argparse.ArgumentParser):
       help=argparse.SUPPRESS,
     )
 
-  def add_config(self):
+  def add_config(self, unless=lambda args: False):
     """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`.
 
     What is parsed also gets `asked`, the names of the fields that were set, by
     a flag or an argument of the file.
+
+    Args:
+      unless: tells from the other arguments that none is needed.
     """
-    self._takes_config = True
+    self._takes_config, self._needs_no_config = True, unless
     self.add_argument(
       '--config',
       metavar='FILE[:ARGUMENTS]',
@@ -146,7 +149,9 @@ class Parser(argparse.ArgumentParser):
     if self._takes_config:
       overrides, args = configuration.split_flags(args)
     found, rest = super().parse_known_args(args, namespace)
-    if self._takes_config:
+    if self._takes_config and (
+      found.config or not self._needs_no_config(found)
+    ):
       if not found.config:
         raise errors.InputError(
           '--config is missing; give the path of a file, or choose from '
