@@ -174,6 +174,30 @@ def test_one_odd_file_is_one_line(workdir, clips, tmp_path, name, write):
   assert commands.call('predict', workdir, tmp_path / name).returncode == 2
 
 
+def test_a_folder_that_cannot_be_read_is_one_line(
+  workdir, clips, tmp_path, monkeypatch
+):
+  for name in ('a/1.mp4', 'b/2.mp4', 'c/3.mp4'):
+    helpers.write_video(tmp_path / name, 4)
+  real_scan, real_list = os.scandir, os.listdir  # nothing is closed to root
+
+  def closed(real):
+    def listed(path):
+      if str(path).endswith('/b'):
+        raise PermissionError(13, 'Permission denied', str(path))
+      return real(path)
+
+    return listed
+
+  monkeypatch.setattr(os, 'scandir', closed(real_scan))
+  monkeypatch.setattr(os, 'listdir', closed(real_list))
+  done = run(workdir, tmp_path)
+  assert done.returncode == 1
+  (line,) = done.stderr.splitlines()
+  assert f"{tmp_path / 'b'}'" in line and 'Permission denied' in line
+  assert answered(done) == in_order(tmp_path, 'a/1.mp4', 'c/3.mp4')
+
+
 def test_any_error_of_a_decoder_is_about_its_file(workdir, clips, monkeypatch):
   real = codec.to_record
 

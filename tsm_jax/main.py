@@ -1,7 +1,8 @@
-"""Trains, evaluates or describes a model: `python -m tsm_jax.main`.
+"""Trains, evaluates, describes or checks: `python -m tsm_jax.main`.
 
 python -m tsm_jax.main --config quickstart
 python -m tsm_jax.main --config folder --config.data.source=/path/to/videos
+python -m tsm_jax.main --mode=check --workdir=runs/folder
 """
 
 import contextlib
@@ -16,13 +17,13 @@ from tsm_jax import cli, errors
 @cli.command()
 def main(argv=None):
   args = _parser().parse_args(argv)
+  if args.mode == 'check':
+    return _check(args)
   # Processes that only decode start from this file, too: they need no jax.
   from tsm_jax.runs import identity, processes, stopping
 
   config = args.config
-  workdir = args.workdir or str(
-    pathlib.Path('runs') / re.sub(r'[^\w.=,-]+', '-', config.name)
-  )
+  workdir = args.workdir or _usual_workdir(config)
   try:
     processes.join(
       args.coordinator, args.num_processes, args.process_id, args.join_seconds
@@ -34,7 +35,7 @@ def main(argv=None):
         **identity.shared_fields(config),
       }
     )
-    _run(args.mode, config, workdir)
+    _run(args, config, workdir)
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
@@ -47,30 +48,46 @@ def main(argv=None):
     stopping.end(f'it lost another process ({stopping.first_line(error)})')
 
 
-def _run(mode, config, workdir):
+def _check(args):
+  """The status: 0 if all is whole, 1 if something is damaged."""
+  from tsm_jax.insight import wholeness
+
+  workdir = args.workdir or _usual_workdir(args.config)
+  return 0 if wholeness.check(workdir) else 1
+
+
+def _usual_workdir(config):
+  name = re.sub(r'[^\w.=,-]+', '-', config.name)
+  return str(pathlib.Path('runs') / name)
+
+
+def _run(args, config, workdir):
   from tsm_jax import evaluate, train
   from tsm_jax.insight import describe
 
-  if mode == 'train':
+  if args.mode == 'train':
     train.train(config, workdir)
-  elif mode == 'eval':
-    evaluate.evaluate_checkpoint(config, workdir)
+  elif args.mode == 'eval':
+    evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
   else:
     print('\n'.join(describe.describe(config)))
 
 
 def _parser():
   parser = cli.Parser(
-    'main', description='Trains, evaluates or describes a model.'
+    'main',
+    description='Trains, evaluates or describes a model, or checks a workdir.',
   )
-  parser.add_config()
+  # What a workdir holds says itself what it is.
+  parser.add_config(unless=lambda args: args.mode == 'check' and args.workdir)
   add = parser.add_argument
   add('--workdir', help='folder or bucket (default: runs/ and the name)')
   add(
     '--mode',
-    choices=('train', 'eval', 'describe'),
+    choices=('train', 'eval', 'describe', 'check'),
     default='train',
-    help='what to do (default %(default)s)',
+    help='what to do (default %(default)s); check says which checkpoints of a '
+    'workdir are whole, with status 1 if one is damaged',
   )
   add('--coordinator', help='host:port of process 0, if several train')
   add('--num_processes', type=int, help='on all hosts together')

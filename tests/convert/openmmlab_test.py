@@ -155,8 +155,8 @@ def test_what_nothing_tells_of_attention_is_said(tmp_path, nl):
   (line,) = [x for x in lines if 'assumed' in x]
   assert line == (
     'Neither the name of the file nor a configuration in it tells all; '
-    "style='pytorch' and attention of mode='embedded_gaussian' and "
-    'use_scale=False is assumed.'
+    "assumed: style='pytorch' and attention of mode='embedded_gaussian' and "
+    'use_scale=False.'
   )
   _, lines = read(tmp_path / 'tsm_nl_r50_1x1x8_50e_kinetics400_rgb', nl)
   (line,) = [x for x in lines if 'assumed' in x]
@@ -206,6 +206,8 @@ def test_fields_and_preprocessing_of_the_configuration(tmp_path):
   assert not lines
   assert (found.config['num_frames'], found.config['fold_div']) == (16, 4)
   assert found.data == {'sampling': 'dense'}
+  read_again, lines = read(tmp_path, weights, {'config': config()})
+  assert read_again.config['num_frames'] == 8 and not lines  # their default
   text = config(mean=[127.5, 127.5, 127.5])
   found, _ = read(tmp_path, weights, {'config': text})
   assert found.data == {'sampling': 'uniform', 'mean': (0.5, 0.5, 0.5)}

@@ -11,10 +11,10 @@ from jax.experimental import multihost_utils
 import numpy as np
 import pytest
 
-from support import helpers
+from support import checkpointed, helpers
 from tsm_jax import errors, files, program, sharding
 from tsm_jax.program import checks, metrics
-from tsm_jax.runs import checkpoints, folders, identity
+from tsm_jax.runs import checkpoints, folders, identity, occupancy
 
 READER = """
 import json, pathlib, sys
@@ -91,13 +91,12 @@ def test_orbax_and_numpy_are_enough_to_read_a_model(tmp_path):
 
 @pytest.mark.parametrize(('keep', 'left'), [(1, [40]), (2, [20, 40]), (0, [])])
 def test_the_best_models_are_kept(keep, left, tmp_path):
-  config = helpers.tiny_config('', '')
-  config.model.num_classes = 2
-  meta = identity.describe(config, ['a', 'b'], 'data')
+  config, shapes = checkpointed.shapes()
+  meta = checkpointed.meta(config)
   # Each is saved by a process of its own, as after kills.
   for step, top1 in ((10, 0.5), (20, 0.8), (30, 0.6), (40, 0.8), (50, 0.7)):
     kept = checkpoints.Checkpoints(tmp_path, {'keep': 2, 'keep_best': keep})
-    variables = {'params': {'x': np.full(3, step)}, 'batch_stats': {}}
+    variables = checkpointed.variables(checkpointed.filled(shapes, step))
     for _ in range(2):  # saved once
       kept.save_best(step, variables, meta, top1)
   if not keep:
@@ -108,7 +107,8 @@ def test_the_best_models_are_kept(keep, left, tmp_path):
   trained = checkpoints.restore_model(tmp_path / 'best')
   assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*')} == before
   assert trained.step == 40
-  np.testing.assert_array_equal(trained.variables['params']['x'], [40] * 3)
+  expected = checkpointed.variables(checkpointed.filled(shapes, 40))
+  chex.assert_trees_all_equal(jax.device_get(trained.variables), expected)
   assert (
     checkpoints.restore_model(tmp_path / 'best' / str(left[0])).step
     == (left[0])
@@ -168,6 +168,14 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
   bucket.mkdir()
   config = helpers.tiny_config('', '')
   identity.freeze_config('s3://team/run', config)
+  # A bucket has no locks: the later run takes the workdir.
+  with (
+    occupancy.held('s3://team/run') as first,
+    occupancy.held('s3://team/run') as second,
+  ):
+    second.check()
+    with pytest.raises(errors.InputError, match='Another run has started in'):
+      first.check()
   frozen = json.loads((bucket / 'team/run/config.json').read_text())
   assert frozen['name'] == 'quickstart'
   with metrics.Writer('s3://team/run', 0) as writer:

@@ -54,7 +54,9 @@ def to_checkpoint(
     )
   for field in ('num_frames', 'modality'):  # fields of the model
     del data[field]
-  run = ml_collections.ConfigDict({'name': name, 'model': config, 'data': data})
+  run = ml_collections.ConfigDict(
+    {'name': errors.printable(name), 'model': config, 'data': data}
+  )
   preprocess.Preprocessing.from_config(run)  # raises what contradicts itself
   meta = identity.describe(run, labels, '')
   meta['converted_from'] = {

@@ -43,7 +43,7 @@ def load(path, model_config, labels, log):
   """
   config = {**models.DEFAULTS, **model_config}
   source = files.path(path)
-  log(f'Starting from {path}.')
+  log(f'Starting from {errors.printable(path)}.')
   try:
     if source.is_dir():
       return _from_ours(source, config, labels, log)

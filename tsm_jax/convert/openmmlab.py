@@ -8,6 +8,9 @@ from tsm_jax import errors, modalities
 from tsm_jax.convert import file_names
 from tsm_jax.convert.reading import config_text
 
+# Of their networks, what a configuration need not state.
+_DEFAULTS = {'num_segments': 8, 'shift_div': 8}
+_WITH_DEFAULTS = ('ResNetTSM', 'MobileNetV2TSM')
 _NOTHING = types.MappingProxyType({})
 
 
@@ -50,14 +53,16 @@ def describe(meta, names, file_name, log):
     _assume(names, has_attention, file_name, log)
     return Described()
   _check(backbone, has_attention, _has_bottlenecks(names))
+  has_defaults = backbone.get('type') in _WITH_DEFAULTS
+  stated = {**(_DEFAULTS if has_defaults else {}), **backbone}
   fields = {
-    ours: backbone[theirs]
+    ours: stated[theirs]
     for ours, theirs, kind in (
       ('num_frames', 'num_segments', int),
       ('fold_div', 'shift_div', int),
       ('temporal_pool', 'temporal_pool', bool),
     )
-    if type(backbone.get(theirs)) is kind
+    if type(stated.get(theirs)) is kind
   }
   attention = config_text.get(backbone, 'non_local_cfg')
   scaled = has_attention and attention.get('use_scale', True)
@@ -141,7 +146,7 @@ def _assume(names, has_attention, file_name, log):
   if assumed:
     log(
       'Neither the name of the file nor a configuration in it tells all; '
-      f'{" and ".join(assumed)} is assumed.'
+      f'assumed: {" and ".join(assumed)}.'
     )
 
 

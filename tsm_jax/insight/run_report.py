@@ -1,13 +1,19 @@
 """What a run shows when it has ended: curves, and a page about it."""
 
+import html
 import io
-import json
+import re
 
+import matplotlib as mpl
 from matplotlib import figure
 import numpy as np
 
-from tsm_jax import files
+from tsm_jax import errors, files
 from tsm_jax.program import metrics
+
+# A name is drawn as it is: `$` begins no formula.
+_PLAIN = {'text.parse_math': False, 'text.usetex': False}
+_MAX_NAME = 60  # characters that are drawn of a name
 
 
 def write(workdir, labels, result):
@@ -24,13 +30,13 @@ def write(workdir, labels, result):
   workdir = files.path(workdir)
   draw_curves([workdir], workdir / 'curves.png')
   draw_confusion(result.confusion, labels, workdir / 'confusion.png')
-  config = json.loads((workdir / 'config.json').read_text())
+  config = files.read_json(workdir / 'config.json')
   rows = '\n'.join(
-    f'| {label} | {"no clip" if np.isnan(top1) else f"{top1:.2%}"} |'
+    f'| {_markdown(label)} | {"no clip" if np.isnan(top1) else f"{top1:.2%}"} |'
     for label, top1 in zip(labels, result.per_class())
   )
   page = workdir / 'report.md'
-  text = f"""# {config['name']}
+  text = f"""# {_markdown(config['name'])}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
@@ -50,20 +56,42 @@ number is in [metrics.jsonl](metrics.jsonl).
   return page
 
 
+def _markdown(name):
+  """A name as text of Markdown in a row of a table."""
+  escaped = re.sub(r'([\\`*_\[\]|~$])', r'\\\1', errors.printable(name))
+  return html.escape(escaped, quote=False)
+
+
+def _drawn(name):
+  name = errors.printable(name)
+  return name if len(name) <= _MAX_NAME else f'{name[: _MAX_NAME - 3]}...'
+
+
+def _has_numbers(record, *fields):
+  return isinstance(record, dict) and all(
+    type(record.get(field)) in (int, float) for field in fields
+  )
+
+
+@mpl.rc_context(_PLAIN)
 def draw_curves(workdirs, path):
-  """Loss and top-1 of one or more runs over their steps, as a PNG."""
+  """Loss and top-1 of one or more runs over their steps, as a PNG.
+
+  Raises:
+    InputError: if what a workdir holds cannot be read.
+  """
   fig = figure.Figure((9, 3.8), layout='constrained')
   left, right = fig.subplots(1, 2)
   for number, workdir in enumerate(workdirs):
     workdir, color = files.path(workdir), f'C{number}'
-    name = json.loads((workdir / 'config.json').read_text())['name']
+    name = _drawn(files.read_json(workdir / 'config.json').get('name', workdir))
     records = metrics.read(workdir)
     for axes, field in ((left, 'loss'), (right, 'top1')):
       for part, style in (('train', ':'), ('eval', '-')):
         points = [
           (r['step'], r[f'{part}/{field}'])
           for r in records
-          if f'{part}/{field}' in r
+          if _has_numbers(r, 'step', f'{part}/{field}')
         ]
         if points:
           line = axes.plot(
@@ -79,10 +107,14 @@ def draw_curves(workdirs, path):
   save(fig, path)
 
 
+@mpl.rc_context(_PLAIN)
 def draw_confusion(confusion, labels, path):
   """The confusion matrix `[K, K]` as shares of every row, as a PNG."""
   total = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+  labels = [_drawn(label) for label in labels]
   side = min(16.0, 3 + 0.3 * len(labels))
+  if len(labels) <= 60:  # long names take their place beside the matrix
+    side += 0.1 * max(0, max(map(len, labels)) - 20)
   fig = figure.Figure((side + 1.5, side), layout='constrained')
   axes = fig.subplots()
   image = axes.imshow(confusion / total, vmin=0, vmax=1, cmap='Blues')

@@ -4,21 +4,27 @@ A checkpoint has three items: `model` (the params and batch_stats to use, see
 `eval_variables`), `train` (what else a run needs: step, optimiser state,
 running batch_stats and, if params are averaged, these and the average) and
 `data` (JSON: config, labels, preprocessing, versions). The folder `best`
-holds models (without `train`) by their top-1.
+holds models (without `train`) by their top-1. `SHA256SUMS` beside the items has
+the hashes of their files, see `hashes`.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, models
+from tsm_jax import errors, files, models, sharding
 from tsm_jax.data.input import preprocess
-from tsm_jax.runs import folders, identity
-
-_JSON = ocp.args.JsonRestore()
+from tsm_jax.runs import (
+  arrays,
+  folders,
+  identity,
+  json_item,
+  steps,
+)
 
 
 class Checkpoints:
@@ -36,13 +42,25 @@ class Checkpoints:
       config: the section `checkpoint` of a configuration: keep (states) and
         keep_best (models; 0 keeps none).
     """
-    self._keep_best = config['keep_best']
-    self._latest = folders.open_latest(workdir, config['keep'])
-    self._best = folders.open_best(workdir, config['keep_best'])
+    self._workdir, self._config = workdir, config
+    self._folder = files.path(workdir) / 'checkpoints'
+    self._folder.mkdir(parents=True, exist_ok=True)
+    self._start, self._damaged = steps.agree(self._folder)
+
+  # Orbax reads its folders when it opens them, and fails over damaged ones.
+  @functools.cached_property
+  def _latest(self):
+    return folders.open_latest(self._workdir, self._config['keep'])
+
+  @functools.cached_property
+  def _best(self):
+    return folders.open_best(self._workdir, self._config['keep_best'])
 
   def latest_step(self):
-    """The step to continue from, or None."""
-    return self._latest.latest_step()
+    """The step to continue from, the latest that is whole, or None."""
+    if '_latest' in vars(self):
+      return self._latest.latest_step()
+    return self._start
 
   def save(self, state, variables, meta):
     """Starts to save `state`; does nothing if its step is saved already.
@@ -84,13 +102,15 @@ class Checkpoints:
     if self._best is None or step in self._best.all_steps():
       return
     kept = [self._best.metrics(old)['top1'] for old in self._best.all_steps()]
-    if len(kept) >= self._keep_best and top1 < min(kept):
+    if len(kept) >= self._config['keep_best'] and top1 < min(kept):
       return
     with folders.failed_save_explained(self._best, self._latest):
       self._best.save(
         step,
         args=ocp.args.Composite(
-          model=ocp.args.StandardSave(variables), data=ocp.args.JsonSave(meta)
+          model=ocp.args.StandardSave(variables),
+          # Here, the hash of the file protects it.
+          data=ocp.args.JsonSave({**meta, 'top1': top1}),
         ),
         metrics={'top1': top1},
         force=True,
@@ -110,25 +130,33 @@ class Checkpoints:
     Raises:
       InputError: if the run contradicts the checkpoint; it lists the fields.
     """
-    manager, step = self._latest, self._latest.latest_step()
-    saved = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
+    path = self._folder / str(self._start)
+    saved = json_item.read(path)
     if 'converted_from' in saved:
       raise errors.InputError(
-        f'The checkpoint in {manager.directory} is a converted model, not a '
-        'run to continue; choose another --workdir and start from it by '
-        'init_from.'
+        f'The checkpoint in {self._folder} is a converted model, not a run to '
+        'continue; choose another --workdir and start from it by init_from.'
       )
-    identity.check_same(manager.directory, saved, meta)
+    identity.check_same(self._folder, saved, meta)
+    best = files.path(self._workdir) / steps.BEST
+    steps.set_aside(self._folder, self._damaged, best)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
     model = {'params': abstract.params, 'batch_stats': abstract.batch_stats}
-    restored = manager.restore(
-      step,
-      args=ocp.args.Composite(
-        model=ocp.args.StandardRestore(model),
-        train=ocp.args.StandardRestore(_to_continue(abstract)),
-      ),
-    )
+    with arrays.explained(path):
+      restored = self._latest.restore(
+        self._start,
+        args=ocp.args.Composite(
+          model=ocp.args.StandardRestore(model),
+          train=ocp.args.StandardRestore(_to_continue(abstract)),
+        ),
+      )
     return state._replace(**{**restored.model, **restored.train}), saved
+
+  def drop_after(self, step):
+    """Removes checkpoints and best models of later steps than `step`."""
+    for manager in filter(None, (self._latest, self._best)):
+      for later in [s for s in manager.all_steps() if s > step]:
+        manager.delete(later)
 
   def wait(self):
     """Waits until the latest save is whole on disk; raises like `save`."""
@@ -168,37 +196,31 @@ class TrainedModel:
     return models.create_model(self.config)
 
 
-def restore_model(path):
+def restore_model(path, log=steps.tell):
   """The model of a checkpoint, without its optimiser.
 
   Args:
     path: a workdir, its folder `checkpoints` or `best`, or one step in that; a
       local path or a URL.
+    log: called with a sentence about every damaged step that is passed over.
 
   Returns:
     A `TrainedModel`, its variables on the first device.
 
   Raises:
-    InputError: if there is no checkpoint.
+    InputError: if there is no checkpoint, or none that is whole.
   """
   folder, step = folders.find(path)
-  with folders.open_to_read(folder) as manager:
-    step = manager.best_step() if step is None else step
-    meta = manager.restore(step, args=ocp.args.Composite(data=_JSON)).data
-    shapes = manager.item_metadata(step)['model']
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    abstract = jax.tree.map(
-      lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype, sharding=device), shapes
-    )
-    variables = manager.restore(
-      step, args=ocp.args.Composite(model=ocp.args.StandardRestore(abstract))
-    ).model
-  config = ml_collections.ConfigDict(meta['config'])
-  # Fields that came after the checkpoint was written.
-  config.model = {**models.DEFAULTS, **config.model}
+  step, meta, _ = steps.choose(folder, step, log=log)
+  config = json_item.resolved(meta)
+  item = folder / str(step) / 'model'
+  shapes = arrays.shapes(item)
+  arrays.check_fit(item, shapes, config)
+  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  abstract = sharding.placed(shapes, device)
   return TrainedModel(
     config=config.model,
-    variables=variables,
+    variables=arrays.restore(item, abstract),
     labels=meta['labels'],
     preprocessing=preprocess.Preprocessing.from_config(config),
     meta=meta,
@@ -218,7 +240,7 @@ def save_model(workdir, variables, meta):
     InputError: if there is a checkpoint already, or it cannot be written.
   """
   with folders.open_latest(workdir) as manager:
-    if manager.all_steps():
+    if steps.listed(manager.directory):
       raise errors.InputError(
         f'{str(workdir)!r} holds a checkpoint already; choose another place.'
       )

@@ -7,9 +7,10 @@ of models by their top-1.
 import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files
-from tsm_jax.runs import stopping
+from tsm_jax.runs import hashes, steps, stopping
 
-BEST = 'best'
+# In the names of steps that are being saved.
+UNFINISHED = '.orbax-checkpoint-tmp'
 
 
 def open_latest(workdir, keep=2):
@@ -31,27 +32,47 @@ def open_best(workdir, keep=1):
   if not keep:
     return None
   return _open(
-    files.path(workdir) / BEST,
+    files.path(workdir) / steps.BEST,
     best_fn=lambda metrics: metrics['top1'],
     max_to_keep=keep,
   )
 
 
 class _Manager(ocp.CheckpointManager):
-  """A manager that leaves it to `stopping.Stop` when all processes stop.
+  """A manager that hashes what it saves, and does not ask when to stop.
 
-  JAX lets processes agree on a number that only grows. Orbax would ask with
-  numbers of its own, the steps. If a SIGTERM came then, the agreed point had
-  passed already, and they never stopped.
+  When all processes stop is up to `stopping.Stop`. JAX lets them agree on a
+  number that only grows. Orbax would ask with numbers of its own, the steps. If
+  a SIGTERM came then, the agreed point had passed already, and they never
+  stopped.
   """
 
   def reached_preemption(self, step):
     del step
     return False
 
+  def save(self, step, **kwargs):
+    self.wait_until_finished()  # the last save still needs its number
+    self._saving = step
+    return super().save(step, **kwargs)
+
+  def write_hashes(self):
+    """Hashes the step that is complete and has no name yet, in process 0.
+
+    In a bucket, where nothing can be renamed, it has its name already.
+    """
+    name = str(self._saving)
+    (step,) = [
+      path
+      for path in self.directory.iterdir()
+      if path.name == name or path.name.startswith(f'{name}{UNFINISHED}')
+    ]
+    hashes.write(step)
+
 
 def _open(folder, **options):
-  return _Manager(
+  manager = None
+  manager = _Manager(
     folder,
     options=ocp.CheckpointManagerOptions(
       cleanup_tmp_directories=True,
@@ -60,10 +81,14 @@ def _open(folder, **options):
       multiprocessing_options=ocp.options.MultiprocessingOptions(
         barrier_sync_key_prefix=folder.name
       ),
+      async_options=ocp.AsyncOptions(
+        post_finalization_callback=lambda: manager.write_hashes()
+      ),
       **options,
     ),
     item_handlers=_handlers(),
   )
+  return manager
 
 
 def _handlers():
@@ -114,22 +139,6 @@ def find(path):
   if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):
     raise errors.InputError(
       f'{str(path)!r} holds no checkpoint; give a workdir of a training run, '
-      f'its folder checkpoints or {BEST}, or one step in that.'
+      f'its folder checkpoints or {steps.BEST}, or one step in that.'
     )
   return folder, step
-
-
-def open_to_read(folder):
-  """A manager that only reads a folder found by `find`.
-
-  Its `best_step` is the latest, or in a folder `best` the one of highest top-1.
-  """
-  ranked = {} if folder.name != BEST else {'best_fn': lambda m: m['top1']}
-  return ocp.CheckpointManager(
-    folder,
-    # With `read_only` it would warn that it is read only.
-    options=ocp.CheckpointManagerOptions(
-      create=False, save_root_metadata=False, **ranked
-    ),
-    item_handlers=_handlers(),
-  )

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tsm_jax.convert.reading import config_text
@@ -25,6 +27,11 @@ def test_any_text_is_read_and_none_is_run(tmp_path, monkeypatch, text):
   monkeypatch.chdir(tmp_path)
   assert isinstance(config_text.parse(text), dict)
   assert not (tmp_path / 'it_ran').exists()
+
+
+def test_a_dict_is_taken_as_it_is():
+  nest = {'model': {'backbone': {'style': 'caffe'}}}
+  assert config_text.parse(nest) == config_text.parse(json.dumps(nest)) == nest
 
 
 def test_texts_of_older_releases_begin_with_paths_and_bases():

@@ -125,10 +125,21 @@ def test_the_remedy_for_other_files_of_python(
 
 def test_the_remedy_keeps_the_configuration(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  content = {'meta': {**META, 'best': np.float64(3)}, 'state_dict': tensors()}
+  hooks = {'buffer': argparse.Namespace(a=1), 'best': np.float64(3)}
+  content = {
+    'meta': {**META, 'CLASSES': ('a', 'b')},
+    'state_dict': tensors(),
+    'message_hub': hooks,
+  }
+  content['meta'].update(hooks)
   torch.save(content, 'x.pth')
   with pytest.raises(errors.InputError) as refused:
     read('x.pth')
   exec('\n'.join(x.strip() for x in str(refused.value).splitlines()[1:]), {})
   written = torch.load('x_weights.pth', weights_only=True)
-  assert written['meta'] == {'config': META['config']}
+  assert {**written['meta'], **META} == {
+    **META,
+    'CLASSES': ['a', 'b'],
+    'buffer': 'Namespace(a=1)',
+    'best': 3.0,
+  }

@@ -1,6 +1,8 @@
 """Values out of the text of a Python file, which is not executed."""
 
 import ast
+import contextlib
+import json
 
 _LONGEST = 2**20  # characters; a configuration has some thousand
 _DEPTH = 4  # of dicts that add to those of a base
@@ -14,14 +16,19 @@ def parse(text):
 
   Args:
     text: in Python; lines that name a file, as older releases have them, are
-      passed over.
+      passed over. An object in JSON, or a dict, is taken as it is.
 
   Returns:
     A dict; a value is None where it is no literal. Of several dicts with the
     same name, a later one adds to the earlier one, as those of a base.
   """
+  if isinstance(text, dict):
+    return text
   if not isinstance(text, str) or len(text) > _LONGEST:
     return {}
+  if text.startswith('{'):
+    with contextlib.suppress(ValueError, RecursionError):
+      return json.loads(text)
   lines = [x for x in text.splitlines() if not x.rstrip().endswith('.py')]
   try:
     tree = ast.parse('\n'.join(lines))

@@ -22,8 +22,8 @@ def expression(inert):
       weights = 'content' + ''.join(f'[{key!r}]' for key in keys)
       if not isinstance(inert.get('meta'), dict):
         return weights
-      texts = "{k: v for k, v in content['meta'].items() if type(v) is str}"
-      return f"{{'state_dict': {weights}, 'meta': {texts}}}"
+      meta = "json.loads(json.dumps(content['meta'], default=str))"
+      return f"{{'state_dict': {weights}, 'meta': {meta}}}"
     for key, value in inert.items():
       if isinstance(value, pickles.StandIn) and value.is_module():
         return f'content[{key!r}].state_dict()'
@@ -41,7 +41,8 @@ def lines(path, load, weights):
   stem = str(path)
   for suffix in sorted(SUFFIXES, key=len, reverse=True):
     stem = stem.removesuffix(suffix)
-  modules = ', '.join(dict.fromkeys((load.partition('.')[0], 'torch')))
+  used = [name for name in ('json', 'numpy') if f'{name}.' in load + weights]
+  modules = ', '.join([*used, 'torch'])
   return (
     'If you trust the file, write its weights into another one, and convert '
     'that:\n'

@@ -216,7 +216,7 @@ def _outcome(work, argument):
   try:
     try:
       return work(argument), ''
-    except opening.PassingError:
+    except (opening.PassingError, MemoryError):
       time.sleep(PAUSE)
       return work(argument), ''
   except opening.PassingError as error:

@@ -10,6 +10,8 @@ from tsm_jax import errors, modalities
 from tsm_jax.data import defaults, sampling
 from tsm_jax.data.input import cropping
 
+MAX_CLIP = 2**29  # values of one clip at the network's input, 2 GiB of float32
+
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
@@ -65,6 +67,7 @@ class Preprocessing:
       raise errors.InputError(
         f"data.sampling is {data.sampling!r}; choose from 'uniform', 'dense'."
       )
+    _check_memory(config.model, data.image_size)
     window = sampling.DENSE_WINDOW
     if data.sampling == 'dense' and config.model.num_frames > window:
       raise errors.InputError(
@@ -118,6 +121,17 @@ class Preprocessing:
       self.channel_order,
       self.modality,
     )
+
+
+def _check_memory(model, size):
+  """Raises InputError for a clip that no memory holds."""
+  if model.modality in modalities.MODALITIES:
+    channels = modalities.MODALITIES[model.modality].channels
+    if model.num_frames * size**2 * channels > MAX_CLIP:
+      raise errors.InputError(
+        f'data.image_size is {size} and model.num_frames {model.num_frames}: '
+        f'a clip would have more than {MAX_CLIP:,} values; choose smaller ones.'
+      )
 
 
 def _check_normalization(model, data):

@@ -10,7 +10,7 @@ import tempfile
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
-from tsm_jax.data.sources import class_folders
+from tsm_jax.data.sources import split_folders
 
 STANDARD_INPUT = '-'
 _MOST_BYTES = 2**34  # of standard input, which may never end
@@ -58,21 +58,20 @@ def expand(argument, log):
 def in_folder(folder, log):
   """The clips of a folder: itself, if it holds images, or those below it."""
   clips, other = [], []
-  try:
-    for path in class_folders.walk(folder):
-      suffix = path.suffix.lower()
-      if any(p.startswith('.') for p in path.relative_to(folder).parts):
-        continue
-      if suffix in videos.SUFFIXES:
-        clips.append(path)
-      elif suffix in images.SUFFIXES:
-        clips.append(path.parent)
-      else:
-        other.append(path)
-  except OSError as error:
-    raise errors.InputError(
-      f'{folder!r}: the folder cannot be read: {error.strerror}.'
-    ) from error
+
+  def unreadable(error):  # as a clip, it gets a line of its own
+    clips.append(pathlib.Path(error.filename))
+
+  for path in split_folders.walk(folder, unreadable):
+    suffix = path.suffix.lower()
+    if any(p.startswith('.') for p in path.relative_to(folder).parts):
+      continue
+    if suffix in videos.SUFFIXES:
+      clips.append(path)
+    elif suffix in images.SUFFIXES:
+      clips.append(path.parent)
+    else:
+      other.append(path)
   if pathlib.Path(folder) in clips:
     return [folder]
   if not clips:

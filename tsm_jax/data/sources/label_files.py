@@ -7,8 +7,8 @@ import re
 from tsm_jax import errors
 from tsm_jax.data.sources import listings
 
-_HEADER = re.compile(r'(id|index|label|class)\W+(name|label|class)\W*', re.I)
-_JSON = re.compile(r'\s*(\[\s*["\d\[\]{]|\{\s*["}])')
+_HEADER = re.compile(r'"?[a-z_ ]+"?[,;\t]"?[a-z_ ]+"?', re.I)
+_JSON = re.compile(r"""\s*(\[\s*["'\d\[\]{]|\{\s*["'}])""")
 
 
 def read(path, field, known=frozenset()):
@@ -46,8 +46,8 @@ def read(path, field, known=frozenset()):
     return _checked(_names(text, known))
   except _Problem as problem:
     raise errors.InputError(
-      f'{field} is {str(path)!r}, which {problem}; give a text file with a '
-      'class name per line, in the order of the classifier.'
+      f'{field} is {str(path)!r}, which {problem}. Wanted is a text file with '
+      'a class name per line, in the order of the classifier.'
     ) from None
 
 
@@ -95,10 +95,15 @@ def _numbered(lines):
     (r'(.+?)(?:[ \t]*[,;:\t][ \t]*|[ \t]+)(\d{1,9})', 2, 1),
   ):
     matches = [re.fullmatch(pattern, line) for line in lines]
-    if all(matches):
+    if len(lines) > 1 and all(matches):
       pairs = [(int(m[index]), m[name].strip('"')) for m in matches]
-      if len(pairs) > 1 and _start(pairs) is not None:
+      if _start(pairs) is not None:
         return pairs
+      if index == 1 and min(pairs)[0] == 0:
+        raise _Problem(
+          'has a number in front of every name, but not each of those from 0 '
+          'on once; if they belong to the names, give a JSON array'
+        )
   return []
 
 

@@ -55,14 +55,19 @@ def _depth(folder):
   return 0
 
 
-def walk(folder):
-  """All files below a folder in order; links to folders are followed."""
+def _refuse(error):
+  raise errors.InputError(
+    f'The folder {error.filename!r} cannot be read: {error.strerror}.'
+  )
 
-  def fail(error):
-    raise errors.InputError(
-      f'The folder {error.filename!r} cannot be read: {error.strerror}.'
-    )
 
+def walk(folder, fail=_refuse):
+  """All files below a folder in order; links to folders are followed.
+
+  Args:
+    folder: a path.
+    fail: called with the OSError of a folder that cannot be read.
+  """
   seen = set()
   for root, names, files in os.walk(folder, onerror=fail, followlinks=True):
     names.sort()

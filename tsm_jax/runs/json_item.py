@@ -1,0 +1,149 @@
+"""The JSON of a checkpoint, read as the file of a stranger.
+
+It says what network the arrays are for and what the network's input is. Both
+are checked before memory is taken for them.
+"""
+
+import math
+
+import ml_collections
+
+from tsm_jax import errors, files, models
+from tsm_jax.configs import common
+from tsm_jax.data.input import preprocess
+
+# Fields without which nothing is known; the others may be newer than the file.
+_NEEDED = {
+  'model': ('name', 'num_frames'),
+  'data': ('image_size', 'mean', 'std'),
+}
+# Far beyond every network that there is.
+_LARGEST = {
+  'width': 2**16,
+  'groups': 2**16,
+  'width_per_group': 2**16,
+  'width_multiplier': 2**8,
+  'num_classes': 2**24,
+}
+_MAX_BLOCKS = 2**10
+
+
+def read(step):
+  """What the item `data` of a step holds.
+
+  Args:
+    step: the folder, an `epath.Path`.
+
+  Returns:
+    A dict, whose labels and configuration are of the right types.
+
+  Raises:
+    InputError: if that is not so; it names the file, the field and the value.
+  """
+  path = step / 'data' / 'metadata'
+  meta = files.read_json(path)
+  try:
+    _check(meta)
+    # The other rules of its fields.
+    config = resolved(meta)
+    preprocess.Preprocessing.from_config(config)
+    models.create_model({**config.model, 'num_classes': 1})
+  except errors.InputError as error:
+    raise errors.InputError(f'{path}: {error}') from error
+  return meta
+
+
+def resolved(meta):
+  """The configuration in the JSON; newer fields have their defaults."""
+  config = ml_collections.ConfigDict(meta['config'])
+  config.model = {**models.DEFAULTS, **config.model}
+  return config
+
+
+def read_top1(step):
+  """The top-1 of a model in `best`.
+
+  Raises:
+    InputError: if there is no such number in the item `metrics`.
+  """
+  path = step / 'metrics' / 'metrics'
+  top1 = files.read_json(path).get('top1')
+  if not _has_type(top1, 0.0) or not 0 <= top1 <= 1:
+    raise errors.InputError(
+      f'{path}: top1 is {top1!r}; it must be from 0 to 1.'
+    )
+  return top1
+
+
+def _check(meta):
+  config, labels = meta.get('config'), meta.get('labels')
+  if not isinstance(labels, list) or not labels:
+    raise errors.InputError('labels must be a list of names.')
+  for index, label in enumerate(labels):
+    if not isinstance(label, str):
+      raise errors.InputError(f'label {index} is {_short(label)}, not a text.')
+  if not isinstance(config, dict):
+    raise errors.InputError('config must be an object.')
+  if not isinstance(config.get('name'), str):
+    raise errors.InputError(
+      f'config.name is {_short(config.get("name"))}, not a text.'
+    )
+  defaults = common.get_config('').to_dict()
+  for section, needed in _NEEDED.items():
+    fields = config.get(section)
+    if not isinstance(fields, dict):
+      raise errors.InputError(f'config.{section} must be an object.')
+    for field in needed:
+      if field not in fields:
+        raise errors.InputError(f'config.{section} lacks {field}.')
+    _check_types(section, fields, defaults[section])
+  _check_sizes(config['model'], len(labels))
+
+
+def _check_types(section, fields, defaults):
+  for field, default in defaults.items():
+    if not _has_type(fields.get(field, default), default):
+      kind = (
+        'list of numbers' if type(default) is tuple else type(default).__name__
+      )
+      raise errors.InputError(
+        f'{section}.{field} is {_short(fields[field])}; it must be of type '
+        f'{kind}.'
+      )
+
+
+def _has_type(value, default):
+  """Whether a value of JSON has the type of a default."""
+  if isinstance(default, tuple):
+    return isinstance(value, list | tuple) and all(
+      _has_type(v, 0.0) for v in value
+    )
+  if isinstance(default, float):
+    return type(value) in (int, float) and math.isfinite(value)
+  return type(value) is type(default)
+
+
+def _check_sizes(model, num_classes):
+  for field, largest in _LARGEST.items():
+    if model.get(field, 0) > largest:
+      raise errors.InputError(
+        f'model.{field} is {model[field]}; it must be at most {largest}.'
+      )
+  blocks = model.get('stage_sizes', ())
+  if any(type(n) is not int or n < 0 for n in blocks) or (
+    sum(blocks) > _MAX_BLOCKS
+  ):
+    raise errors.InputError(
+      f'model.stage_sizes is {_short(blocks)}; it must be whole numbers, none '
+      f'negative, together at most {_MAX_BLOCKS}.'
+    )
+  if model.get('num_classes', 0) not in (0, num_classes):
+    raise errors.InputError(
+      f'model.num_classes is {model["num_classes"]}, but there are '
+      f'{num_classes} labels.'
+    )
+
+
+def _short(value):
+  text = repr(value)
+  return text if len(text) <= 60 else f'{text[:60]} ...'
