@@ -6,12 +6,11 @@ import pathlib
 from typing import Any
 
 import jax
-import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, motion
-from tsm_jax.data.store import build_report, builder, locks
+from tsm_jax.data.store import build_report, builder, checked, locks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +57,16 @@ class Dataset:
       name: 'train', 'val' or 'test'.
 
     Raises:
-      InputError: if there is no such split, or no clip in it.
+      InputError: if there is no such split, no clip in it, or its files are
+        damaged.
     """
-    files = tfds.builder_from_directory(str(self.path))
-    sizes = {s: info.num_examples for s, info in files.info.splits.items()}
+    sizes = {s: len(counts) for s, counts in self.num_frames.items()}
     if not sizes.get(name):
       raise errors.InputError(
         f'The dataset {str(self.path)!r} has no clip in the split {name!r}; it '
         f'has {", ".join(f"{s} ({size})" for s, size in sizes.items())}.'
       )
-    return files.as_data_source(name)
+    return checked.Records(self.path, name)
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
@@ -84,7 +83,8 @@ def open(path):
   """The `Dataset` in the folder `path`.
 
   Raises:
-    InputError: if the folder holds no built dataset.
+    InputError: if the folder holds no built dataset, or a damaged one: one
+      whose files do not agree, or name what no build writes.
   """
   path = pathlib.Path(path).expanduser()
   if not build_report.exists(path):
@@ -92,7 +92,9 @@ def open(path):
       f'{str(path)!r} is not a built dataset: it holds no {build_report.NAME}; '
       'build one by python -m tsm_jax.data.build.'
     )
-  return Dataset(path, build_report.read(path))
+  report = build_report.read(path)
+  checked.check(path, report)
+  return Dataset(path, report)
 
 
 def prepare(data, modality='rgb', log=print):
