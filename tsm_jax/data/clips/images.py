@@ -5,8 +5,6 @@ middle.
 """
 
 import functools
-import os
-import pathlib
 import re
 
 import numpy as np
@@ -16,15 +14,12 @@ from tsm_jax.data.clips import (
   h264,
   image_files,
   limits,
-  opening,
+  numbered,
   pixels,
   videos,
 )
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
-_NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
-# Only looked at where there are none of those.
-_OTHERS = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(bmp|webp)', re.I)
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
@@ -34,7 +29,8 @@ def read(folder, options, modality):
   """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
-  start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
+  start at 0 or 1, or are regular from another one on; a gap and an unreadable
+  image are damage, as in a video. The
   rate of a folder is unknown: its fps is 0, and it cannot be resampled.
 
   Of flow, a folder holds either two images for each frame, as
@@ -71,12 +67,13 @@ def read(folder, options, modality):
     # Where they become a video, nothing is lost to JPEG before.
     quality=100 if as_video else options.quality,
   )
-  stored, size, problem = _read_all(found, store)
+  first, step = numbered.counted(found)
+  stored, size, problem = _read_all(found, store, first, step)
   if not stored:
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = max(found) - min(*found, 1) + 1
+  expected = (max(found) - first) // step + 1
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
@@ -91,10 +88,17 @@ def _to_video(jpegs):
   return encoder.end()
 
 
-def _read_all(images, store):
+def _read_all(images, store, first, step):
   """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems, num_bytes = [], None, [], 0
-  expected = min(*images, 1)
+  expected = first
+  others = []
+  if (first, step) != (min(first, 1), 1):
+    others.append(
+      f'they are numbered from {first} to {max(images)}'
+      + (f' in steps of {step}' if step > 1 else '')
+      + ', which is taken as all of the clip'
+    )
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
@@ -103,7 +107,7 @@ def _read_all(images, store):
         if number == min(images)
         else f'image {expected} is missing'
       )
-    expected = number + 1
+    expected = number + step
     try:
       parts, size = store(images[number], size)
     except videos.VideoError:  # it is not of this image
@@ -116,18 +120,18 @@ def _read_all(images, store):
       num_bytes += sum(map(len, parts))
       if reason := limits.too_heavy(num_bytes):
         raise videos.VideoError(reason)
-  return stored, size, problems[0] if problems else ''
+  return stored, size, (problems + others + [''])[0]
 
 
 def _frames(folder):
   """The frames of one clip, a mapping from number to `(path,)`."""
   # Optical flow may lie next to the frames.
-  return _only(_series(folder, ignored=('.', 'flow_')))
+  return _only(numbered.series(folder, ignored=('.', 'flow_')))
 
 
 def _flow(folder):
   """Its flow, from number to `(x, y)` paths, or `(path,)` of both in one."""
-  series = _series(folder, ignored=('.',))
+  series = numbered.series(folder, ignored=('.',))
   pairs = {
     match[1]: (stem, f'{match[1]}y{match[2]}')
     for stem in series
@@ -145,31 +149,6 @@ def _flow(folder):
   if not found:
     raise videos.VideoError(f'holds images {x}... without any {y}...')
   return found
-
-
-def _series(folder, ignored):
-  """The numbered images of a folder, as `{stem: {number: path}}`."""
-  try:
-    names = os.listdir(folder)
-  except OSError as error:
-    raise opening.unreadable(error) from error
-  return _numbered(folder, names, _NUMBERED, ignored) or _numbered(
-    folder, names, _OTHERS, ignored
-  )
-
-
-def _numbered(folder, names, pattern, ignored):
-  """As `_series`, of the names that a pattern matches."""
-  series = {}
-  for name in names:
-    match = pattern.fullmatch(name)
-    if match and not name.startswith(ignored):
-      images = series.setdefault(match['stem'], {})
-      twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
-      if twin.name != name:
-        twins = ' and '.join(sorted((twin.name, name)))
-        raise videos.VideoError(f'{twins} have the same number')
-  return series
 
 
 def _only(series):
