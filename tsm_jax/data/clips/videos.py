@@ -22,7 +22,13 @@ from tsm_jax.data.clips import (
   orientation,
 )
 
-SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
+# What usually holds a film; whether it can be read shows when it is decoded.
+SUFFIXES = (
+  *('.3g2', '.3gp', '.asf', '.avi', '.divx', '.dv', '.f4v', '.flv', '.gif'),
+  *('.m1v', '.m2t', '.m2ts', '.m2v', '.m4v', '.mjpeg', '.mjpg', '.mkv'),
+  *('.mov', '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf', '.ogm', '.ogv'),
+  *('.qt', '.rm', '.rmvb', '.ts', '.vob', '.webm', '.wmv', '.y4m'),
+)
 MAX_FAILURES = 1000  # broken packets, after which the rest is given up
 VideoError = opening.VideoError
 NoFrameError = opening.NoFrameError

@@ -8,17 +8,20 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
+from tsm_jax.data.store import integrity
 
 NAME = 'build_report.json'
-MAX_LINES = 20  # of each kind that are shown; the report has all
-_KINDS = {
+_FIELDS = {
   'name': str,
-  'modality': str,
   'options': dict,
+  'modality': str,
   'labels': list,
+  'notes': list,
+  'excluded': list,
+  'damaged': list,
   'num_frames': dict,
-  **dict.fromkeys(('notes', 'excluded', 'damaged'), list),
 }
+MAX_LINES = 20  # of each kind that are shown; the report has all
 
 
 def exists(path):
@@ -30,50 +33,20 @@ def read(path):
   """The report of the dataset in the folder `path`, a dict.
 
   Raises:
-    InputError: if it is not one that a build has written.
+    InputError: if it is not what `write` has written.
   """
-  file = pathlib.Path(path).expanduser() / NAME
-  report = read_json(file)
-  for name, kind in _KINDS.items():
+  path = pathlib.Path(path).expanduser() / NAME
+  report = integrity.read_json(path)
+  for name, kind in _FIELDS.items():
     if not isinstance(report.get(name), kind):
-      raise damaged(file, f'has no {name!r} that is a {kind.__name__}')
+      raise integrity.damaged(path, f'holds no {name!r}')
   if not all(isinstance(label, str) for label in report['labels']):
-    raise damaged(file, 'has a label that is not text')
+    raise integrity.damaged(path, 'holds a class name that is no text')
   for counts in report['num_frames'].values():
-    whole = isinstance(counts, list) and all(type(n) is int for n in counts)
-    if not whole:
-      raise damaged(file, 'has numbers of frames that are not integers')
+    if not isinstance(counts, list) or any(type(n) is not int for n in counts):
+      raise integrity.damaged(path, 'holds numbers of frames that are none')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
-
-
-def read_json(path):
-  """The object in a JSON file of a dataset; InputError if there is none."""
-  text = read_text(path)
-  try:
-    content = json.loads(text)
-  except (ValueError, RecursionError) as error:
-    raise damaged(path, f'is not JSON ({error})') from error
-  if not isinstance(content, dict):
-    raise damaged(path, f'holds a {type(content).__name__}, not an object')
-  return content
-
-
-def read_text(path):
-  """The text of a file of a dataset; InputError if it cannot be read."""
-  try:
-    return path.read_text(encoding='utf-8')
-  except (OSError, ValueError) as error:
-    reason = getattr(error, 'strerror', None) or error
-    raise damaged(path, f'cannot be read ({reason})') from error
-
-
-def damaged(path, problem):
-  """The InputError of a file of a dataset that is not as it was built."""
-  return errors.InputError(
-    f'{str(path)!r} {problem}; the dataset is damaged: restore that file, or '
-    f'remove the folder {str(path.parent)!r} and build it again.'
-  )
 
 
 def write(path, report):
