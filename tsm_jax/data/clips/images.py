@@ -5,9 +5,6 @@ middle.
 """
 
 import functools
-import math
-import os
-import pathlib
 import re
 
 import numpy as np
@@ -17,20 +14,12 @@ from tsm_jax.data.clips import (
   h264,
   image_files,
   limits,
-  opening,
+  numbered,
   pixels,
   videos,
 )
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
-_NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
-# Each is only looked at where the ones before find nothing.
-_OTHERS = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(bmp|webp)', re.I)
-_IN_BRACKETS = re.compile(  # 'frame (1).jpg', as Windows numbers names
-  r'(?P<stem>.*?)\((?P<number>\d+)\)\.(jpe?g|png|bmp|webp)', re.I
-)
-_FAR = 10  # where numbers start that are not from 0 or 1 on
-_MIN_STEPS = 4  # that tell every fifth image from some that are lost
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
@@ -40,9 +29,9 @@ def read(folder, options, modality):
   """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
-  start at 0, 1 or far from there, and may have an even step; a gap and an
-  unreadable image are damage, as in a video. The rate of a folder is unknown:
-  its fps is 0, and it cannot be resampled.
+  start at 0 or 1, or are regular from another one on; a gap and an unreadable
+  image are damage, as in a video. The
+  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
 
   Of flow, a folder holds either two images for each frame, as
   `flow_x_00001.jpg` and `flow_y_00001.jpg` or `000012-x_00001.jpg` and
@@ -78,12 +67,13 @@ def read(folder, options, modality):
     # Where they become a video, nothing is lost to JPEG before.
     quality=100 if as_video else options.quality,
   )
-  stored, size, problem = _read_all(found, store)
+  first, step = numbered.counted(found)
+  stored, size, problem = _read_all(found, store, first, step)
   if not stored:
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = len(_expected(found))
+  expected = (max(found) - first) // step + 1
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
@@ -98,24 +88,17 @@ def _to_video(jpegs):
   return encoder.end()
 
 
-def _expected(images):
-  """The `range` of the numbers of a clip of which no image is lost.
-
-  A clip may be cut out of a longer one, or be every fifth image of it.
-  """
-  numbers = sorted(images)
-  # What their distances have in common; by chance, that is hardly ever more.
-  step = math.gcd(*(number - numbers[0] for number in numbers))
-  step = step if len(numbers) > _MIN_STEPS else 1
-  first = numbers[0] if numbers[0] >= _FAR or step > 1 else min(numbers[0], 1)
-  return range(first, numbers[-1] + 1, step)
-
-
-def _read_all(images, store):
+def _read_all(images, store, first, step):
   """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems, num_bytes = [], None, [], 0
-  numbers = _expected(images)
-  expected = numbers.start
+  expected = first
+  others = []
+  if (first, step) != (min(first, 1), 1):
+    others.append(
+      f'they are numbered from {first} to {max(images)}'
+      + (f' in steps of {step}' if step > 1 else '')
+      + ', which is taken as all of the clip'
+    )
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
@@ -124,7 +107,7 @@ def _read_all(images, store):
         if number == min(images)
         else f'image {expected} is missing'
       )
-    expected = number + numbers.step
+    expected = number + step
     try:
       parts, size = store(images[number], size)
     except videos.VideoError:  # it is not of this image
@@ -137,18 +120,18 @@ def _read_all(images, store):
       num_bytes += sum(map(len, parts))
       if reason := limits.too_heavy(num_bytes):
         raise videos.VideoError(reason)
-  return stored, size, problems[0] if problems else ''
+  return stored, size, (problems + others + [''])[0]
 
 
 def _frames(folder):
   """The frames of one clip, a mapping from number to `(path,)`."""
   # Optical flow may lie next to the frames.
-  return _only(_series(folder, ignored=('.', 'flow_')))
+  return _only(numbered.series(folder, ignored=('.', 'flow_')))
 
 
 def _flow(folder):
   """Its flow, from number to `(x, y)` paths, or `(path,)` of both in one."""
-  series = _series(folder, ignored=('.',))
+  series = numbered.series(folder, ignored=('.',))
   pairs = {
     match[1]: (stem, f'{match[1]}y{match[2]}')
     for stem in series
@@ -166,32 +149,6 @@ def _flow(folder):
   if not found:
     raise videos.VideoError(f'holds images {x}... without any {y}...')
   return found
-
-
-def _series(folder, ignored):
-  """The numbered images of a folder, as `{stem: {number: path}}`."""
-  try:
-    names = os.listdir(folder)
-  except OSError as error:
-    raise opening.unreadable(error) from error
-  for pattern in (_NUMBERED, _OTHERS, _IN_BRACKETS):
-    if series := _numbered(folder, names, pattern, ignored):
-      return series
-  return {}
-
-
-def _numbered(folder, names, pattern, ignored):
-  """As `_series`, of the names that a pattern matches."""
-  series = {}
-  for name in names:
-    match = pattern.fullmatch(name)
-    if match and not name.startswith(ignored):
-      images = series.setdefault(match['stem'], {})
-      twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
-      if twin.name != name:
-        twins = ' and '.join(sorted((twin.name, name)))
-        raise videos.VideoError(f'{twins} have the same number')
-  return series
 
 
 def _only(series):

@@ -42,6 +42,9 @@ def read(path):
       raise integrity.damaged(path, f'holds no {name!r}')
   if not all(isinstance(label, str) for label in report['labels']):
     raise integrity.damaged(path, 'holds a class name that is no text')
+  for counts in report['num_frames'].values():
+    if not isinstance(counts, list) or any(type(n) is not int for n in counts):
+      raise integrity.damaged(path, 'holds numbers of frames that are none')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
 

@@ -12,6 +12,8 @@ from tsm_jax.data.store import tfds_builder
 
 _INFO, _FEATURES = 'dataset_info.json', 'features.json'
 _LABELS = 'label.labels.txt'
+# What holds such a name, or text that may: TFDS has three ways to write it.
+_LOOKED_UP = ('pythonclassname', 'type', 'protocls', 'content', 'jsonfeature')
 _REMEDY = (
   'the dataset is damaged or not of this program: take a whole copy, or remove '
   'its folder and build it again'
@@ -30,10 +32,7 @@ def check(path, labels, num_frames):
   read_json(path / 'metadata.json', required=False)
   _check_features(path / _FEATURES, labels)
   _check_labels(path / _LABELS, labels)
-  stored = {}
-  for split in info.get('splits', ()):
-    sizes = (int(size) for size in split.get('shardLengths', ()))
-    stored[split.get('name')] = sum(sizes)
+  stored = _sizes(info, path / _INFO)
   for split in {*stored, *num_frames}:
     count, expected = stored.get(split, 0), len(num_frames.get(split, ()))
     if count != expected:
@@ -41,6 +40,17 @@ def check(path, labels, num_frames):
         f'{str(path / _INFO)!r} has {count} clips in the split {split!r}, the '
         f'build report {expected}; {_REMEDY}.'
       )
+
+
+def _sizes(info, path):
+  """The clips of each split, as TFDS has counted them."""
+  try:
+    return {
+      split['name']: sum(map(int, split['shardLengths']))
+      for split in info.get('splits', ())
+    }
+  except (KeyError, TypeError, ValueError) as error:
+    raise damaged(path, 'does not count the clips of a split') from error
 
 
 def read_json(path, required=True):
@@ -92,8 +102,11 @@ def _classes(content):
     return set().union(*map(_classes, content))
   if not isinstance(content, dict):
     return set()
-  names = ('pythonClassName', 'python_class_name', 'type', 'proto_cls')
-  found = {str(content[name]) for name in names if name in content}
+  found = {
+    str(value)
+    for name, value in content.items()
+    if name.replace('_', '').lower() in _LOOKED_UP
+  }
   return found.union(*map(_classes, content.values()))
 
 
