@@ -32,6 +32,12 @@ LONG = 'Putting something, something and something on the table'
     ('path,label,start\na.mp4,x,\nb.mp4,x,3\n', "Row 2 .*'start'.*cut them"),
     ('path,label,End_Time\na.mp4,x,3\n', "Row 1 .*'End_Time'.*cut them"),
     ('path,label,time_start\na.mp4,x,3\n', "Row 1 .*'time_start'.*cut them"),
+    ('path,label,Start (s)\na.mp4,x,3\n', "'Start .s.'.*cut them"),
+    ('path,label,time end\na.mp4,x,3\n', "'time end'.*cut them"),
+    ('path,label,frameBegin\na.mp4,x,3\n', "'frameBegin'.*cut them"),
+    ('path,label,is_train\na.mp4,x,1\n', "'is_train'.* to 'split'"),
+    ('path,label,dataSplit\na.mp4,x,1\n', "'dataSplit'.* to 'split'"),
+    ('path,class label\na.mp4,x\n', "'class label'.* to 'label'"),
     ('path,label,set\na.mp4,x,train\n', "'set'.* to 'split'"),
     ('path,label,subset\na.mp4,x,training\n', "'subset'.* to 'split'"),
     ('path,label,spilt\na.mp4,x,train\n', "'spilt'.* to 'split'"),
@@ -78,6 +84,18 @@ def test_other_columns_are_noted(tmp_path):
     'are read'
     for name, row in (('set', 1), ('fps', 2))
   ]
+
+
+def test_a_list_of_one_split_needs_no_column_of_it(tmp_path):
+  listed.touch(tmp_path, 'a.mp4', 'b.mp4')
+  for name, split in (('a', 'train'), ('b', 'eval')):
+    rows = [(f'{name}.mp4', 'x', 3)]
+    columns = ('path', 'label', 'fold')
+    listed.write_csv(tmp_path / f'{split}.csv', rows, columns)
+  assert listed.table(folder.scan(tmp_path)) == {
+    'a.mp4': ('x', 'train'),
+    'b.mp4': ('x', 'val'),
+  }
 
 
 @pytest.mark.parametrize(

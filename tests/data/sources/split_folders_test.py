@@ -21,7 +21,7 @@ def test_names_of_splits(tmp_path, name, split):
 
 @pytest.mark.parametrize(
   'classes',
-  [('bus', 'car', 'train'), ('eval', 'Train', 'bus'), ('dev', 'a', 'b')],
+  [('bus', 'car', 'train'), ('Train', 'bus'), ('dev', 'a', 'b')],
 )
 @pytest.mark.parametrize('clip', ['1.mp4', '1/00001.jpg'])
 def test_a_class_may_be_called_as_a_split(tmp_path, classes, clip):
@@ -37,7 +37,22 @@ def test_deeper_classes_called_as_other_splits(tmp_path):
 
 def test_what_may_be_a_split_or_a_class_is_asked(tmp_path):
   listed.touch(tmp_path, 'train/x/1.mp4', 'bus/x/1.mp4')
-  listed.fails(tmp_path, "train' may be a split or, as 'bus' beside it, a cl")
+  message = "holds {}, called as splits, beside 'bus': rename them if they are"
+  listed.fails(tmp_path, message.format("'train'"))
+  listed.touch(tmp_path / 'flat', 'train/1.mp4', 'val/1.mp4', 'bus/1.mp4')
+  listed.fails(tmp_path / 'flat', message.format("'train', 'val'"))
+
+
+def test_splits_below_the_classes_are_told(tmp_path):
+  names = [f'{c}/{s}/1.mp4' for c in 'ab' for s in ('train', 'test')]
+  listed.touch(tmp_path / 'x', *names, 'c/1.mp4')
+  assert folder.scan(tmp_path / 'x', holdout=0).notes == [
+    "the folders of splits below 2 classes, as 'a', are taken for one; only "
+    'those above the classes count'
+  ]
+  listed.touch(tmp_path / 'y', 'data/train/a/1.mp4', 'data/val/a/1.mp4')
+  listed.fails(tmp_path / 'y', "one class, 'data', and it .* give '.*/y/data'")
+  assert folder.scan(tmp_path / 'y' / 'data').labels == ['a']
 
 
 def test_folders_of_images_are_clips_where_a_class_has_no_video(tmp_path):

@@ -49,8 +49,7 @@ def read(source, modality, notes):
   items = []
   if listed:  # they know more than the folders, whose videos they list
     for path, split in listed.items():
-      rows = lists.read(path, notes=notes)
-      items += [item._replace(split=split) for item in rows]
+      items += lists.read(path, notes=notes, split=split)
   else:
     for path, split in folders.items():
       items += read_classes(path, split=split)
@@ -83,6 +82,7 @@ def _read_videos(folder, root, split, notes):
       label = listings.composed(name)
       items.append(listings.Item(path, video_id, label, split))
   _require_classes(folder, items, WANTED['rgb'])
+  notes += split_folders.check_below(folder, items)
   return items
 
 

@@ -1,6 +1,7 @@
 """The columns of a list of clips: which there are, and which are mistakes."""
 
 import difflib
+import re
 
 from tsm_jax import errors
 
@@ -19,30 +20,29 @@ SPLITS = {
   'testing': 'test',
 }
 NAMES = ('path', 'label', 'split')
-# Other names of the same, in lower case.
+# Words in other names of the same, in lower case.
 _ALIKE = {
-  'path': ('file', 'filename', 'file_name', 'filepath', 'video', 'video_path'),
-  'label': ('class', 'class_name', 'category', 'action', 'target'),
-  'split': ('set', 'subset', 'partition', 'usage', 'fold', 'phase'),
+  'path': {'path', 'file', 'filename', 'filepath', 'video'},
+  'label': {'label', 'class', 'classname', 'category', 'action', 'target'},
+  'split': {
+    *('split', 'set', 'subset', 'partition', 'usage', 'fold', 'phase', 'train'),
+  },
 }
-_PARTS = {
-  f'{before}{name}{after}'
-  for name in ('start', 'end', 'begin', 'stop', 'segment')
-  for before, after in (
-    *(('', ''), ('', 's'), ('', '_time'), ('', '_frame'), ('', '_sec')),
-    *(('', '_seconds'), ('', '_s'), ('t_', ''), ('time_', ''), ('frame_', '')),
-    *(('clip_', ''), ('video_', ''), ('', 'time'), ('', 'frame')),
-  )
-}
+_PART = re.compile(  # 'start', 'End (s)', 't_start', 'frameBegin'
+  '(t|time|frame|clip|video|action|segment)*'
+  '(start|begin|end|stop|segment|onset|offset)s?'
+  '(t|time|frame|stamp|s|ms|sec|second|at|in|idx|index|no)*s?'
+)
 
 
-def check(rows, source):
+def check(rows, source, given=()):
   """Raises InputError for columns that would be ignored, but should not be.
 
   Args:
     rows: `(number, row)` pairs; of a row, a dict, the keys are columns, as
       the user writes them, or one of `NAMES`.
     source: path of the list.
+    given: of `NAMES`, what no column is needed for.
 
   Returns:
     A list of sentences on the columns that are ignored.
@@ -55,13 +55,13 @@ def check(rows, source):
   others = [name for name in first if name not in NAMES]
   for name in others:
     where = f'Row {first[name]} of {str(source)!r} has the column {name!r}'
-    if name.strip().lower() in _PARTS:
+    if _PART.fullmatch(re.sub('[^a-z]', '', name.lower())):
       raise errors.InputError(
         f'{where}, but clips are read as a whole; cut them, for example by '
         'ffmpeg -ss START -to END -i FILE, and remove the column.'
       )
     values = [row[name] for _, row in rows if row.get(name)]
-    meant = _meant(name, values, first)
+    meant = _meant(name, values, {*first, *given})
     if meant:
       raise errors.InputError(
         f'{where}, but none is called {meant!r}; rename it to {meant!r} if it '
@@ -77,11 +77,12 @@ def check(rows, source):
 def _meant(name, values, found):
   """Which of the columns that are missing an unknown one may be, or ''."""
   missing = [known for known in NAMES if known not in found]
-  plain = name.strip().lower()
+  parted = re.sub('(?<=[a-z])(?=[A-Z])', ' ', name)  # as in videoPath
+  words = re.findall('[a-z]+', parted.lower())
   for known in missing:
-    if plain in _ALIKE[known]:
+    if not _ALIKE[known].isdisjoint(words):
       return known
-  near = difflib.get_close_matches(plain, missing, n=1, cutoff=0.7)
+  near = difflib.get_close_matches(name.lower(), missing, n=1, cutoff=0.7)
   if near:
     return near[0]
   texts = [value.strip().lower() for value in values if isinstance(value, str)]

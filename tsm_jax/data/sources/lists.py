@@ -12,13 +12,14 @@ SPLITS = columns.SPLITS
 _MISSING = ('nan', 'null', 'n/a', '#n/a', '<na>')  # as other programs write it
 
 
-def read(source, field='data.source', notes=None):
+def read(source, field='data.source', notes=None, split=''):
   """The rows of a CSV or JSON list, as items.
 
   Args:
     source: path of the list.
     field: what the user calls it.
     notes: a list; sentences on what was ignored are added to it.
+    split: of all rows; without it, each may have its own.
 
   Returns:
     A list of `listings.Item`, in the order of the rows; a label or split that
@@ -30,8 +31,10 @@ def read(source, field='data.source', notes=None):
       that is not one plain line of text.
   """
   rows = list(enumerate(_rows(source, field), 1))
-  found = columns.check(rows, source)
+  found = columns.check(rows, source, ('split',) if split else ())
   items = [_item(number, row, source) for number, row in rows]
+  if split:
+    items = [item._replace(split=split) for item in items]
   found += _strange({item.label for item in items}, source)
   if notes is not None:
     notes += found
@@ -114,13 +117,14 @@ def _rows(source, field):
     )
   try:
     text = source.read_text(encoding='utf-8-sig')
-    if source.suffix.lower() == '.csv':
-      return _csv(text, source)
-    rows = json.loads(text, object_pairs_hook=_object)
-  except (OSError, ValueError, RecursionError, csv.Error) as error:
+    if source.suffix.lower() == '.json':
+      rows = json.loads(text, object_pairs_hook=_object)
+  except (OSError, ValueError, RecursionError) as error:
     raise errors.InputError(
       f'The list {str(source)!r} cannot be read: {error}.'
     ) from error
+  if source.suffix.lower() == '.csv':
+    return _csv(text, source)
   if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
     raise errors.InputError(
       f'{str(source)!r} must hold an array of objects with path and label.'

@@ -31,16 +31,54 @@ def find(children):
   others = [p for p in folders if p not in splits and _depth(p)]
   if not others:
     return splits
-  if 'train' not in splits.values() or all(_depth(p) == 1 for p in splits):
+  flat = all(_depth(path) == 1 for path in splits)
+  several = len(set(splits.values())) > 1
+  if 'train' in splits.values() and several and not flat:
+    return splits
+  if not several and (flat or 'train' not in splits.values()):
     return {}
-  if len(set(splits.values())) == 1:
-    split = next(iter(splits))
-    listed = ', '.join(repr(path.name) for path in others[:5])
+  listed = [_listed(splits), _listed(others[:5])]
+  raise errors.InputError(
+    f'{str(children[0].parent)!r} holds {listed[0]}, called as splits, beside '
+    f'{listed[1]}: rename them if they are classes, else move the others away.'
+  )
+
+
+def _listed(paths):
+  return ', '.join(repr(path.name) for path in paths)
+
+
+def check_below(folder, items):
+  """What is said if folders of splits lie below those of the classes.
+
+  Args:
+    folder: of the classes.
+    items: `listings.Item`s of it.
+
+  Returns:
+    A list of a sentence, or none.
+
+  Raises:
+    InputError: if there is one such class, which is none.
+  """
+  found = {}
+  for item in items:
+    name, _, rest = item.path.relative_to(folder).as_posix().partition('/')
+    split = columns.SPLITS.get(rest.partition('/')[0].lower())
+    if split and '/' in rest:
+      found.setdefault(name, set()).add(split)
+  classes = [name for name in found if {'train'} < found[name]]
+  if not classes:
+    return []
+  if len({item.label for item in items}) == 1:
     raise errors.InputError(
-      f'{str(split)!r} may be a split or, as {listed} beside it, a class; '
-      'rename it if it is a class, else move the others away.'
+      f'{str(folder)!r} holds one class, {classes[0]!r}, and it holds splits; '
+      f'give {str(folder / classes[0])!r} if its splits hold the classes.'
     )
-  return splits
+  return [
+    f'the folders of splits below {len(classes)} classes, as {classes[0]!r}, '
+    'are taken for one; only those above the classes count'
+  ]
 
 
 def _depth(folder):
