@@ -110,6 +110,10 @@ def test_kinetics_lists_that_cannot_be_used(tmp_path):
   miniatures.fails(
     "train.csv' cannot be read: could not", 'kinetics400', tmp_path
   )
+  (tmp_path / 'train.csv').write_text(
+    ','.join(KINETICS[1:4]) + ',label\nx,0,10,talking, loudly\n'
+  )
+  miniatures.fails('row 1 has more fields than col', 'kinetics400', tmp_path)
   miniatures.write_csv(tmp_path / 'annotations' / 'train.csv', KINETICS)
   miniatures.fails(r'found: .*train.csv, .*train.csv', 'kinetics400', tmp_path)
 

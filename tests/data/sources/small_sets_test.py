@@ -141,3 +141,12 @@ def test_lists_of_another_shape_are_sentences(tmp_path):
     miniatures.fails(
       'it must be text or an array of texts', 'diving48', tmp_path
     )
+
+
+def test_hmdb51_in_another_container(tmp_path):
+  helpers.write_hmdb51(tmp_path)
+  for path in tmp_path.glob('hmdb51_org/*/*.avi'):
+    path.rename(path.with_suffix('.mp4'))
+  listing = published.read('hmdb51', tmp_path)
+  assert len(listing.items) == 6 and not listing.excluded
+  assert '6 videos have another ending than published' in listing.notes

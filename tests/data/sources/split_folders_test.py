@@ -1,6 +1,6 @@
 import pytest
 
-from support import helpers, listed
+from support import listed
 from tsm_jax.data.sources import folder
 
 
@@ -71,31 +71,3 @@ def test_folders_of_images_are_clips_where_a_class_has_no_video(tmp_path):
   ]
   listed.touch(tmp_path, 'sit/00001.jpg')
   listed.fails(tmp_path, "sit' holds no video; .* a folder of numbered images")
-
-
-@pytest.mark.parametrize(
-  'ending',
-  [
-    *('mpg', 'mpeg', 'm4v', 'wmv', 'MTS', 'm2ts', 'ts', '3gp', 'ogv', 'flv'),
-    *('gif', 'vob', 'asf', 'mxf', 'y4m', 'F4V'),
-  ],
-)
-def test_every_ending_of_a_video_counts(tmp_path, ending):
-  listed.touch(tmp_path, f'run/a.{ending}', 'run/b.mp4')
-  listing = folder.scan(tmp_path, holdout=0)
-  assert len(listing.items) == 2 and not listing.notes
-
-
-def test_other_files_are_opened(tmp_path):
-  video = helpers.write_video(tmp_path / 'run' / 'a.mp4')
-  for name in ('b', 'c.video', 'd.mp4~', 'e.dat'):
-    (tmp_path / 'run' / name).write_bytes(video.read_bytes())
-  listed.touch(tmp_path, 'run/f', 'run/g.dat', 'run/README.txt')
-  (tmp_path / 'run' / 'h.dat').write_bytes(bytes(range(256)) * 40)
-  listing = folder.scan(tmp_path, holdout=0)
-  found = ['a.mp4', 'b', 'c.video', 'd.mp4~', 'e.dat']
-  assert sorted(listed.table(listing)) == [f'run/{name}' for name in found]
-  assert listing.notes == [
-    f'run/{name} was ignored: it is no video'
-    for name in ('README.txt', 'f', 'g.dat', 'h.dat')
-  ]

@@ -152,6 +152,7 @@ def test_ssv2_in_other_containers(tmp_path, ending):
   write_ssv2(tmp_path, ending)
   listing = published.read('ssv2', tmp_path)
   assert [i.path.name for i in listing.items] == [f'1{ending}', f'2{ending}']
+  assert '2 videos have another ending than published' in listing.notes
   if ending == '.mp4':  # the official form comes first
     write_ssv2(tmp_path, '.webm')
     listing = published.read('ssv2', tmp_path)
@@ -163,7 +164,7 @@ def test_what_is_looked_for_and_what_lies_there_is_said(tmp_path):
   folder = tmp_path / '20bn-something-something-v2'
   folder.rename(tmp_path / 'clips')
   miniatures.fails(
-    r'found as 20bn-something-something-v2/\{id\}.webm .*, but '
+    r'found as 20bn-something-something-v2/\{id\}.webm, but '
     'clips/1.webm, clips/2.webm ... lie there: 1 file does not exist; 2 ',
     'ssv2',
     tmp_path,

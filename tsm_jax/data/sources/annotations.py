@@ -54,7 +54,10 @@ def videos_in(folder, usual):
     usual: the ending that comes first if several files have a name.
   """
   found = {}
-  names = sorted(os.listdir(folder)) if folder.is_dir() else ()
+  try:
+    names = sorted(os.listdir(folder))
+  except OSError:
+    return found
   for name in names:
     stem, suffix = os.path.splitext(name)
     if suffix.lower() not in videos.SUFFIXES or name.startswith('.'):

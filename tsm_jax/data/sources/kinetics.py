@@ -92,7 +92,13 @@ def _rows(root, split):
     return []
   try:
     with open(path, encoding='utf-8-sig', newline='') as file:
-      rows = list(csv.DictReader(file))
+      rows = list(csv.DictReader(file, strict=True))
+    number = next((i for i, row in enumerate(rows, 1) if row.get(None)), 0)
+    if number:
+      raise ValueError(
+        f'row {number} has more fields than columns; put a label that holds a '
+        'comma in double quotes'
+      )
     return [
       (
         f'{row["youtube_id"].strip()}_{int(float(row["time_start"])):06d}_'

@@ -6,6 +6,7 @@ import pathlib
 from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
 from tsm_jax.data.sources import (
+  annotations,
   class_folders,
   frame_lists,
   kinetics,
@@ -31,7 +32,7 @@ READERS = {
 # Where the clips of each are looked for.
 PATTERNS = {
   'ssv1': '20bn-something-something-v1/{id}/*.jpg',
-  'ssv2': '20bn-something-something-v2/{id}.webm (or .mp4 and the like)',
+  'ssv2': '20bn-something-something-v2/{id}.webm',
   **dict.fromkeys(
     ('kinetics400', 'kinetics600', 'kinetics700'),
     '{youtube_id}_{start}_{end}.mp4 or {youtube_id}.mp4 in any folder',
@@ -145,6 +146,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
   items = [i for i in found.items if i.label or i.split != 'test']
   if unlabelled := len(found.items) - len(items):
     notes.append(f'{unlabelled} test videos have no label and are left out')
+  items = _in_any_container(items, notes)
   items, excluded = listings.usable(items, found.labels)
   if not items:
     some = '; '.join(f'{video} {why}' for video, why in excluded[:3])
@@ -165,6 +167,22 @@ def _composed(found):
   items = [i._replace(label=listings.composed(i.label)) for i in found.items]
   labels = [listings.composed(label) for label in found.labels]
   return found._replace(items=items, labels=labels)
+
+
+def _in_any_container(items, notes):
+  """The items, with videos that have another ending than published found."""
+  folders, found = {}, []
+  for item in items:
+    path = item.path
+    if path.suffix.lower() in videos.SUFFIXES:
+      if path.parent not in folders:
+        folders[path.parent] = annotations.videos_in(path.parent, path.suffix)
+      path = folders[path.parent].get(path.stem, path)
+    found.append(item._replace(path=path))
+  changed = sum(new.path != old.path for new, old in zip(found, items))
+  if changed:
+    notes.append(f'{changed} videos have another ending than published')
+  return found
 
 
 def _what_lies_in(root):

@@ -63,10 +63,9 @@ def ssv2(root, split):
   rows = annotations.read_json(test, list) if test else []
   ids = annotations.column(rows, 'id', test)
   videos += _test(root, name, [(video, '') for video in ids])
-  folder = root / f'20bn-{name}'
-  files = annotations.videos_in(folder, '.webm')
+  files = root / f'20bn-{name}'
   items = [
-    listings.Item(files.get(video, folder / f'{video}.webm'), video, *rest)
+    listings.Item(files / f'{video}.webm', video, *rest)
     for video, *rest in videos
   ]
   return annotations.Annotations(items, labels, [])
