@@ -173,7 +173,9 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   pipeline.check_threads(config.data)
   views = records.Views.from_config(config)
-  data = dataset.prepare(config.data, trained.config.modality, log)
+  data = dataset.prepare(
+    config.data, trained.config.modality, log, (config.eval.split,)
+  )
   request.check_stored(config.data, asked, data.options)
   check_labels(trained.labels, data.labels)
   source = data.split(config.eval.split)

@@ -182,7 +182,9 @@ def write(config, out):
   views = records.Views.from_config(config)
   # Wrong fields are reported before a build of hours.
   preprocess.Preprocessing.from_config(config)
-  built = dataset.prepare(config.data, config.model.modality)
+  built = dataset.prepare(
+    config.data, config.model.modality, splits=(config.eval.split,)
+  )
   config.data.update(built.options)
   found = fingerprint(
     built.split(config.eval.split),

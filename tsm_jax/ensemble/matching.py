@@ -55,7 +55,7 @@ def open_member(member, split, log):
     built = dataset.open(member.source)
     built.check_modality(trained.config.modality)
   elif data.get('source'):
-    built = dataset.prepare(data, trained.config.modality, log)
+    built = dataset.prepare(data, trained.config.modality, log, (split,))
   else:
     raise errors.InputError(
       f'{member.path} names no dataset, as it was not trained here; give those '
