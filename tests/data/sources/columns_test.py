@@ -23,8 +23,16 @@ LONG = 'Putting something, something and something on the table'
       'Row 1 .*quotes that do not match',
     ),
     ('path,label\na.mp4,"run\nb.mp4,"jump"\n', 'Row 1 .*quotes that do not'),
-    ('path,label\na.mp4,"run\nb.mp4,jump"\n', 'label .*line break'),
+    ('path,label\na.mp4,"run\nb.mp4,jump"\n', 'Row 1 .*quote not closed'),
     ('label,path\nrun,"a.mp4\njump,b.mp4"\n', 'path .*line break'),
+    (
+      'path,label,notes\na.mp4,x,"good\nb.mp4,x,bad"\n',
+      "Row 1 .* 2 lines, .* 'b.mp4,x,bad\"'; is a quote not closed",
+    ),
+    (
+      'path,notes,label\na.mp4,"good\nb.mp4,bad",x\nc.mp4,"b",y',
+      'is a quote not closed|no usable',
+    ),
     ('path,label\na.mp4,"run" fast\n', 'Row 1 .*quotes that do not match'),
     ('path;label\na.mp4;run\n', "parted by ';'"),
     ('path\tlabel\na.mp4\trun\n', r"parted by '\\t'"),
@@ -181,4 +189,18 @@ def test_paths_are_found_in_either_form(tmp_path):
   assert len(listing.items) == 1  # the others are the same file
   assert {why for _, why in listing.excluded} == {
     'is listed more than once; the first row counts'
+  }
+
+
+def test_notes_may_have_several_lines_and_blanks_may_follow_quotes(tmp_path):
+  listed.touch(tmp_path, 'a.mp4', 'b.mp4')
+  text = (
+    'path,label,notes\n"a.mp4" , "x, y" ,"two\nlines, short, of ""text"""  \n'
+    '"b.mp4","x, y"\t,\n'
+  )
+  (tmp_path / 'l.csv').write_text(text)
+  listing = folder.scan(tmp_path / 'l.csv', holdout=0)
+  assert listed.table(listing) == {
+    'a.mp4': ('x, y', 'train'),
+    'b.mp4': ('x, y', 'train'),
   }
