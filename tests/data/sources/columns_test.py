@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 
 import pytest
 
@@ -204,3 +205,19 @@ def test_notes_may_have_several_lines_and_blanks_may_follow_quotes(tmp_path):
     'a.mp4': ('x, y', 'train'),
     'b.mp4': ('x, y', 'train'),
   }
+
+
+# A letter of its own, a half composed name, and letters of Korean.
+@pytest.mark.parametrize(
+  'name', ['\u212b', 'e\u0301\u00e9', '\u1112\u1161\u11ab', '\ufb1d']
+)
+def test_a_path_is_found_however_it_is_composed(tmp_path, name):
+  listed.touch(tmp_path, f'{name}/{name}.mp4')
+  for form in ('NFC', 'NFD'):
+    row = (unicodedata.normalize(form, f'{name}/{name}.mp4'), 'x')
+    source = listed.write_csv(tmp_path / 'l.csv', [row])
+    (item,) = folder.scan(source, holdout=0).items
+    assert item.path == tmp_path / name / f'{name}.mp4'
+  row = (unicodedata.normalize('NFC', f'{name}/gone.mp4'), 'x')
+  source = listed.write_csv(tmp_path / 'l.csv', [row])
+  listed.fails(source, 'gone.mp4 file does not exist')
