@@ -219,3 +219,18 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
   path, _ = helpers.build(source, tmp_path / 'data')
   assert len(dataset.open(path).split('train')) == 2
   assert [p.name for p in path.parent.iterdir()] == ['1.0.0']
+
+
+def test_a_folder_without_val_says_how_to_train_on_it(tmp_path, capsys):
+  for split in ('train', 'test'):
+    helpers.write_folder(tmp_path / 'in' / split, clips=1, num_frames=2)
+  data = ['--data_dir', str(tmp_path / 'data')]
+  assert build.main(
+    ['folder', '--manual_dir', str(tmp_path / 'in'), *data]
+  ) in (
+    0,
+    None,
+  )
+  last = capsys.readouterr().out.splitlines()[-1]
+  assert last.startswith('Train on it with --config.data.source=')
+  assert last.endswith(' --config.eval.split=test')

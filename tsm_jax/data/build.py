@@ -7,7 +7,7 @@ import sys
 from tsm_jax import cli, errors, modalities
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, published
-from tsm_jax.data.store import beam, builder
+from tsm_jax.data.store import beam, build_report, builder
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
@@ -24,7 +24,10 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   _check(args)
   path = build(args)
-  print(f'Train on it with --config.data.source={path}')
+  clips = build_report.read(path)['num_frames']
+  split = ' --config.eval.split=test'  # training evaluates on 'val'
+  more = split if clips.get('test') and not clips.get('val') else ''
+  print(f'Train on it with --config.data.source={path}{more}')
 
 
 def build(args):

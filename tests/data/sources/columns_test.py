@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 
 import pytest
 
@@ -23,8 +24,16 @@ LONG = 'Putting something, something and something on the table'
       'Row 1 .*quotes that do not match',
     ),
     ('path,label\na.mp4,"run\nb.mp4,"jump"\n', 'Row 1 .*quotes that do not'),
-    ('path,label\na.mp4,"run\nb.mp4,jump"\n', 'label .*line break'),
+    ('path,label\na.mp4,"run\nb.mp4,jump"\n', 'Row 1 .*quote not closed'),
     ('label,path\nrun,"a.mp4\njump,b.mp4"\n', 'path .*line break'),
+    (
+      'path,label,notes\na.mp4,x,"good\nb.mp4,x,bad"\n',
+      "Row 1 .* 2 lines, .* 'b.mp4,x,bad\"'; is a quote not closed",
+    ),
+    (
+      'path,notes,label\na.mp4,"good\nb.mp4,bad",x\nc.mp4,"b",y',
+      'is a quote not closed|no usable',
+    ),
     ('path,label\na.mp4,"run" fast\n', 'Row 1 .*quotes that do not match'),
     ('path;label\na.mp4;run\n', "parted by ';'"),
     ('path\tlabel\na.mp4\trun\n', r"parted by '\\t'"),
@@ -182,3 +191,33 @@ def test_paths_are_found_in_either_form(tmp_path):
   assert {why for _, why in listing.excluded} == {
     'is listed more than once; the first row counts'
   }
+
+
+def test_notes_may_have_several_lines_and_blanks_may_follow_quotes(tmp_path):
+  listed.touch(tmp_path, 'a.mp4', 'b.mp4')
+  text = (
+    'path,label,notes\n"a.mp4" , "x, y" ,"two\nlines, short, of ""text"""  \n'
+    '"b.mp4","x, y"\t,\n'
+  )
+  (tmp_path / 'l.csv').write_text(text)
+  listing = folder.scan(tmp_path / 'l.csv', holdout=0)
+  assert listed.table(listing) == {
+    'a.mp4': ('x, y', 'train'),
+    'b.mp4': ('x, y', 'train'),
+  }
+
+
+# A letter of its own, a half composed name, and letters of Korean.
+@pytest.mark.parametrize(
+  'name', ['\u212b', 'e\u0301\u00e9', '\u1112\u1161\u11ab', '\ufb1d']
+)
+def test_a_path_is_found_however_it_is_composed(tmp_path, name):
+  listed.touch(tmp_path, f'{name}/{name}.mp4')
+  for form in ('NFC', 'NFD'):
+    row = (unicodedata.normalize(form, f'{name}/{name}.mp4'), 'x')
+    source = listed.write_csv(tmp_path / 'l.csv', [row])
+    (item,) = folder.scan(source, holdout=0).items
+    assert item.path == tmp_path / name / f'{name}.mp4'
+  row = (unicodedata.normalize('NFC', f'{name}/gone.mp4'), 'x')
+  source = listed.write_csv(tmp_path / 'l.csv', [row])
+  listed.fails(source, 'gone.mp4 file does not exist')

@@ -71,3 +71,17 @@ def test_folders_of_images_are_clips_where_a_class_has_no_video(tmp_path):
   ]
   listed.touch(tmp_path, 'sit/00001.jpg')
   listed.fails(tmp_path, "sit' holds no video; .* a folder of numbered images")
+
+
+@pytest.mark.parametrize('extra', ['eval', 'dev', 'validate'])
+def test_unusual_names_do_not_join_the_usual_ones(tmp_path, extra):
+  names = [f'{split}/run/a.mp4' for split in ('train', 'val', 'test', extra)]
+  listed.touch(tmp_path, *names)
+  listing = folder.scan(tmp_path)
+  assert sorted(listed.table(listing)) == sorted(names[:3])
+  assert listing.notes == [
+    f'{extra}/run/a.mp4 was ignored: it is outside test, train, val'
+  ]
+  for split in ('train', 'val', 'test', extra):
+    listed.write_csv(tmp_path / f'{split}.csv', [(f'{split}/run/a.mp4', 'run')])
+  assert sorted(listed.table(folder.scan(tmp_path))) == sorted(names[:3])

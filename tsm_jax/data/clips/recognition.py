@@ -13,7 +13,7 @@ _OTHERS = (
   *('.pth', '.py', '.rst', '.sh', '.srt', '.vtt', '.toml', '.tsv'),
   *('.txt', '.xls', '.xlsx', '.xml', '.yaml', '.yml', '.gz', '.rar', '.tar'),
   *('.tgz', '.zip', '.7z', '.svg', '.tif', '.tiff', '.heic', '.psd'),
-  *('.aac', '.flac', '.m4a', '.mp3', '.oga', '.ogg', '.opus', '.wav', '.wma'),
+  *('.aac', '.flac', '.m4a', '.mp3', '.oga', '.opus', '.wav', '.wma'),
 )
 # FFmpeg's names of containers. It takes almost anything for a bare stream.
 _CONTAINERS = {

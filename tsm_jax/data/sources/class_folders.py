@@ -6,7 +6,7 @@ import os
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, recognition, videos
-from tsm_jax.data.sources import listings, lists, split_folders
+from tsm_jax.data.sources import columns, listings, lists, split_folders
 
 WANTED = {
   'rgb': 'files ending in .mp4, .avi, .mkv, .webm or the like, or a folder of '
@@ -37,12 +37,9 @@ def read(source, modality, notes):
   else:
     read_classes = functools.partial(_read_videos, root=source, notes=notes)
   children = sorted(source.iterdir())
-  listed = {
-    path: lists.SPLITS[path.stem.lower()]
-    for path in children
-    if path.stem.lower() in lists.SPLITS
-    and path.suffix.lower() in lists.SUFFIXES
-  }
+  listed = columns.splits_among(
+    {p: p.stem for p in children if p.suffix.lower() in lists.SUFFIXES}
+  )
   folders = {} if listed else split_folders.find(children)
   if not listed and not folders:
     return read_classes(source, split='')

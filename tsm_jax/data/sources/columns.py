@@ -19,6 +19,7 @@ SPLITS = {
   'test': 'test',
   'testing': 'test',
 }
+_USUAL = ('train', 'training', 'val', 'valid', 'validation', 'test')
 NAMES = ('path', 'label', 'split')
 # Words in other names of the same, in lower case.
 _ALIKE = {
@@ -33,6 +34,28 @@ _PART = re.compile(  # 'start', 'End (s)', 't_start', 'frameBegin'
   '(start|begin|end|stop|segment|onset|offset)s?'
   '(t|time|frame|stamp|s|ms|sec|second|at|in|idx|index|no)*s?'
 )
+
+
+def splits_among(names):
+  """Which files or folders stand for splits, by their names.
+
+  One with an unusual name (`eval`) does so only where none of the same split
+  has a usual one: it may hold anything else.
+
+  Args:
+    names: a mapping from paths to what they are called.
+
+  Returns:
+    A dict from the paths that are splits to the splits.
+  """
+  found = {
+    path: SPLITS[name.lower()]
+    for path, name in names.items()
+    if name.lower() in SPLITS
+  }
+  usual = {path for path in found if names[path].lower() in _USUAL}
+  taken = {found[path] for path in usual}
+  return {p: s for p, s in found.items() if p in usual or s not in taken}
 
 
 def check(rows, source, given=()):

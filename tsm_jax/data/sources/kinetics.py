@@ -7,7 +7,13 @@ import re
 
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import annotations, class_folders, listings, lists
+from tsm_jax.data.sources import (
+  annotations,
+  class_folders,
+  columns,
+  listings,
+  lists,
+)
 
 SPLITS = ('train', 'val', 'test')
 # Folder of the files that replace the archive's broken ones.
@@ -116,13 +122,12 @@ def _rows(root, split):
 
 def _list(root, split):
   """The CSV file of a split, or None if that of the test videos is missing."""
-  names = [name for name, meaning in lists.SPLITS.items() if meaning == split]
-  found = {
-    path
+  words = {
+    path: path.stem.lower().replace('-', '_').rpartition('_')[2]
     for place in ('.', 'annotations', 'kinetics*', 'k?00')
     for path in root.glob(f'{place}/*.csv')
-    if path.stem.lower().replace('-', '_').rpartition('_')[2] in names
   }
+  found = {p for p, s in columns.splits_among(words).items() if s == split}
   if len(found) > 1 or (not found and split != 'test'):
     some = ', '.join(sorted(map(str, found))) or 'none'
     raise errors.InputError(

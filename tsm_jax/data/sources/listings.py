@@ -1,5 +1,7 @@
 """What a folder, a list or a published dataset holds: clips and classes."""
 
+import contextlib
+import functools
 import os
 import pathlib
 import re
@@ -91,9 +93,31 @@ def find(path):
   for part in path.relative_to(path.anchor).parts:
     forms = (unicodedata.normalize(form, part) for form in ('NFC', 'NFD'))
     spellings = dict.fromkeys((part, *forms))
-    paths = (folder / spelling for folder in found for spelling in spellings)
-    found = list(filter(os.path.lexists, paths))
+    paths = [folder / spelling for folder in found for spelling in spellings]
+    paths = list(filter(os.path.lexists, paths))
+    found = paths or [
+      folder / name
+      for folder in found
+      for name in _spellings(folder, _changed(folder)).get(composed(part), ())
+    ]
   return found[0] if found else path
+
+
+def _changed(folder):
+  """When a folder got or lost files last, 0 if there is none."""
+  return os.stat(folder).st_mtime_ns if folder.is_dir() else 0
+
+
+@functools.lru_cache(maxsize=64)  # many clips of one folder may be missing
+def _spellings(folder, changed):
+  """The names in a folder that are not as `composed`, by what that makes."""
+  names, found = (), {}
+  with contextlib.suppress(PermissionError):
+    names = os.listdir(folder) if changed else ()
+  for name in sorted(names):
+    if composed(name) != name:
+      found.setdefault(composed(name), []).append(name)
+  return found
 
 
 def in_order(labels):

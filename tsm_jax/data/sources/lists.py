@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import pathlib
+import re
 
 from tsm_jax import errors
 from tsm_jax.data.sources import columns, listings
@@ -142,12 +144,26 @@ def _object(pairs):
 
 
 def _csv(text, source):
+  """The rows of a CSV list; blanks may follow a quote that ends a field."""
+  try:
+    return _parse(text, source)
+  except csv.Error:
+    pass
+  try:
+    return _parse(re.sub(r'(?<=")[ \t]+(?=,|\n|$)', '', text), source)
+  except csv.Error as error:
+    raise errors.InputError(str(error)) from error
+
+
+def _parse(text, source):
+  lines = text.split('\n')
   reader = csv.reader(
     io.StringIO(text, newline=''), skipinitialspace=True, strict=True
   )
-  header, rows = None, []
+  header, rows, end = None, [], 0
   try:
     for fields in reader:
+      more, end = lines[end + 1 : reader.line_num], reader.line_num
       if not fields:
         continue
       if header is None:
@@ -155,13 +171,32 @@ def _csv(text, source):
         _check_header(header, source)
         continue
       rows.append(_row(header, fields, len(rows) + 1, source))
+      _check_lines(more, rows[-1], header, len(rows), source)
   except csv.Error as error:
-    raise errors.InputError(
+    raise csv.Error(
       f'Row {len(rows) + 1} of {str(source)!r} (line {reader.line_num}) has '
       f'quotes that do not match: {error}; a quote within quotes is written '
       'twice.'
     ) from error
   return rows
+
+
+def _check_lines(lines, row, header, number, source):
+  """Raises InputError if one of the further lines of a row looks like a row."""
+  ending = pathlib.PurePath(row.get('path', '')).suffix.lower()
+  place = header.index('path') if 'path' in header else len(header)
+  for line in lines:
+    fields = [field.strip() for field in line.split(',')]
+    if len(fields) < len(header) or len(fields) <= place or not fields[place]:
+      continue
+    path = fields[place]
+    if pathlib.PurePath(path).suffix.lower() == ending != '' or (
+      (source.parent / path).exists()
+    ):
+      raise errors.InputError(
+        f'Row {number} of {str(source)!r} goes on for {len(lines) + 1} lines, '
+        f'of which one looks like a row: {line!r}; is a quote not closed?'
+      )
 
 
 def _check_header(header, source):

@@ -21,11 +21,7 @@ def find(children):
     InputError: if a folder may be a split or a class.
   """
   folders = [p for p in children if p.is_dir() and not p.name.startswith('.')]
-  splits = {
-    path: columns.SPLITS[path.name.lower()]
-    for path in folders
-    if path.name.lower() in columns.SPLITS
-  }
+  splits = columns.splits_among({path: path.name for path in folders})
   if not splits:
     return {}
   others = [p for p in folders if p not in splits and _depth(p)]
