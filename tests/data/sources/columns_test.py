@@ -47,6 +47,8 @@ LONG = 'Putting something, something and something on the table'
     ('path,label,is_train\na.mp4,x,1\n', "'is_train'.* to 'split'"),
     ('path,label,dataSplit\na.mp4,x,1\n', "'dataSplit'.* to 'split'"),
     ('path,class label\na.mp4,x\n', "'class label'.* to 'label'"),
+    ('path,label,from,to\na.mp4,x,3,4\n', "Row 1 .*'from'.*cut them"),
+    ('path,label,T0,t1\na.mp4,x,3,4\n', "Row 1 .*'T0'.*cut them"),
     ('path,label,set\na.mp4,x,train\n', "'set'.* to 'split'"),
     ('path,label,subset\na.mp4,x,training\n', "'subset'.* to 'split'"),
     ('path,label,spilt\na.mp4,x,train\n', "'spilt'.* to 'split'"),
@@ -137,6 +139,16 @@ def test_a_json_label_is_text_or_a_whole_number(tmp_path, label, shown):
 def test_json_that_would_be_misread(tmp_path, row, message):
   (tmp_path / 'l.json').write_text(f'[{row}]')
   listed.fails(tmp_path / 'l.json', message)
+
+
+@pytest.mark.parametrize(
+  'other', ['x\u200b', '\ufeffx', 'X', '\uff58', 'x\u00ad']
+)
+def test_classes_that_hardly_differ_are_noted(tmp_path, other):
+  listed.touch(tmp_path, 'x/1.mp4', f'{other}/2.mp4', 'y/3.mp4')
+  (note,) = folder.scan(tmp_path, holdout=0).notes
+  assert note.startswith('there are classes that hardly differ: ')
+  assert all(c.isprintable() for c in note)
 
 
 def test_labels_that_hardly_differ_are_noted(tmp_path):

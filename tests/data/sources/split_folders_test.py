@@ -85,3 +85,23 @@ def test_unusual_names_do_not_join_the_usual_ones(tmp_path, extra):
   for split in ('train', 'val', 'test', extra):
     listed.write_csv(tmp_path / f'{split}.csv', [(f'{split}/run/a.mp4', 'run')])
   assert sorted(listed.table(folder.scan(tmp_path))) == sorted(names[:3])
+
+
+@pytest.mark.parametrize(
+  'train, test',
+  [
+    ('training_set', 'test_set'),
+    ('01_train', '02_val'),
+    ('UCF Train', 'eval-'),
+  ],
+)
+def test_folders_that_are_nearly_called_as_splits(tmp_path, train, test):
+  listed.touch(tmp_path, f'{train}/run/a.mp4', f'{test}/run/a.mp4')
+  listed.fails(tmp_path, "seem to be splits; rename '.*' to '.*', and so on")
+
+
+def test_classes_may_have_words_of_splits(tmp_path):
+  listed.touch(tmp_path, 'train station/1.mp4', 'test tube/1.mp4')
+  listed.touch(tmp_path, '__MACOSX/test tube/._1.mp4')
+  listing = folder.scan(tmp_path, holdout=0)
+  assert listing.labels == ['test tube', 'train station']

@@ -6,7 +6,13 @@ import os
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, recognition, videos
-from tsm_jax.data.sources import columns, listings, lists, split_folders
+from tsm_jax.data.sources import (
+  columns,
+  listings,
+  lists,
+  spelling,
+  split_folders,
+)
 
 WANTED = {
   'rgb': 'files ending in .mp4, .avi, .mkv, .webm or the like, or a folder of '
@@ -50,7 +56,7 @@ def read(source, modality, notes):
   else:
     for path, split in folders.items():
       items += read_classes(path, split=split)
-  named = {os.path.abspath(listings.find(item.path)) for item in items}
+  named = {os.path.abspath(spelling.find(item.path)) for item in items}
   for path in walk(source):
     if (
       path.suffix.lower() in videos.SUFFIXES
@@ -76,7 +82,7 @@ def _read_videos(folder, root, split, notes):
   for name, paths in itertools.groupby(walk(folder), top):
     for path in _clips_of_class(folder, name, list(paths), root, notes):
       video_id = path.relative_to(root).as_posix()
-      label = listings.composed(name)
+      label = spelling.composed(name)
       items.append(listings.Item(path, video_id, label, split))
   _require_classes(folder, items, WANTED['rgb'])
   notes += split_folders.check_below(folder, items)
@@ -108,12 +114,12 @@ def _clips_of_class(folder, name, paths, root, notes):
 def _require_classes(folder, items, wanted):
   labels = {item.label for item in items}
   for path in sorted(folder.iterdir()):
-    is_class = path.is_dir() and not path.name.startswith('.')
+    is_class = path.is_dir() and not split_folders.is_hidden(path.name)
     if is_class and (problem := listings.problem(path.name)):
       raise errors.InputError(
         f'The class folder {str(path)!r} has a name that {problem}; rename it.'
       )
-    if is_class and listings.composed(path.name) not in labels:
+    if is_class and spelling.composed(path.name) not in labels:
       raise errors.InputError(
         f'The class folder {str(path)!r} holds no video; add {wanted}, or '
         'remove it.'
@@ -128,7 +134,7 @@ def _read_flow(folder, root, split):
     is_image = path.suffix.lower() in images.SUFFIXES
     if is_image and not _hidden(path.relative_to(folder)):
       name = path.parent.relative_to(root).as_posix()
-      label = listings.composed(parts[0]) if len(parts) > 2 else ''
+      label = spelling.composed(parts[0]) if len(parts) > 2 else ''
       clips.setdefault(name, listings.Item(path.parent, name, label, split))
   items = list(clips.values())
   _require_classes(folder, items, WANTED['flow'])

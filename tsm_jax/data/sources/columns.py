@@ -34,6 +34,7 @@ _PART = re.compile(  # 'start', 'End (s)', 't_start', 'frameBegin'
   '(start|begin|end|stop|segment|onset|offset)s?'
   '(t|time|frame|stamp|s|ms|sec|second|at|in|idx|index|no)*s?'
 )
+_PAIRS = ({'from', 'to'}, {'t0', 't1'}, {'first', 'last'})
 
 
 def splits_among(names):
@@ -58,6 +59,10 @@ def splits_among(names):
   return {p: s for p, s in found.items() if p in usual or s not in taken}
 
 
+def _plain(name):
+  return name.strip().lower()
+
+
 def check(rows, source, given=()):
   """Raises InputError for columns that would be ignored, but should not be.
 
@@ -76,9 +81,11 @@ def check(rows, source, given=()):
       if name not in first and value not in (None, '', []):
         first[name] = number
   others = [name for name in first if name not in NAMES]
+  plain = set(map(_plain, others))
   for name in others:
     where = f'Row {first[name]} of {str(source)!r} has the column {name!r}'
-    if _PART.fullmatch(re.sub('[^a-z]', '', name.lower())):
+    is_time = _PART.fullmatch(re.sub('[^a-z]', '', name.lower()))
+    if is_time or any(_plain(name) in pair <= plain for pair in _PAIRS):
       raise errors.InputError(
         f'{where}, but clips are read as a whole; cut them, for example by '
         'ffmpeg -ss START -to END -i FILE, and remove the column.'

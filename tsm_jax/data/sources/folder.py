@@ -5,7 +5,13 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.sources import class_folders, label_files, listings, lists
+from tsm_jax.data.sources import (
+  class_folders,
+  label_files,
+  listings,
+  lists,
+  spelling,
+)
 
 
 def scan(
@@ -72,6 +78,9 @@ def scan(
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded, modality)
   notes += listings.empty_classes(items, labels)
+  if source.is_dir():
+    for names in spelling.alike(labels):
+      notes.append(f'there are classes that hardly differ: {names}')
   return listings.Listing(items, labels, excluded, notes, modality=modality)
 
 

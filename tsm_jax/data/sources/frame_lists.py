@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, listings
+from tsm_jax.data.sources import annotations, listings, spelling
 
 CATEGORIES = (
   'category.txt',
@@ -147,4 +147,4 @@ def _folder(base, path, dropped=0):
     path = '/'.join(pathlib.PurePath(path).parts[dropped:])
   if path.isdecimal() and not (base / path).is_dir():
     return base / f'{int(path):06d}'
-  return listings.find(base / path)
+  return spelling.find(base / path)

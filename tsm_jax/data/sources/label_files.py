@@ -5,7 +5,7 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import listings
+from tsm_jax.data.sources import listings, spelling
 
 _HEADER = re.compile(r'"?[a-z_ ]+"?[,;\t]"?[a-z_ ]+"?', re.I)
 _JSON = re.compile(r"""\s*(\[\s*["'\d\[\]{]|\{\s*["'}])""")
@@ -25,7 +25,7 @@ def read(path, field, known=frozenset()):
 
   Returns:
     A list of distinct names, each a plain line of text, see
-    `listings.composed`.
+    `spelling.composed`.
 
   Raises:
     InputError: if the file cannot be read, or is none of these; it names
@@ -37,7 +37,7 @@ def read(path, field, known=frozenset()):
       f'{field} is {str(path)!r}, but no such file exists.'
     )
   try:
-    text = listings.composed(path.read_text(encoding='utf-8-sig'))
+    text = spelling.composed(path.read_text(encoding='utf-8-sig'))
   except (OSError, ValueError) as error:
     raise errors.InputError(
       f'{field} is {str(path)!r}, which cannot be read: {error}.'
@@ -130,7 +130,7 @@ def _checked(names):
       raise _Problem(
         f'names the class {name!r}; a name that {problem} cannot be used'
       )
-  names = [listings.composed(name) for name in names]
+  names = [spelling.composed(name) for name in names]
   if len(set(names)) < len(names):
     twice = next(name for name in names if names.count(name) > 1)
     raise _Problem(f'names {twice!r} more than once')

@@ -1,13 +1,13 @@
 """What a folder, a list or a published dataset holds: clips and classes."""
 
-import contextlib
-import functools
 import os
 import pathlib
 import re
 import stat
 from typing import NamedTuple
 import unicodedata
+
+from tsm_jax.data.sources import spelling
 
 # Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
@@ -69,57 +69,6 @@ def problem(label):
   return ''
 
 
-def composed(text):
-  """A text with every letter as one character where there is one (NFC).
-
-  macOS parts letters from their accents in names of files, other systems and
-  editors do not; they look alike.
-  """
-  return unicodedata.normalize('NFC', text)
-
-
-def find(path):
-  """A path as it is spelled on the disk, where only accents are apart.
-
-  Args:
-    path: a `pathlib.Path`.
-
-  Returns:
-    The path itself if it exists, or if nothing does that looks like it.
-  """
-  if str(path).isascii() or os.path.lexists(path):
-    return path
-  found = [pathlib.Path(path.anchor)]
-  for part in path.relative_to(path.anchor).parts:
-    forms = (unicodedata.normalize(form, part) for form in ('NFC', 'NFD'))
-    spellings = dict.fromkeys((part, *forms))
-    paths = [folder / spelling for folder in found for spelling in spellings]
-    paths = list(filter(os.path.lexists, paths))
-    found = paths or [
-      folder / name
-      for folder in found
-      for name in _spellings(folder, _changed(folder)).get(composed(part), ())
-    ]
-  return found[0] if found else path
-
-
-def _changed(folder):
-  """When a folder got or lost files last, 0 if there is none."""
-  return os.stat(folder).st_mtime_ns if folder.is_dir() else 0
-
-
-@functools.lru_cache(maxsize=64)  # many clips of one folder may be missing
-def _spellings(folder, changed):
-  """The names in a folder that are not as `composed`, by what that makes."""
-  names, found = (), {}
-  with contextlib.suppress(PermissionError):
-    names = os.listdir(folder) if changed else ()
-  for name in sorted(names):
-    if composed(name) != name:
-      found.setdefault(composed(name), []).append(name)
-  return found
-
-
 def in_order(labels):
   """A sorted list of class names: as integers if all of them are."""
   labels = sorted(labels)
@@ -167,7 +116,7 @@ def readable(items):
   Returns:
     `(items, excluded)` as in `Listing`.
   """
-  found = (item._replace(path=find(item.path)) for item in items)
+  found = (item._replace(path=spelling.find(item.path)) for item in items)
   return _part(found, _Unreadable())
 
 

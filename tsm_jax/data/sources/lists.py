@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import columns, listings
+from tsm_jax.data.sources import columns, listings, spelling
 
 SUFFIXES = ('.csv', '.json')
 SPLITS = columns.SPLITS
@@ -80,7 +80,7 @@ def _label(label, fail):
     return ''
   if isinstance(label, bool) or not isinstance(label, (int, str)):
     fail(f'the label {label!r}; a label is text or a whole number')
-  label = listings.composed(str(label).strip())
+  label = spelling.composed(str(label).strip())
   if label and (problem := listings.problem(label)):
     fail(
       f'the label {label!r}, which {problem}; a label is one plain line of text'
@@ -93,21 +93,8 @@ def _strange(labels, source):
   for label in sorted(labels):
     if label.lower() in _MISSING:
       yield f'{source.name} has the label {label!r}: is it a missing value?'
-  alike = {}
-  for label in sorted(labels):
-    alike.setdefault(_key(label), []).append(label)
-  for names in alike.values():
-    if len(names) > 1:
-      listed = ', '.join(map(repr, names))
-      yield f'{source.name} has labels that hardly differ: {listed}'
-
-
-def _key(label):
-  """What labels share that a person takes for one."""
-  try:
-    return float(label) if label.isascii() else label.casefold()
-  except ValueError:
-    return ' '.join(label.casefold().split())
+  for names in spelling.alike(labels):
+    yield f'{source.name} has labels that hardly differ: {names}'
 
 
 def _rows(source, field):

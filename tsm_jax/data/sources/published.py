@@ -13,6 +13,7 @@ from tsm_jax.data.sources import (
   listings,
   motion,
   small_sets,
+  spelling,
   twentybn,
 )
 
@@ -163,9 +164,9 @@ def read(name, manual_dir, split=1, modality='rgb'):
 
 
 def _composed(found):
-  """Annotations whose labels are as `listings.composed` makes them."""
-  items = [i._replace(label=listings.composed(i.label)) for i in found.items]
-  labels = [listings.composed(label) for label in found.labels]
+  """Annotations whose labels are as `spelling.composed` makes them."""
+  items = [i._replace(label=spelling.composed(i.label)) for i in found.items]
+  labels = [spelling.composed(label) for label in found.labels]
   return found._replace(items=items, labels=labels)
 
 

@@ -2,10 +2,14 @@
 
 import os
 import pathlib
+import re
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
 from tsm_jax.data.sources import columns
+
+# What systems put beside folders: archives of macOS, disks of a network.
+_BESIDE = ('__MACOSX', '@eaDir', '$RECYCLE.BIN', 'System Volume Information')
 
 
 def find(children):
@@ -18,11 +22,13 @@ def find(children):
     children: paths of what a folder holds.
 
   Raises:
-    InputError: if a folder may be a split or a class.
+    InputError: if a folder may be a split or a class, or all seem to be splits
+      of other names.
   """
-  folders = [p for p in children if p.is_dir() and not p.name.startswith('.')]
+  folders = [p for p in children if p.is_dir() and not is_hidden(p.name)]
   splits = columns.splits_among({path: path.name for path in folders})
   if not splits:
+    _check_names(folders)
     return {}
   others = [p for p in folders if p not in splits and _depth(p)]
   if not others:
@@ -38,6 +44,24 @@ def find(children):
     f'{str(children[0].parent)!r} holds {listed[0]}, called as splits, beside '
     f'{listed[1]}: rename them if they are classes, else move the others away.'
   )
+
+
+def _check_names(folders):
+  """Raises InputError if all folders are called nearly as splits."""
+  found = {}
+  for path in folders:
+    words = re.split('[^a-z]+', path.name.lower())
+    meant = {columns.SPLITS[word] for word in words if word in columns.SPLITS}
+    found[path] = meant.pop() if len(meant) == 1 else ''
+  splits = set(found.values())
+  if '' in splits or not {'train'} < splits:
+    return
+  if all(_depth(path) > 1 for path in folders):
+    path = folders[0]
+    raise errors.InputError(
+      f'The folders {_listed(folders[:5])} in {str(path.parent)!r} seem to be '
+      f'splits; rename {path.name!r} to {found[path]!r}, and so on.'
+    )
 
 
 def _listed(paths):
@@ -113,5 +137,10 @@ def walk(folder, fail=_refuse):
 
 
 def hidden(path):
-  """Whether a relative path holds a name that starts with a dot."""
-  return any(part.startswith('.') for part in path.parts)
+  """Whether a relative path holds a name that `is_hidden`."""
+  return any(map(is_hidden, path.parts))
+
+
+def is_hidden(name):
+  """Whether a file or folder has a name that starts with a dot, or as it."""
+  return name.startswith('.') or name in _BESIDE
