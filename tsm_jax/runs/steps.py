@@ -45,8 +45,9 @@ def listed(folder):
 
 
 def tell(line):
-  """Prints a line where it does not mix with results."""
-  print(line, file=sys.stderr)
+  """Prints a line where it does not mix with results; one process speaks."""
+  if jax.process_index() == 0:
+    print(errors.printable(line), file=sys.stderr)
 
 
 def damage(folder, step, items):
@@ -94,7 +95,7 @@ def _check_json(path, items):
   notes = path / '_CHECKPOINT_METADATA'  # orbax would fail over it
   if notes.exists():
     files.read_json(notes)
-  meta = json_item.read(path)
+  meta = json_item.read(path, to_continue='train' in items)
   if 'metrics' in items:
     top1 = json_item.read_top1(path)
     if meta.get('top1', top1) != top1:
@@ -211,7 +212,7 @@ def set_aside(folder, damaged, best):
   """
   if jax.process_index() == 0:
     for step in damaged:
-      _rename(folder, step)
+      tell(f'{folder / str(step)} is now {_rename(folder, step).name}.')
     for step in listed(best):
       if found := damage(best, step, TO_RANK):
         name = _rename(best, step).name
