@@ -182,6 +182,15 @@ def test_a_step_that_was_asked_for_is_not_replaced(kind, workdir):
   assert f'but {workdir}/checkpoints/10 is whole; give that.' in message
 
 
+def test_an_earlier_damaged_step_is_not_in_the_way(workdir, capsys):
+  notes = workdir / 'checkpoints/10/_CHECKPOINT_METADATA'
+  notes.write_text('[' * 100_000)
+  kept, _ = resume(workdir)
+  assert kept.latest_step() == 20
+  assert f'{notes} is nested too deeply.' in capsys.readouterr().err
+  assert (workdir / 'checkpoints/10.damaged').is_dir()
+
+
 def test_training_does_not_start_anew_over_damaged_steps(workdir):
   for step in (10, 20):
     (workdir / f'checkpoints/{step}/data/metadata').write_text('{}')
