@@ -232,3 +232,12 @@ def test_the_command(members, tmp_path):
     done = commands.call('ensemble', *arguments, *more)
     assert done.returncode == 2
     assert done.stderr.startswith('error: ') and message in done.stderr
+
+
+def test_a_model_that_is_not_finite_has_no_accuracy():
+  opened = matching.Opened(matching.Member('runs/x'), None, None, None)
+  logits = np.zeros((4, 2), np.float32)
+  ensemble._check_finite(opened, logits)
+  logits[1, 0] = np.nan
+  with pytest.raises(errors.InputError, match=r'runs/x .* for 1 of 4 clips'):
+    ensemble._check_finite(opened, logits)

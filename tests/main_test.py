@@ -6,9 +6,11 @@ import subprocess
 import time
 
 import chex
+import jax
 import pytest
 
 from support import commands, helpers, trainings
+from tsm_jax import cli
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
 
@@ -17,13 +19,23 @@ def training(*args):
   return commands.training(*args)[3:]  # without the program
 
 
-def kill(arguments, workdir, step):
-  """Starts a run, and kills it once it logged `step` and saved before."""
+def end(arguments, workdir, step, signum, meanwhile=lambda process: None):
+  """Starts a run, and ends it once it logged `step` and saved before.
+
+  Args:
+    arguments: of the command.
+    workdir: of the run.
+    step: a number.
+    signum: of the signal that ends it.
+    meanwhile: called with the process, which is stopped, before that.
+
+  Returns:
+    The exit status, and what it printed.
+  """
   with subprocess.Popen(
     commands.command('main', *arguments),
     cwd=helpers.ROOT,
-    # Compiled as in this process, for equal bits.
-    env={**commands.environment(), 'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true'},
+    env=commands.environment(),  # compiled as in this process, for equal bits
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
@@ -35,9 +47,12 @@ def kill(arguments, workdir, step):
       assert process.poll() is None, process.stdout.read()
       assert time.monotonic() < deadline, 'the run makes no progress'
       time.sleep(0.002)
-    process.kill()
-    process.stdout.read()
-  assert process.returncode == -signal.SIGKILL
+    process.send_signal(signal.SIGSTOP)
+    meanwhile(process)
+    process.send_signal(signum)
+    process.send_signal(signal.SIGCONT)
+    printed = process.stdout.read()
+  return process.returncode, printed
 
 
 def without_speed(workdir):
@@ -59,12 +74,31 @@ def whole(folder, data_dir, tmp_path_factory):
   return workdir, done
 
 
+@pytest.mark.parametrize(
+  ('signum', 'status'),
+  [
+    (signal.SIGKILL, -signal.SIGKILL),
+    pytest.param(signal.SIGTERM, stopping.EXIT_AGAIN, marks=pytest.mark.slow),
+  ],
+)
 def test_a_killed_run_ends_like_an_uninterrupted_one(
-  whole, folder, data_dir, tmp_path, monkeypatch
+  signum, status, whole, folder, data_dir, tmp_path, monkeypatch
 ):
-  arguments = training(folder, data_dir, tmp_path)
-  kill(arguments, tmp_path, 8)
   trainings.on_devices(monkeypatch, 1)
+  arguments = training(folder, data_dir, tmp_path)
+
+  def start_another(process):
+    before = (tmp_path / 'config.json').read_text()
+    refused = commands.call('main', *arguments, '--config.learning_rate=1')
+    assert refused.returncode == 2
+    assert f'Another run is in {tmp_path} (process {process.pid} on' in (
+      refused.stderr
+    )
+    assert f'needs its own, such as {tmp_path}-2.' in refused.stderr
+    assert (tmp_path / 'config.json').read_text() == before
+
+  found, printed = end(arguments, tmp_path, 8, signum, start_another)
+  assert found == status, printed
   last = commands.call('main', *arguments)
   assert last.returncode == 0, last.stderr
   assert 'Continuing' in last.stdout
@@ -73,6 +107,11 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
   assert found.step == expected.step == 48
   chex.assert_trees_all_equal(found.variables, expected.variables)
   assert without_speed(tmp_path) == without_speed(whole[0])
+  shown, expected = (
+    {scalar for scalar in trainings.on_board(workdir) if '_' not in scalar[1]}
+    for workdir in (tmp_path, whole[0])
+  )
+  assert shown == expected
 
 
 def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
@@ -136,7 +175,7 @@ def test_the_last_checkpoint_survives_a_full_disk(
   folder, data_dir, tmp_path, monkeypatch
 ):
   trainings.on_devices(monkeypatch, 1)
-  arguments = training(folder, data_dir, tmp_path, '--config.model.width=48')
+  arguments = training(folder, data_dir, tmp_path)
   with monkeypatch.context() as patch:
     trainings.terminate_at(patch, 8)
     stopped = commands.call('main', *arguments)
@@ -144,11 +183,11 @@ def test_the_last_checkpoint_survives_a_full_disk(
   assert 'SIGTERM: step' in stopped.stdout
   before = checkpoints.restore_model(tmp_path)
 
-  # No file beyond 512 blocks, and a checkpoint has larger ones: its write fails
+  # No file beyond 12 kB, and a checkpoint has larger ones: its write fails
   # half-way, as on a full disk.
   full = commands.run(
     [
-      *('sh', '-c', 'ulimit -f 512; exec "$@"', 'sh'),
+      *('sh', '-c', 'ulimit -f 24; exec "$@"', 'sh'),
       *commands.command('main', *arguments),
     ]
   )
@@ -200,6 +239,16 @@ def test_bad_input_is_a_sentence_and_no_traceback(call, tmp_path):
     assert message in done.stderr
     assert done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, capsys):
+  monkeypatch.setenv('JAX_PLATFORMS', 'cuda')
+  with pytest.raises(SystemExit) as ended:
+    cli.command()(lambda argv: jax.devices('cuda'))()
+  assert ended.value.code == 2
+  message = capsys.readouterr().err
+  assert message.startswith("error: JAX_PLATFORMS is 'cuda', but JAX finds no")
+  assert len(message.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

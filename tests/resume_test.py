@@ -1,4 +1,6 @@
-"""A run goes on with another number of devices, split over them or not."""
+"""A run goes on: with other devices, for longer, on a moved folder, or not."""
+
+import shutil
 
 import chex
 import jax
@@ -6,8 +8,9 @@ import numpy as np
 import pytest
 
 from support import helpers, trainings
-from tsm_jax import sharding
+from tsm_jax import errors, sharding
 from tsm_jax.models import cost
+from tsm_jax.program import metrics
 
 
 def test_a_run_goes_on_with_other_devices_split_or_not(
@@ -67,3 +70,51 @@ def check_split(state, count):
   vectors = sum(x.size for x in jax.tree.leaves(state.params) if x.ndim < 2)
   total = cost.num_parameters(state.params)
   assert split > 0.8 and split <= 1 - vectors / total
+
+
+def test_a_run_trains_longer_also_on_a_folder_that_was_moved(
+  folder, data_dir, tmp_path, monkeypatch
+):
+  changes = {
+    'model__stage_sizes': (1,),
+    'schedule__kind': 'step',
+    'eval__every_epochs': 0.0,
+  }
+  trainings.on_devices(monkeypatch, 1)
+  whole, *_ = trainings.run(
+    helpers.tiny_config(folder, data_dir, epochs=1.6, **changes),
+    tmp_path / 'whole',
+  )
+  assert [r['step'] for r in metrics.read(tmp_path / 'whole')] == [2, 4, 4]
+  trainings.run(
+    helpers.tiny_config(folder, data_dir, epochs=0.8, **changes),
+    tmp_path / 'parts',
+  )
+  moved = shutil.copytree(folder, tmp_path / 'moved')
+  longer, _, log = trainings.run(
+    helpers.tiny_config(moved, data_dir, epochs=1.6, **changes),
+    tmp_path / 'parts',
+  )
+  assert 'at step 2 of 4' in log and 'epochs is 1.6; it was 0.8' in log
+  chex.assert_trees_all_equal(longer, whole)
+  with pytest.raises(errors.InputError, match=r'epochs \(there 1.6, now 0.8\)'):
+    trainings.run(
+      helpers.tiny_config(folder, data_dir, epochs=0.8, **changes),
+      tmp_path / 'parts',
+    )
+
+
+def test_a_workdir_that_is_removed_is_named(
+  folder, data_dir, tmp_path, monkeypatch
+):
+  workdir = tmp_path / 'run'
+  trainings.on_devices(monkeypatch, 1)
+  trainings.at_batch(monkeypatch, 2, lambda: shutil.rmtree(workdir))
+  with pytest.raises(errors.InputError, match=f'{workdir} was removed while'):
+    trainings.run(
+      helpers.tiny_config(
+        folder, data_dir, model__stage_sizes=(1,), checkpoint__every_steps=3
+      ),
+      workdir,
+    )
+  assert not workdir.exists()

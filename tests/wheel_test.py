@@ -40,7 +40,8 @@ def installed(tmp_path_factory):
   venv.create(root / 'venv', symlinks=True)
   python = root / 'venv' / 'bin' / 'python'
   (wheel,) = root.glob('*.whl')
-  _run([*pip, f'--python={python}', 'install', '--no-deps', str(wheel)])
+  into = ('install', '--no-deps', '--no-compile')
+  _run([*pip, f'--python={python}', *into, str(wheel)])
   # Only paths: the editable install of the repository is a file that Python
   # does not run from there.
   (site,) = root.glob('venv/lib/python*/site-packages')

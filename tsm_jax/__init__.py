@@ -66,9 +66,7 @@ def fit(config, workdir, log=print):
     SystemExit: after SIGTERM (75) or Ctrl-C (130), once the checkpoint is
       saved; the same call continues.
   """
-  import copy
-
   from tsm_jax import predict, train
 
-  train.train(copy.deepcopy(config), workdir, log)
+  train.train(config, workdir, log)
   return predict.load(workdir)

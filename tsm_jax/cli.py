@@ -2,8 +2,10 @@
 
 import argparse
 import functools
+import os
 import re
 import sys
+import traceback
 
 from tsm_jax import configuration, errors
 
@@ -12,8 +14,8 @@ def command(interrupted='Interrupted.'):
   """Makes `main(argv)` a command, which explains in a sentence why it fails.
 
   What a user can put right (an InputError, a package that is missing, a file
-  that cannot be read or written) ends the program with status 2, Ctrl-C with
-  status 130.
+  that cannot be read or written, a device that is not there) ends the program
+  with status 2, Ctrl-C with status 130.
 
   Args:
     interrupted: printed after Ctrl-C.
@@ -31,6 +33,15 @@ def command(interrupted='Interrupted.'):
         if getattr(error, 'name', None) and error.name.startswith('tsm_jax'):
           raise  # a mistake of ours
         fail(error)
+      except (AssertionError, RuntimeError) as error:
+        if not _lacks_device(error):
+          raise
+        reason = str(error).partition(' (set ')[0]
+        fail(
+          f'JAX_PLATFORMS is {os.environ.get("JAX_PLATFORMS", "")!r}, but JAX '
+          'finds no such device; unset it to use what there is here.'
+          f'{reason and f" JAX says: {reason}"}'
+        )
       except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         sys.exit(130)
@@ -40,9 +51,16 @@ def command(interrupted='Interrupted.'):
   return decorate
 
 
+def _lacks_device(error):
+  """Whether JAX found no device of the platform that it was told to use."""
+  *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+  return frame.f_globals.get('__name__') == 'jax._src.xla_bridge'
+
+
 def fail(message):
   """Prints a sentence and ends the program with status 2."""
-  print(f'error: {message}', file=sys.stderr)
+  lines = f'error: {message}'.split('\n')  # some end with lines of Python
+  print('\n'.join(map(errors.printable, lines)), file=sys.stderr)
   sys.exit(2)
 
 
@@ -95,6 +113,9 @@ class Parser(argparse.ArgumentParser):
   def add_config(self, unless=lambda args: False):
     """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`.
 
+    What is parsed also gets `asked`, the names of the fields that were set, by
+    a flag or an argument of the file.
+
     Args:
       unless: tells from the other arguments that none is needed.
     """
@@ -126,7 +147,7 @@ class Parser(argparse.ArgumentParser):
     args = normalized(sys.argv[1:] if args is None else args)
     overrides = []
     if self._takes_config:
-      overrides, args = _split_overrides(args)
+      overrides, args = configuration.split_flags(args)
     found, rest = super().parse_known_args(args, namespace)
     if self._takes_config and (
       found.config or not self._needs_no_config(found)
@@ -136,7 +157,9 @@ class Parser(argparse.ArgumentParser):
           '--config is missing; give the path of a file, or choose from '
           f'{", ".join(configuration.recipes())}.'
         )
-      found.config = _load(found.config, overrides)
+      found.config, found.asked = configuration.from_flags(
+        found.config, overrides
+      )
     return found, rest
 
   def parse_args(self, args=None, namespace=None):
@@ -197,46 +220,6 @@ def normalized(argv):
       name = '--' + name.lstrip('-').replace('-', '_')
     found.append(name + equals + value)
   return found
-
-
-def _split_overrides(argv):
-  """`(overrides, rest)`: the `--config.FIELD` with their values, the others."""
-  overrides, rest = [], []
-  argv = list(argv)
-  while argv:
-    argument = argv.pop(0)
-    if not re.match(r'--(no)?config\.', argument):
-      rest.append(argument)
-      continue
-    overrides.append(argument)
-    if '=' not in argument and argv and not argv[0].startswith('--'):
-      overrides.append(argv.pop(0))
-  return overrides, rest
-
-
-def _load(name, overrides):
-  """The configuration of `--config`, changed by its `--config.FIELD`."""
-  from absl import flags
-  from ml_collections import config_flags
-
-  config = configuration.load(name, called='--config')
-  known = configuration.flatten(config.to_dict())
-  for override in overrides:
-    field = re.match(r'--(?:no)?config\.([^=]+)', override)
-    if field and not any(
-      f'{name}.'.startswith(f'{field[1]}.') for name in known
-    ):
-      raise errors.InputError(configuration.unknown_field(field[1], known))
-  values = flags.FlagValues()
-  argv = ['', *overrides]
-  try:
-    config_flags.DEFINE_config_dict(
-      'config', config, flag_values=values, sys_argv=argv
-    )
-    values(argv)
-  except flags.Error as error:
-    raise errors.InputError(' '.join(str(error).split())) from error
-  return values.config
 
 
 def show(*tables):

@@ -173,3 +173,58 @@ def parse_fields(arguments, defaults):
       )
     fields[name] = value
   return fields
+
+
+def split_flags(argv):
+  """`(overrides, rest)`: the `--config.FIELD` with their values, the others."""
+  overrides, rest = [], []
+  argv = list(argv)
+  while argv:
+    argument = argv.pop(0)
+    if not re.match(r'--(no)?config\.', argument):
+      rest.append(argument)
+      continue
+    overrides.append(argument)
+    if '=' not in argument and argv and not argv[0].startswith('--'):
+      overrides.append(argv.pop(0))
+  return overrides, rest
+
+
+def from_flags(name, overrides):
+  """The configuration of `--config`, changed by its `--config.FIELD`.
+
+  Args:
+    name: as for `load`.
+    overrides: from `split_flags`.
+
+  Returns:
+    The ConfigDict, and the set of the names of the fields that flags or
+    arguments of the file have set.
+
+  Raises:
+    InputError: as `load`.
+  """
+  from absl import flags
+  from ml_collections import config_flags
+
+  config = load(name, called='--config')
+  known = flatten(config.to_dict())
+  matches = (re.match(r'--(?:no)?config\.([^=]+)', o) for o in overrides)
+  asked = [match[1] for match in matches if match]
+  for field in asked:
+    if not any(f'{name}.'.startswith(f'{field}.') for name in known):
+      raise errors.InputError(unknown_field(field, known))
+  file, colon, _ = str(name).partition(':')
+  if colon:
+    usual = flatten(load(file).to_dict())
+    asked += [field for field in known if usual.get(field) != known[field]]
+  values = flags.FlagValues()
+  argv = ['', *overrides]
+  try:
+    config_flags.DEFINE_config_dict(
+      'config', config, flag_values=values, sys_argv=argv
+    )
+    values(argv)
+  except flags.Error as error:
+    raise errors.InputError(' '.join(str(error).split())) from error
+  return values.config, set(asked)

@@ -11,8 +11,8 @@ from tqdm import auto as tqdm
 from tsm_jax import errors, files, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
-from tsm_jax.program import metrics
-from tsm_jax.runs import checkpoints, stopping
+from tsm_jax.program import divergence, metrics
+from tsm_jax.runs import checkpoints, request, stopping
 
 
 class Result(NamedTuple):
@@ -146,31 +146,35 @@ def summarize(total, num_clips):
   )
 
 
-def evaluate_checkpoint(config, workdir, log=print):
+def evaluate_checkpoint(config, workdir, log=print, asked=()):
   """`--mode=eval`: the model in `workdir` on the data that `config` names.
 
-  The model, its preprocessing and its labels are those of the checkpoint.
-  Writes `workdir/eval_{split}.json`.
+  The model, its preprocessing and its labels are those of the checkpoint, but
+  for what is asked for. Writes `workdir/eval_{split}.json`.
 
   Args:
     config: a configuration; its sections `data` and `eval` count.
     workdir: a local path or a URL.
     log: called with every line for the user.
+    asked: names of further fields that count, see `request.adapt`.
 
   Returns:
     A `Result`.
 
   Raises:
-    InputError: if there is no checkpoint, or the data has other classes.
+    InputError: if there is no checkpoint, or the data, a field or the logits
+      do not fit.
     SystemExit: after SIGTERM or SIGINT; nothing is written.
   """
   trained = checkpoints.restore_model(workdir)
+  trained = request.adapt(trained, config, asked, log)
   mesh = sharding.create_mesh()
   # A wrong field is reported before the data is built.
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   pipeline.check_threads(config.data)
   views = records.Views.from_config(config)
   data = dataset.prepare(config.data, trained.config.modality, log)
+  request.check_stored(config.data, asked, data.options)
   check_labels(trained.labels, data.labels)
   source = data.split(config.eval.split)
   evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
@@ -183,20 +187,26 @@ def evaluate_checkpoint(config, workdir, log=print):
   if result is None:
     log(f'{stop.signal.name}: nothing is written; run again to evaluate.')
     raise SystemExit(stopping.exit_status(stop.signal))
+  divergence.check_model(result.loss, workdir, trained.step)
   if jax.process_index() > 0:  # one process speaks for all
     return result
   report = {
     'step': trained.step,
+    'dataset': data.name,
+    **request.describe(trained),
     **describe(result, trained.labels, config.eval.split, views),
   }
-  path = files.path(workdir) / f'eval_{config.eval.split}.json'
-  files.write(path, json.dumps(report, indent=1))
   for label, top1 in report['per_class'].items():
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   log(
     f'{result.num_clips} clips of {config.eval.split!r}, step {trained.step}: '
     f'{summary(result)}'
   )
+  path = files.path(workdir) / f'eval_{config.eval.split}.json'
+  try:
+    files.write(path, json.dumps(report, indent=1, allow_nan=False))
+  except OSError as error:  # somebody else's workdir, or a full disk
+    log(f'This could not be written to {path}: {error}.')
   return result
 
 

@@ -35,7 +35,7 @@ def main(argv=None):
         **identity.shared_fields(config),
       }
     )
-    _run(args.mode, config, workdir)
+    _run(args, config, workdir)
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
@@ -61,14 +61,14 @@ def _usual_workdir(config):
   return str(pathlib.Path('runs') / name)
 
 
-def _run(mode, config, workdir):
+def _run(args, config, workdir):
   from tsm_jax import evaluate, train
   from tsm_jax.insight import describe
 
-  if mode == 'train':
+  if args.mode == 'train':
     train.train(config, workdir)
-  elif mode == 'eval':
-    evaluate.evaluate_checkpoint(config, workdir)
+  elif args.mode == 'eval':
+    evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
   else:
     print('\n'.join(describe.describe(config)))
 

@@ -1,5 +1,6 @@
 """Labels for video files: `python -m tsm_jax.predict CHECKPOINT VIDEO...`."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -9,12 +10,13 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from rich import table
+from rich import table, text
 
 from tsm_jax import cli, errors, evaluate
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
+from tsm_jax.data.sources import arguments
 from tsm_jax.runs import checkpoints
 
 MAX_FRAMES = defaults.USUAL.max_frames
@@ -52,7 +54,8 @@ class Model(checkpoints.TrainedModel):
 
     Raises:
       InputError: if a file cannot be decoded (it names the file and the
-        reason), or there is no such number of labels, clips or crops.
+        reason), or there is no such number of labels, clips or crops. To go
+        past bad files, call it for one after the other.
     """
     views = _views(**views)
     if top < 1:
@@ -94,6 +97,10 @@ def load(checkpoint):
   Raises:
     InputError: if there is no checkpoint.
   """
+  if os.path.isfile(checkpoint):
+    raise errors.InputError(
+      f'{str(checkpoint)!r} is a file; tsm_jax.convert makes it a checkpoint.'
+    )
   return Model(**vars(checkpoints.restore_model(checkpoint)))
 
 
@@ -133,39 +140,70 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
     max_frames: a longer video is refused, as it would take much memory.
 
   Raises:
-    InputError: if it cannot be decoded; it names the file and the reason.
+    InputError: if it cannot be decoded (it names the file and the reason), or
+      the model gives no finite number.
   """
-  preprocessing = trained.preprocessing
+  preprocessing, shown = trained.preprocessing, repr(str(path))
+  arguments.refuse_address(path)
   try:
     options = preprocessing.stored()._replace(max_frames=max_frames)
     record, video = codec.to_record(path, options, preprocessing.kind().stored)
+    frames = records.eval_views(record, preprocessing, views or records.Views())
   except videos.VideoError as error:
-    raise errors.InputError(f'{str(path)!r}: {error}.') from error
+    raise errors.InputError(f'{shown}: {error}.') from error
+  except Exception as error:  # a library's, about this file only
+    said = ' '.join(f'{type(error).__name__}: {error}'[:200].split())
+    raise errors.InputError(f'{shown} cannot be decoded ({said}).') from error
   if video.damage:
-    print(f'{path}: damaged, {video.damage}', file=sys.stderr)
-  frames = records.eval_views(record, preprocessing, views or records.Views())
-  return np.asarray(predict(frames))
+    _log(f'{path}: damaged, {video.damage}')
+  found = np.asarray(predict(frames))
+  if not np.isfinite(found).all():
+    raise errors.InputError(
+      f'{shown}: the model gives no finite number; its weights are not finite, '
+      'or its preprocessing is not that of its training.'
+    )
+  return found
 
 
 @cli.command()
 def main(argv=None):
   args = _parser().parse_args(argv)
   model = load(args.checkpoint)
-  views = {
-    name: getattr(args, name) for name in ('clips', 'crops', 'full_resolution')
-  }
-  results, status = [], 0
-  for path in args.videos:
-    try:
-      found = model.predict(path, args.top, args.max_frames, **views)
-    except errors.InputError as error:
-      print(f'error: {error}', file=sys.stderr)
-      status = 1
-    else:
-      predictions = [prediction._asdict() for prediction in found]
-      results.append({'video': path, 'predictions': predictions})
+  views = args.clips, args.crops, args.full_resolution
+  options = args.top, args.max_frames, _views(*views)
+  results, num_bad = [], 0
+  for argument in args.videos:
+    for name, found, reason in _answers(model, argument, options):
+      if reason:
+        print(f'error: {errors.printable(reason)}', file=sys.stderr)
+        num_bad += 1
+      else:
+        predictions = [prediction._asdict() for prediction in found]
+        results.append({'video': name, 'predictions': predictions})
   print(json.dumps(results, indent=1)) if args.json else print_table(results)
-  return status
+  return 0 if not num_bad else 1 if results else 2
+
+
+def _answers(model, argument, options):
+  """Yields `(name, predictions, reason)` of every video of an argument."""
+  with contextlib.ExitStack() as stack:
+    try:
+      if argument == arguments.STANDARD_INPUT:
+        paths = {'-': stack.enter_context(arguments.standard_input())}
+      else:
+        paths = {path: path for path in arguments.expand(argument, _log)}
+    except (errors.InputError, OSError) as error:
+      yield argument, None, str(error)
+      return
+    for name, path in paths.items():
+      try:
+        yield name, model._predict_one(path, *options), ''
+      except errors.InputError as error:
+        yield name, None, str(error).replace(path, name)
+
+
+def _log(line):
+  print(errors.printable(line), file=sys.stderr)
 
 
 def _parser():
@@ -173,6 +211,9 @@ def _parser():
     'predict',
     description='Prints the most probable labels of video files, or of folders '
     'of their images (for optical flow always these).',
+    epilog='A folder of videos stands for the videos in it, and - for one that '
+    'comes through a pipe. The status is 0, 1 if some videos cannot be '
+    'answered, or 2 if none can.',
   )
   add, positive = parser.add_argument, cli.at_least(1)
   add('checkpoint', help='a workdir, or one step in it')
@@ -198,11 +239,10 @@ def print_table(results):
   rows = table.Table('video', 'label', 'probability')
   for result in results:
     for rank, prediction in enumerate(result['predictions']):
-      rows.add_row(
-        result['video'] if rank == 0 else '',
-        prediction['label'],
-        f'{prediction["probability"]:.2%}',
-      )
+      name = result['video'] if rank == 0 else ''
+      # As they are: rich would take what stands in brackets for a style.
+      shown = map(errors.printable, (name, prediction['label']))
+      rows.add_row(*map(text.Text, shown), f'{prediction["probability"]:.2%}')
   cli.show(rows)
 
 

@@ -12,12 +12,19 @@ from tsm_jax.convert import init_from
 from tsm_jax.data.input import flips, pipeline
 from tsm_jax.data.store import dataset
 from tsm_jax.insight import describe, run_report
-from tsm_jax.program import checks, eval_variables, metrics
+from tsm_jax.program import checks, divergence, eval_variables, metrics
 from tsm_jax.program.step import TrainState, make_train_step  # noqa: F401
-from tsm_jax.runs import checkpoints, clock, identity, processes, stopping
+from tsm_jax.runs import (
+  checkpoints,
+  clock,
+  identity,
+  occupancy,
+  processes,
+  stopping,
+)
 
 
-def train(config, workdir, log=print):  # noqa: C901 (the one long function)
+def train(config, workdir, log=print):
   """Trains, or continues to train, the model of `config` in `workdir`.
 
   Args:
@@ -34,12 +41,18 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     SystemExit: after SIGTERM (`stopping.EXIT_AGAIN`) or SIGINT (130), once the
       checkpoint is saved.
   """
-  active = jax.process_index() == 0
-  log = log if active else (lambda line: None)
-
-  # --- Is this a run? A wrong field must not wait for hours of building. ---
+  log = log if jax.process_index() == 0 else (lambda line: None)
+  # Is this a run? A wrong field must not wait for hours of building.
   mesh = sharding.create_mesh()
   checks.check(config, mesh)
+  # Before a checkpoint is opened, which tidies up after a run that was killed.
+  with occupancy.held(workdir, log) as occupied:
+    return _train(config, workdir, mesh, occupied, log)
+
+
+def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
+  """As `train`, in a workdir that is this run's own."""
+  active = jax.process_index() == 0
   kept = checkpoints.Checkpoints(workdir, config.checkpoint)
   is_new = kept.latest_step() is None
   if is_new:
@@ -69,6 +82,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
   key = jax.jit(new_key, out_shardings=sharding.replicated(mesh))()
   for_use = eval_variables.EvalVariables(built, config, mesh, train_source)
   evaluator = evaluate.Evaluator(built.model, built.preprocessing, mesh)
+  finite = divergence.Finite(mesh)
 
   # --- Where the run stands: what workdir holds, else init_from, else scratch.
   # In this order, so that a run that was killed and started again with the same
@@ -79,9 +93,17 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     state, saved = kept.restore(built.arguments[0], meta)
     window = metrics.Window(saved['window'])
     meta['initialised_from'] = saved['initialised_from']
-    log(f'Continuing {workdir} at step {int(state.step)} of {total_steps}.')
+    meta['changes'] = saved.get('changes', [])
+    start_step = int(state.step)
+    log(f'Continuing {workdir} at step {start_step} of {total_steps}.')
+    if changed := identity.differing(saved['config'], meta['config']):
+      meta['changes'] = [*meta['changes'], {'step': start_step, **changed}]
+      kept.drop_after(start_step)  # what followed with the old values
+      for field, (old, new) in changed.items():
+        log(f'From here on, {field} is {new}; it was {old}.')
   else:
-    state = built.init(key)
+    identity.check_new(workdir, config)
+    state, start_step = built.init(key), 0
     if config.init_from:
       variables, meta['initialised_from'] = init_from.load(
         config.init_from, config.model, data.labels, log
@@ -89,7 +111,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       shardings = built.shardings._asdict()
       places = {name: shardings[name] for name in variables}
       state = state._replace(**jax.device_put(variables, places))
-  start_step = int(state.step)
+  divergence.check_start(finite, state, kept, config.init_from)
   if active:
     identity.freeze_config(workdir, config)
   for lines in (
@@ -107,6 +129,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
 
   # --- The loop. ---
   eval_every = max(1, round(config.eval.every_epochs * built.steps_per_epoch))
+  only_at_end = not config.eval.every_epochs
   # A run may have been killed after the save of a step and before its
   # evaluation. Of several processes, one looks, so that all do the same.
   was_evaluated = processes.broadcast(
@@ -139,6 +162,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     stopping.Stop() as stop,
     stopping.Watchdog(config.stall_seconds) as watchdog,
     bar,
+    divergence.explained(kept, workdir, active),
   ):
     watchdog.beat()  # all are here, and none waits for a compiler any more
     speed = clock.Clock()
@@ -151,7 +175,7 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
         window.append(values)
         watchdog.beat()
         if last or step % config.log_every_steps == 0:
-          means, rates = window.means(), speed.rates(config.batch_size)
+          means, rates = window.means(step), speed.rates(config.batch_size)
           scalars = {f'train/{name}': value for name, value in means.items()}
           scalars['learning_rate'] = float(built.schedule(step - 1))
           writer.write(step, {**scalars, **rates})
@@ -169,12 +193,14 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       if step > start_step and (
         stopping_now or last or step % config.checkpoint.every_steps == 0
       ):
+        occupied.check()
+        losses = window.fetch(step)
         # A stop leaves no time for precise statistics. Averaged or gathered
         # parameters are a copy on every device: no name may keep it.
         kept.save(
           state,
-          for_use(state, precise=not stop.signal),
-          {**meta, 'window': window.fetch()},
+          finite.check(state, for_use(state, precise=not stop.signal), step),
+          {**meta, 'window': losses},
         )
       if stopping_now:
         break
@@ -183,9 +209,10 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
       # finds the step saved and not yet evaluated.
       is_missing = step > start_step or not was_evaluated
       due = step > 0 and step % eval_every == 0 and is_missing
-      if last or due:
+      if last or (due and not only_at_end):
         with speed.paused(state):
-          variables = for_use(state)
+          window.fetch(step)
+          variables = finite.check(state, for_use(state), step)
           result = evaluator.evaluate(
             variables,
             eval_source,
@@ -193,7 +220,10 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
             validation=True,
             stop=lambda: watchdog.beat() or stop.reached(),
           )
+          if result is not None:
+            divergence.check_result(result.loss, step)
           if result is not None and is_missing:
+            occupied.check()
             kept.save_best(step, variables, meta, result.top1)
             writer.write(step, result.scalars('eval/'))
             if active:

@@ -164,7 +164,7 @@ def test_what_is_wrong_is_said_in_one_sentence():
   cases = (
     ({**weights, **two_heads}, {}, 'Two weights are for head.weight'),
     ({'encoder.weight': np.zeros((2, 2), np.float32)}, {}, 'no known network'),
-    ({**weights, head: np.zeros(5)}, {}, r'new_fc.bias \(float64\)'),
+    ({**weights, head: np.zeros(5, int)}, {}, r'new_fc.bias \(int64\)'),
     (weights, {'depth': 50}, 'do not fit resnet depth=50'),
     (weights, {'dept': 50}, r"no field 'model.dept'.*mean 'model.depth'"),
     (

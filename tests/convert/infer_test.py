@@ -4,7 +4,7 @@ import pytest
 
 from support import golden, torch_weights
 from tsm_jax import convert, errors
-from tsm_jax.convert import infer
+from tsm_jax.convert import file_names
 
 torch = pytest.importorskip('torch')
 
@@ -27,9 +27,9 @@ def test_names_of_files():
     ('tsm_r50_1x1x16_50e_sthv2_rgb_x.pth', {'num_frames': 16}),
     ('tsm_r50_256p_1x1x16_50e_kinetics400_rgb_x.pth', {'num_frames': 16}),
   ):  # fmt: skip
-    assert infer.from_file_name(name, 'resnet') == expected
+    assert file_names.from_file_name(name, 'resnet') == expected
   with pytest.raises(ValueError, match='dot-product'):
-    infer.from_file_name('tsm_r50-nl-dot-product_1x1x8.pth', 'resnet')
+    file_names.from_file_name('tsm_r50-nl-dot-product_1x1x8.pth', 'resnet')
 
 
 def test_dense_sampling_is_read_from_names_of_files():
@@ -40,13 +40,13 @@ def test_dense_sampling_is_read_from_names_of_files():
     'tsm_r50_dense_256p_1x1x8_100e_kinetics400_rgb_x.pth',
     'tsm_imagenet-pretrained-r50_8xb16-dense-1x1x8-100e_kinetics400-rgb.pth',
   ):
-    assert infer.sampling_from_name(name) == 'dense'
+    assert file_names.sampling_from_name(name) == 'dense'
   for name in (
     'TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth',
     'tsm_densenet_1x1x8_100e_kinetics400_rgb.pth',
     'condensed.pth',
   ):
-    assert infer.sampling_from_name(name) == 'uniform'
+    assert file_names.sampling_from_name(name) == 'uniform'
 
 
 def test_every_third_block_is_read_from_the_names():
@@ -108,7 +108,7 @@ def test_without_its_first_convolution_a_network_is_still_known(
 
 def test_what_the_name_of_a_bn_inception_does_not_tell_is_asked_for():
   def told(name):
-    return infer.from_file_name(name, 'bn_inception').get('shift')
+    return file_names.from_file_name(name, 'bn_inception').get('shift')
 
   start = 'TSM_ucf101_RGB_BNInception'
   assert told(f'{start}_avg_segment3_e120.pth') == 'none'

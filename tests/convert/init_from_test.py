@@ -9,7 +9,7 @@ import pytest
 from support import golden, helpers, torch_weights, trainings
 from tsm_jax import convert, errors, models, train
 from tsm_jax.convert import __main__ as main
-from tsm_jax.convert import init_from
+from tsm_jax.convert import fit, init_from
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):
   for path, changes, message in (
     (tsn, mobilenet, 'holds the weights of a resnet, but model.name'),
     (file, mobilenet, 'holds the weights of a resnet, but model.name'),
-    (tsn, {'width': 16}, 'Of another shape: bn1.bias'),
+    (tsn, {'width': 16}, 'resnet with width=8, but model.width is 16'),
     (file, {'stage_sizes': (1, 1)}, 'do not fit.*Missing: layer2'),
     (broken, {}, 'cannot be read'),
   ):
@@ -160,6 +160,15 @@ def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):
   with pytest.raises(errors.InputError, match='holds no checkpoint'):
     init_from.check(str(tmp_path / 'empty'))
   init_from.check('')
+
+
+def test_a_model_that_is_not_finite_is_no_beginning():
+  config, variables = convert.from_torch(
+    torch_weights.small(2), stage_sizes=(1,)
+  )
+  variables['params']['layer1_0']['conv2']['kernel'][0] = np.nan
+  with pytest.raises(errors.InputError, match=r'finite.*: layer1\.0\.conv2\.w'):
+    fit.from_ours(config, variables, config)
 
 
 def test_a_run_starts_from_it_once_and_says_so(

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from support import commands, golden, helpers, torch_weights
-from tsm_jax import train
+from support import commands, golden, helpers, torch_weights, trainings
 from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import official_form
 from tsm_jax.runs import checkpoints
@@ -31,7 +30,8 @@ def test_a_checkpoint_of_ours_becomes_an_official_file(
     written = safetensors_torch.load_file(out)
   else:
     written = torch.load(out, weights_only=True)
-    assert list(written) == ['state_dict']
+    assert list(written) == ['state_dict', 'labels']
+    assert written['labels'] == ['0', '1', '2']
     written = written['state_dict']
   assert {k for k in written if 'num_batches' not in k} == official.keys()
   for key, value in official.items():
@@ -50,12 +50,11 @@ def assert_same_model(one, other):
 def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
   folder = helpers.write_splits(tmp_path / 'videos')
   run = tmp_path / 'run'
-  train.train(
+  trainings.run(
     helpers.tiny_config(
       folder, tmp_path / 'data', epochs=1.0, model__fold_div=2
     ),
     run,
-    lambda line: None,
   )
   out = tmp_path / 'weights.pth'
   done = commands.convert(run, out)  # a real process

@@ -12,31 +12,11 @@ from tsm_jax.convert import naming
 DEFAULTS = {**models.DEFAULTS, 'num_classes': 400}
 
 
-def openmmlab(weights):
-  """The names of mmaction2's ResNetTSM for the authors' names."""
-  changes = (
-    (r'^base_model\.', 'backbone.'),
-    (r'^new_fc\.', 'cls_head.fc_cls.'),
-    (r'\.nl\.W\.0\.', '.non_local_block.conv_out.conv.'),
-    (r'\.nl\.W\.1\.', '.non_local_block.conv_out.bn.'),
-    (r'\.nl\.(g|phi)\.0\.', r'.non_local_block.\1.0.conv.'),
-    (r'\.nl\.theta\.', '.non_local_block.theta.conv.'),
-    (r'\.downsample\.0\.', '.downsample.conv.'),
-    (r'\.downsample\.1\.', '.downsample.bn.'),
-    (r'\.bn(\d)\.', r'.conv\1.bn.'),
-    (r'\.conv(\d)\.((net\.)?weight)$', r'.conv\1.conv.\2'),
-  )
-  renamed = {}
-  for name, value in weights.items():
-    for pattern, replacement in changes:
-      name = re.sub(pattern, replacement, name)
-    renamed[name] = value
-  return renamed
-
-
 def test_openmmlab_names_of_a_deep_resnet():
   official = torch_weights.without_module(golden.shapes('r101_shift'))
-  theirs = openmmlab(official)  # a mapping from their names to the shapes
+  theirs = torch_weights.openmmlab(
+    official
+  )  # a mapping from their names to the shapes
   names = naming.official(theirs)
   assert names.keys() == theirs.keys()
   found = {names[k]: shape for k, shape in theirs.items()}
@@ -52,12 +32,12 @@ def test_openmmlab_resnet(name):
   official = torch_weights.without_module(
     golden.weights(torch_weights.official_shapes(name))
   )
-  theirs = openmmlab(official)
+  theirs = torch_weights.openmmlab(official)
   assert 'backbone.layer1.0.conv2.bn.running_var' in theirs or 'block' in name
   for key in [k for k in official if k.endswith('.nl.W.0.bias')]:
     # Their last product in the attention has no bias.
     official[key] = np.zeros_like(official[key])
-    (theirs_key,) = openmmlab({key: None})
+    (theirs_key,) = torch_weights.openmmlab({key: None})
     del theirs[theirs_key]
   torch_weights.assert_same(
     convert.from_torch(theirs), convert.from_torch(official)

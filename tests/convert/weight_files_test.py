@@ -51,13 +51,9 @@ def test_files_of_safetensors(tmp_path):
     convert.from_torch(path, stage_sizes=(1,)),
     convert.from_torch(weights, stage_sizes=(1,)),
   )
-  weights['module.new_fc.bias'] = weights['module.new_fc.bias'].astype('f2')
+  weights['module.new_fc.bias'] = weights['module.new_fc.bias'].astype('i2')
   safetensors.save_file(weights, path)
-  with pytest.raises(ValueError, match=r'new_fc.bias \(float16\)'):
-    convert.from_torch(path)
-  bfloat16 = {'new_fc.bias': torch.zeros(3, dtype=torch.bfloat16)}
-  pytest.importorskip('safetensors.torch').save_file(bfloat16, path)
-  with pytest.raises(ValueError, match=r'new_fc.bias \(bfloat16\)'):
+  with pytest.raises(ValueError, match=r'floating.*new_fc.bias \(int16\)'):
     convert.from_torch(path)
   path.write_bytes(path.read_bytes()[:50])
   with pytest.raises(ValueError, match=r'cannot be read.*truncated'):
@@ -90,7 +86,8 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path, zipped):
 
 def test_a_library_that_is_wanted_is_named(tmp_path, monkeypatch):
   for module, name in (('torch', 'x.pth'), ('safetensors', 'x.safetensors')):
-    (tmp_path / name).write_bytes(b'')
+    start = b'PK' if module == 'torch' else b'\1' + bytes(7) + b'{'
+    (tmp_path / name).write_bytes(start)
     with monkeypatch.context() as context:
       for loaded in [m for m in sys.modules if m.split('.')[0] == module]:
         context.delitem(sys.modules, loaded)
@@ -105,7 +102,7 @@ def test_a_truncated_file(tmp_path, zipped):
   path = tmp_path / 'cut.pth'
   state = {k: torch.tensor(v) for k, v in torch_weights.small().items()}
   torch.save({'state_dict': state}, path, _use_new_zipfile_serialization=zipped)
-  for keep in (0.0, 0.5, 0.99):
+  for keep in (0.5, 0.99):
     content = path.read_bytes()
     cut = tmp_path / 'part.pth'
     cut.write_bytes(content[: int(keep * len(content))])
@@ -113,10 +110,9 @@ def test_a_truncated_file(tmp_path, zipped):
       convert.from_torch(cut)
   with pytest.raises(ValueError, match=r'no file .*none\.pth'):
     convert.from_torch(tmp_path / 'none.pth')
-  for content in (b'<!DOCTYPE html><html>404</html>', bytes(range(256))):
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r'cannot be read.*no checkpoint'):
-      convert.from_torch(path)
+  path.write_bytes(bytes(range(256)))
+  with pytest.raises(ValueError, match=r'cannot be read.*no checkpoint'):
+    convert.from_torch(path)
   torch.save({'state_dict': {}, 'best': np.float64(3)}, path)
   with pytest.raises(ValueError, match=r'refused.*rebuilding numpy.*scalar'):
     convert.from_torch(path)

@@ -22,7 +22,10 @@ from tsm_jax.program import checks
       {'label_smoothing': 1.5},
       'label_smoothing is 1.5; it must be from 0',
     ),
-    ({'eval__every_epochs': 0.0}, 'eval.every_epochs is 0.0'),
+    ({'eval__every_epochs': -1.0}, 'eval.every_epochs is -1.0'),
+    ({'epochs': float('inf')}, 'epochs is inf; it must be finite'),
+    ({'learning_rate': float('nan')}, 'learning_rate is nan; it must be fin'),
+    ({'mixup_alpha': float('nan')}, 'mixup_alpha is nan'),
     ({'eval__split': 'vall'}, "eval.split is 'vall'; choose from train, val"),
     (
       {'model__bn_stats': 'ghost', 'model__ghost_clips': 3},

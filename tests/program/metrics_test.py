@@ -1,7 +1,10 @@
 import json
 
 import numpy as np
+import pytest
 
+from support import trainings
+from tsm_jax import errors
 from tsm_jax.program import metrics
 
 
@@ -53,7 +56,37 @@ def test_a_continued_file_has_no_lines_from_beyond_its_step(tmp_path):
     {'step': 20, 'train/loss': 20.0},
     {'step': 30, 'train/loss': 3.0},
   ]
-  assert list((tmp_path / 'tensorboard').glob('events*'))
+
+
+def test_what_is_written_is_in_the_files_at_once(tmp_path):
+  scalars = [(1, 'train/loss', 2.0), (1, 'eval/top1', 0.5), (2, 'a', 1.0)]
+  with metrics.Writer(tmp_path, 0) as writer:
+    for count, (step, name, value) in enumerate(scalars, 1):
+      writer.write(step, {name: value})
+      assert trainings.on_board(tmp_path) == set(scalars[:count])
+      assert len(metrics.read(tmp_path)) == count
+    # It is killed, and the second step was not saved.
+    with metrics.Writer(tmp_path, 1):
+      assert trainings.on_board(tmp_path) == set(scalars[:2])
+      assert len(metrics.read(tmp_path)) == 2
+
+
+def test_lines_that_are_no_metrics_are_named(tmp_path):
+  path, good = tmp_path / metrics.FILE, '{"step": 1, "train/loss": 2.0}\n'
+  for text in ('', '\0\0\n', '{"step": 2, "tr', '\xff', '[' * 100_000):
+    path.write_bytes(good.encode() + text.encode('latin-1'))
+    assert metrics.read(tmp_path) == [{'step': 1, 'train/loss': 2.0}]
+  for line in (
+    '[]',
+    '1',
+    '{}',
+    '{"step": "1"}',
+    '{"step": 1, "train/loss": "<script>"}',
+    f'{{"step": 1{"0" * 400}}}',
+  ):
+    path.write_text(good + line)
+    with pytest.raises(errors.InputError, match=r'Line 2 of .*metrics\.jsonl'):
+      metrics.read(tmp_path)
 
 
 def test_labels_may_be_shares_of_classes():

@@ -158,6 +158,14 @@ def test_step_schedule():
     np.testing.assert_allclose(rate(10 * epoch), expected, rtol=1e-6)
 
 
+def test_milestones_on_one_step_count_as_many_times():
+  # As in PyTorch's MultiStepLR.
+  rate = schedule(milestones=(20.0, 20.01, 40.0))
+  np.testing.assert_allclose(
+    [rate(199), rate(200), rate(400)], [0.02, 0.0002, 0.00002], rtol=1e-5
+  )
+
+
 def test_cosine_schedule():
   rate = schedule(kind='cosine')
   np.testing.assert_allclose(rate(250), 0.01, rtol=1e-6)

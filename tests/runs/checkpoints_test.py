@@ -16,7 +16,7 @@ import pytest
 from support import checkpointed, helpers
 from tsm_jax import errors, files, program, sharding
 from tsm_jax.program import checks, metrics
-from tsm_jax.runs import checkpoints, folders, identity, steps
+from tsm_jax.runs import checkpoints, folders, identity, occupancy, steps
 
 READER = """
 import json, pathlib, sys
@@ -174,6 +174,14 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
   bucket.mkdir()
   config = helpers.tiny_config('', '')
   identity.freeze_config('s3://team/run', config)
+  # A bucket has no locks: the later run takes the workdir.
+  with (
+    occupancy.held('s3://team/run') as first,
+    occupancy.held('s3://team/run') as second,
+  ):
+    second.check()
+    with pytest.raises(errors.InputError, match='Another run has started in'):
+      first.check()
   frozen = json.loads((bucket / 'team/run/config.json').read_text())
   assert frozen['name'] == 'quickstart'
   with metrics.Writer('s3://team/run', 0) as writer:

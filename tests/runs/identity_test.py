@@ -22,3 +22,69 @@ def test_a_field_newer_than_the_checkpoint_had_its_default():
         'folder', saved, identity.describe(other, ['a'], 'data')
       )
     assert f'{field} (there {old}, now {value}).' in str(refused.value)
+
+
+@pytest.fixture
+def compare(tmp_path):
+  """Compares a changed run with one whose checkpoint is in a workdir.
+
+  Takes new values of fields, and the name of the dataset; returns what is
+  refused, or ''.
+  """
+
+  def compare(old=(), dataset='videos-0123456789', labels=('a',), **new):
+    config = helpers.tiny_config('', '', **dict(old))
+    saved = identity.describe(config, ['a'], 'videos-0123456789')
+    for name, value in new.items():
+      config.update_from_flattened_dict({name.replace('__', '.'): value})
+    meta = identity.describe(config, list(labels), dataset)
+    try:
+      identity.check_same(tmp_path / 'run' / 'checkpoints', saved, meta)
+    except errors.InputError as error:
+      return str(error)
+    return ''
+
+  return compare
+
+
+def test_a_run_gets_more_epochs_where_that_changes_no_rate(compare):
+  step, cosine = {'schedule__kind': 'step'}, {'schedule__kind': 'cosine'}
+  assert not compare(step, epochs=50.0)
+  message = compare(cosine, epochs=50.0)
+  assert 'epochs (there 5.0, now 50.0)' in message
+  assert 'schedule.kind is step; to train longer, start a new run' in message
+  assert 'init_from=' in message
+  assert 'epochs (there 5.0, now 1.0)' in compare(step, epochs=1.0)
+
+
+def test_another_folder_of_the_same_videos_is_the_same_run(compare):
+  assert not compare(dataset='moved-0123456789', name='other')
+  assert not compare(data__labels='elsewhere/labels.txt')
+  assert 'dataset (there' in compare(dataset='videos-0123456780')
+  assert "labels (there ['a'], now ['b'])" in compare(labels=('b',))
+
+
+def test_a_rate_may_change_once_the_run_has_diverged(compare, tmp_path):
+  changes = {'base_learning_rate': 0.1, 'optimizer__clip_norm': 1.0}
+  message = compare(**changes)
+  assert 'base_learning_rate (there 2.0, now 0.1)' in message
+  assert f'such as {tmp_path}/run-base_learning_rate=0.1)' in message
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / identity.DIVERGED).write_text('{}')
+  assert not compare(**changes)
+  assert 'seed (there 0, now 1)' in compare(**changes, seed=1)
+
+
+def test_best_models_of_another_run_are_not_mixed_in(tmp_path):
+  config = helpers.tiny_config('', '')
+  identity.freeze_config(tmp_path, config)
+  config.seed = 1
+  identity.check_new(tmp_path, config)  # without models there is nothing to mix
+  (tmp_path / 'best' / '20').mkdir(parents=True)
+  with pytest.raises(errors.InputError, match=r'best are of another run.*seed'):
+    identity.check_new(tmp_path, config)
+  config.seed = 0
+  identity.check_new(tmp_path, config)
+  (tmp_path / identity.CONFIG).write_text('')
+  with pytest.raises(errors.InputError, match=r'config\.json is no JSON'):
+    identity.check_new(tmp_path, config)

@@ -91,7 +91,10 @@ def non_local(x, w, start, num_frames):
   def pooled(x):
     return F.max_pool3d(x, (1, 2, 2)).flatten(2)
 
-  scores = conv(clips, 'theta').flatten(2).mT @ pooled(conv(clips, 'phi.0'))
+  scale = w.get('attention_scale', 1)
+  scores = (
+    scale * conv(clips, 'theta').flatten(2).mT @ pooled(conv(clips, 'phi.0'))
+  )
   y = (scores.softmax(-1) @ pooled(conv(clips, 'g.0')).mT).mT
   y = y.reshape(y.shape[0], -1, *clips.shape[2:])
   clips = clips + norm(conv(y, 'W.0'), w, f'{start}W.1')

@@ -36,3 +36,25 @@ def official_shapes(name, num_classes=None):
   """
   found = golden.shapes(name, num_classes)
   return golden.narrow(found) if re.match(r'r\d', name) else found
+
+
+def openmmlab(weights):
+  """The names of mmaction2's ResNetTSM for the authors' names."""
+  changes = (
+    (r'^base_model\.', 'backbone.'),
+    (r'^new_fc\.', 'cls_head.fc_cls.'),
+    (r'\.nl\.W\.0\.', '.non_local_block.conv_out.conv.'),
+    (r'\.nl\.W\.1\.', '.non_local_block.conv_out.bn.'),
+    (r'\.nl\.(g|phi)\.0\.', r'.non_local_block.\1.0.conv.'),
+    (r'\.nl\.theta\.', '.non_local_block.theta.conv.'),
+    (r'\.downsample\.0\.', '.downsample.conv.'),
+    (r'\.downsample\.1\.', '.downsample.bn.'),
+    (r'\.bn(\d)\.', r'.conv\1.bn.'),
+    (r'\.conv(\d)\.((net\.)?weight)$', r'.conv\1.conv.\2'),
+  )
+  renamed = {}
+  for name, value in weights.items():
+    for pattern, replacement in changes:
+      name = re.sub(pattern, replacement, name)
+    renamed[name] = value
+  return renamed

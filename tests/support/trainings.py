@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import struct
 from unittest import mock
 
 import jax
+from tensorboardX.proto import event_pb2
 
 from tsm_jax import sharding, train
 from tsm_jax.data.input import pipeline
@@ -37,6 +39,22 @@ def losses(workdir):
   }
 
 
+def on_board(workdir):
+  """What TensorBoard shows of a run: a set of `(step, name, value)`."""
+  shown = set()
+  for path in sorted((workdir / 'tensorboard').glob('events*')):
+    content = path.read_bytes()
+    while len(content) >= 12:  # length, its checksum, record, its checksum
+      (length,) = struct.unpack('<Q', content[:8])
+      event = event_pb2.Event.FromString(content[12 : 12 + length])
+      content = content[16 + length :]
+      if event.session_log.status == event_pb2.SessionLog.START:
+        shown = {scalar for scalar in shown if scalar[0] < event.step}
+      for value in event.summary.value:
+        shown.add((event.step, value.tag, value.simple_value))
+  return shown
+
+
 def on_devices(monkeypatch, count):
   devices = jax.devices()[:count]
   create = sharding.create_mesh
@@ -45,13 +63,18 @@ def on_devices(monkeypatch, count):
 
 def terminate_at(monkeypatch, number, signum=signal.SIGTERM):
   """Sends this process a real signal when it takes its n-th batch."""
+  at_batch(monkeypatch, number, lambda: os.kill(os.getpid(), signum))
+
+
+def at_batch(monkeypatch, number, action):
+  """Calls `action` when this process takes its n-th batch."""
   real = pipeline.ahead
 
   def taken(batches):
     with contextlib.closing(real(batches)) as ahead:
       for i, batch in enumerate(ahead, 1):
         if i == number:
-          os.kill(os.getpid(), signum)
+          action()
         yield batch
 
   monkeypatch.setattr(pipeline, 'ahead', taken)

@@ -161,7 +161,7 @@ def _add_optimisation(config):
 def _add_evaluation(config):
   config.eval = config_dict.ConfigDict()
   config.eval.split = 'val'
-  config.eval.every_epochs = 1.0
+  config.eval.every_epochs = 1.0  # 0: only at the end
   # The logits of clips x crops views are averaged. The paper's protocols are
   # 1 x 1, and at full resolution 2 x 3 or, for dense sampling, 10 x 3.
   config.eval.clips = 1  # over time

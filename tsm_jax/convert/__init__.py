@@ -8,11 +8,22 @@ authors' form. Nothing here executes a pickle.
 """
 
 import os
+from typing import Any, NamedTuple
 
 from absl import logging
 
 from tsm_jax import errors, models
-from tsm_jax.convert import fit, infer, naming, official_form, weight_files
+from tsm_jax.convert import (
+  checks,
+  file_names,
+  fit,
+  infer,
+  naming,
+  official_form,
+  openmmlab,
+  weight_files,
+)
+from tsm_jax.convert.reading import state_dicts
 from tsm_jax.models import config as model_config
 
 to_torch = official_form.to_torch
@@ -22,9 +33,10 @@ def from_torch(source, *, log=logging.warning, **overrides):
   """Reads the weights of a PyTorch checkpoint.
 
   The configuration is inferred from the names and shapes of the weights.
-  `fold_div` and `num_frames` are not in them: they come from the official name
-  of the file (or of the folder, for the authors' `ckpt.pth.tar`) if that states
-  them; otherwise they are 8, as in the released models, which is logged for a
+  `fold_div` and `num_frames` are not in them: they come from the configuration
+  that OpenMMLab's trainer writes into its files, or from the official name of
+  the file (of the folder, for `ckpt.pth.tar` and `epoch_50.pth`); if nothing
+  states them, they are 8, as in the released models, which is logged for a
   path.
 
   `overrides` have the last word, and may change the model: another `shift` (TSN
@@ -34,7 +46,7 @@ def from_torch(source, *, log=logging.warning, **overrides):
 
   Args:
     source: path of a `.pth`, `.pth.tar`, `.pt` or `.safetensors` file, or a
-      mapping from name to float32 array.
+      mapping from name to array. Weights of 16 or 64 bits become float32.
     log: called with a sentence about everything that is dropped, adapted, new,
       assumed, or different from what the weights say.
     **overrides: fields of `models.DEFAULTS`.
@@ -45,7 +57,8 @@ def from_torch(source, *, log=logging.warning, **overrides):
 
   Raises:
     InputError: if the file cannot be read without executing code, if the
-      weights belong to no known model, or if some do not fit, which it lists.
+      weights belong to no known model, if some do not fit, or if some are not
+      finite; it names them.
 
   >>> import numpy as np
   >>> from tsm_jax import convert
@@ -68,12 +81,32 @@ def from_torch(source, *, log=logging.warning, **overrides):
   >>> variables['params']['layer1_0']['conv1']['kernel'].shape
   (3, 3, 8, 8)
   """
+  converted = read(source, log=log, **overrides)
+  return converted.config, converted.variables
+
+
+class Converted(NamedTuple):
+  """A model out of PyTorch's weights.
+
+  Attributes:
+    config: all fields of the model.
+    variables: 'params' and 'batch_stats' as NumPy arrays.
+    data: fields of the section `data` that the file states.
+    labels: names of the classes that the file states, or None.
+  """
+
+  config: dict[str, Any]
+  variables: dict[str, Any]
+  data: dict[str, Any]
+  labels: list[str] | None
+
+
+def read(source, *, log=logging.warning, **overrides):
+  """As `from_torch`, with all that the file states: a `Converted`."""
   model_config.check_names(overrides)
-  where, name = 'The source', None  # of a mapping
-  if isinstance(source, str | os.PathLike):
-    where, name = str(source), weight_files.official_name(source)
-    source = weight_files.read(source)
-  arrays = weight_files.float32_arrays(source)
+  where, name, content = _open(source, log)
+  arrays, sources = state_dicts.float32(content.weights, log)
+  described = openmmlab.describe(content.meta, arrays, name or '', log)
   names = naming.official(arrays)
   kind = infer.source_kind(arrays, names)
   if kind == 'imagenet':  # its classes are not those of videos
@@ -81,8 +114,10 @@ def from_torch(source, *, log=logging.warning, **overrides):
   weights = fit.with_plain_names(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
   inferred = _infer(shapes, kind, overrides)
-  by_name = infer.from_file_name(name or '', inferred['name'])
-  inferred.update(by_name)
+  by_name = file_names.from_file_name(name or '', inferred['name'])
+  known = {**by_name, **described.fields}
+  _log_contradictions(by_name, known, log)
+  inferred.update(known)
   in_file = {**models.DEFAULTS, **inferred}
   config = {**in_file, **overrides}
   logging.info('Model of the weights: %s', config)
@@ -91,22 +126,47 @@ def from_torch(source, *, log=logging.warning, **overrides):
       "The names of BNInception's weights do not show where it is shifted; "
       "give shift: 'block', 'none' or a mask."
     )
-  fit.check_name(where, in_file['name'], config['name'])
+  checks.check_network(where, in_file, config)
   if name is not None:
-    _log_assumed(config, {**by_name, **overrides}, log)
+    _log_assumed(config, {**known, **overrides}, log)
   if kind != 'imagenet':  # those weights are of a network without a shift
-    fit.log_differences(inferred, config, log)
-  origin = {naming.plain(v): k for k, v in names.items()}
+    checks.log_differences(inferred, config, log)
+  origin = {naming.plain(v): str(sources[k]) for k, v in names.items()}
+  checks.check_finite(where, weights, {k: origin.get(k, k) for k in weights})
+  if described.scaled:
+    fit.scale_attention(weights, log)
   classes = in_file['num_classes'] or None
-  return config, fit.fit(config, weights, classes, origin, log)
+  variables = fit.fit(config, weights, classes, origin, log)
+  labels = content.labels or openmmlab.class_names(content.meta)
+  if labels and len(labels) != classes:
+    labels = None  # of something else
+  return Converted(config, variables, described.data, labels)
+
+
+def _open(source, log):
+  """`(where, name, content)`: for messages, the official name, what is read."""
+  if not isinstance(source, str | os.PathLike):
+    return 'The source', None, weight_files.unwrap(source, 'The source', log)
+  name = weight_files.official_name(source)
+  return errors.printable(source), name, weight_files.read(source, log)
+
+
+def _log_contradictions(by_name, known, log):
+  for field, value in by_name.items():
+    if known[field] != value:
+      log(
+        f'The name of the file says {field}={value}, the configuration in it '
+        f'{known[field]}, which is used.'
+      )
 
 
 def _infer(shapes, kind, overrides):
   """The fields that the weights show."""
   given = {'depth', 'stage_sizes'} & set(overrides)
   inferred = infer.from_shapes(shapes, kind, bool(given))
-  if given == {'depth'}:
-    inferred['stage_sizes'] = ()  # of the depth; missing weights are listed
+  if given == {'depth'} and inferred.get('stage_sizes'):
+    # Weights of that depth, of which some are missing: those are listed.
+    inferred.update(stage_sizes=(), depth=overrides['depth'])
   return inferred
 
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import errors, models
-from tsm_jax.convert import infer, naming
+from tsm_jax.convert import checks, infer, naming
+from tsm_jax.convert.reading import state_dicts
 from tsm_jax.models import batch_norm, classifier, non_local
 
 
@@ -30,7 +31,7 @@ def fit(config, weights, num_classes, origin, log):
 
   Raises:
     InputError: if weights are missing, unknown or of another shape; it lists
-      them all.
+      the first of them.
   """
   _fit_head(weights, num_classes, config['num_classes'], log)
   _fit_stem(weights, config, log)
@@ -55,43 +56,30 @@ def from_ours(
   Raises:
     InputError: as `fit`, and if `variables` belong to another network.
   """
-  check_name('The checkpoint', old_config['name'], config['name'])
+  checks.check_network('The checkpoint', old_config, config)
   weights = {}
   for path, leaf in traverse_util.flatten_dict(variables).items():
     plain = naming.plain_leaf_name(path[1:], old_config['name'])
     if keep_head or not infer.is_head(plain):
       weights[plain] = to_torch_layout(np.asarray(leaf), plain)
-  log_differences(old_config, config, log)
+  checks.log_differences(old_config, config, log)
   classes = old_config['num_classes'] if keep_head else None
   origin = {name: name for name in weights}
+  checks.check_finite('The checkpoint', weights, origin)
   return fit(config, weights, classes, origin, log)
 
 
-def check_name(where, found, wanted):
-  """Raises InputError if weights belong to another network than wanted."""
-  if found != wanted:
-    raise errors.InputError(
-      f'{where} holds the weights of a {found}, but model.name is {wanted!r}.'
-    )
+def scale_attention(weights, log):
+  """Puts the scale of attention into the weights of its queries, in place.
 
-
-def log_differences(source, config, log):
-  """Logs where a model is shifted differently from the source of its weights.
-
-  Args:
-    source: the known fields of the model that the weights come from.
-    config: all fields of the model that gets them.
-    log: called with a sentence for each difference.
+  A softmax of `q k^T / sqrt(C)` is one of `(q / sqrt(C)) k^T`.
   """
-  fields = ('shift', 'direction', 'fold_div')
-  if 'none' in (source.get('shift'), config['shift']):
-    fields = ('shift',)  # without a shift, the others mean nothing
-  for field in fields:
-    if source.get(field) not in (None, config[field]):
-      log(
-        f'The weights look like those of a model with '
-        f'{field}={source[field]!r}, but {field}={config[field]!r} is used.'
-      )
+  for name in [name for name in weights if '.nl.theta.' in name]:
+    weights[name] = weights[name] / np.sqrt(np.float32(len(weights[name])))
+  log(
+    'The attention of the weights is scaled (use_scale=True): theta holds the '
+    'scale from now on, which gives the same.'
+  )
 
 
 def with_plain_names(arrays, names):
@@ -159,7 +147,9 @@ def _fill(config, weights, origin, log):
     classifier.CHANNELS[config['modality']],
   )
   shapes = traverse_util.flatten_dict(
-    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(size))
+    jax.eval_shape(
+      model.init, jax.random.key(0), jax.ShapeDtypeStruct(size, jnp.float32)
+    )
   )
   names = {p: naming.plain_leaf_name(p[1:], config['name']) for p in shapes}
   fresh = [p for p, k in names.items() if _may_be_new(k, weights)]
@@ -222,7 +212,7 @@ def _describe(config):
 
 
 def _join(items):
-  return ', '.join(sorted(items)) or 'none'
+  return state_dicts.listed(items) or 'none'
 
 
 def _to_flax_layout(value):

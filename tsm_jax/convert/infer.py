@@ -3,7 +3,7 @@
 import re
 
 from tsm_jax import errors
-from tsm_jax.convert import naming
+from tsm_jax.convert import checks, naming
 from tsm_jax.models import classifier, mobilenet_v2, resnet
 
 
@@ -78,6 +78,7 @@ def from_shapes(shapes, kind, stages_are_given=False):
 
 def _network(shapes):
   """The network with these names, recognised by its first convolution."""
+  checks.refuse_others(shapes, _STEMS)
   for network, (stem, others) in _STEMS.items():
     if not any(k.startswith(others) for k in shapes):
       continue
@@ -218,33 +219,3 @@ def _modality(channels):
     f'The first convolution takes {channels} channels; known are '
     f'{classifier.CHANNELS}.'
   )
-
-
-def from_file_name(file_name, model_name):
-  """The fields that only an official file name states."""
-  if re.search(r'[-_]nl[-_]dot[-_]product', file_name):
-    raise errors.InputError(
-      f'{file_name} has dot-product attention; the non-local blocks here have '
-      f'the embedded Gaussian only.'
-    )
-  config = {}
-  if match := re.search(r'_shift(\d+)_', file_name):
-    config['fold_div'] = int(match[1])
-  place = re.search(r'_BNInception_(shift\d+_([^_]+))?', file_name)
-  if model_name == 'bn_inception' and place:
-    if not place[1]:
-      config['shift'] = 'none'
-    elif place[2] == 'block' or re.fullmatch('[01]{12}', place[2]):
-      config['shift'] = place[2]
-    # With any other place the authors' network does not run.
-  if match := re.search(r'_segment(\d+)_|[-_]\d+x1x(\d+)[-_]', file_name):
-    config['num_frames'] = int(match[1] or match[2])
-  if '_tpool' in file_name:
-    config['temporal_pool'] = True
-  return config
-
-
-def sampling_from_name(file_name):
-  """'dense' or 'uniform': how frames were chosen, as the name states it."""
-  dense = re.search(r'[-_.]dense([-_.]|$)', file_name)
-  return 'dense' if dense else 'uniform'

@@ -2,6 +2,7 @@
 
 from tsm_jax import convert, errors, files, models
 from tsm_jax.convert import fit, weight_files
+from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders
 
 
@@ -42,41 +43,58 @@ def load(path, model_config, labels, log):
   """
   config = {**models.DEFAULTS, **model_config}
   source = files.path(path)
-  log(f'Starting from {path}.')
+  log(f'Starting from {errors.printable(path)}.')
   try:
     if source.is_dir():
       return _from_ours(source, config, labels, log)
-    log(
-      'A file of PyTorch does not name its classes: if the dataset has as '
-      'many, they are assumed to be the same, in the same order.'
-    )
-    _, variables = convert.from_torch(source, log=log, **config)
+    variables = _from_file(source, config, labels, log)
   except (errors.InputError, ImportError) as error:
     raise errors.InputError(f'init_from is {path!r}: {error}') from error
   sha256 = weight_files.sha256(source)
   return variables, {'file': source.name, 'sha256': sha256}
 
 
+def _from_file(source, config, labels, log):
+  converted = convert.read(source, log=log, **config)
+  if converted.labels is None:
+    log(
+      'The file does not name its classes: if the dataset has as many, they '
+      'are assumed to be the same, in the same order: '
+      f'{listings.shown(labels)}.'
+    )
+  elif _renamed(converted.labels, labels, log):
+    return fit.from_ours(
+      converted.config, converted.variables, config, keep_head=False, log=log
+    )
+  return converted.variables
+
+
+def _renamed(theirs, ours, log):
+  """Whether a classifier has as many classes, but others; that is logged."""
+  other = [pair for pair in zip(theirs, ours) if pair[0] != pair[1]]
+  if not other or len(theirs) != len(ours):
+    return False  # one with another number of classes is dropped anyway
+  order = sorted(theirs) == sorted(ours)
+  log(
+    f'The classifier of {len(ours)} classes is dropped for a new one: it has '
+    f'{other[0][0]!r} where the dataset has {other[0][1]!r}'
+    + (
+      '. The classes are the same in another order: to keep it, name them in '
+      f'its order by data.labels ({listings.shown(theirs)}).'
+      if order
+      else '.'
+    )
+  )
+  return True
+
+
 def _from_ours(source, config, labels, log):
   trained = checkpoints.restore_model(source)
-  other = [
-    (theirs, ours)
-    for theirs, ours in zip(trained.labels, labels)
-    if theirs != ours
-  ]
-  # A classifier with another number of classes is dropped anyway.
-  renamed = bool(other) and len(labels) == len(trained.labels)
-  if renamed:
-    theirs, ours = other[0]
-    log(
-      f'The classifier of {len(labels)} classes is dropped for a new one: it '
-      f'has {theirs!r} where the dataset has {ours!r}.'
-    )
   variables = fit.from_ours(
     {**models.DEFAULTS, **trained.config},
     trained.variables,
     config,
-    keep_head=not renamed,
+    keep_head=not _renamed(trained.labels, labels, log),
     log=log,
   )
   origin = {

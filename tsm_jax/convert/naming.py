@@ -8,6 +8,18 @@ of our variables.
 
 import re
 
+from tsm_jax import errors
+
+# What wraps a network, or a part of it, and leaves its name.
+_WRAPPED = ('_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module')
+_OUTER = ('module', 'model', 'net', 'network')
+_AVERAGES = ('ema', 'ema_model', 'model_ema', 'ema_net', 'averaged_model')
+# Where the names of a network begin.
+_INNER = re.compile(
+  r'base_model|backbone|cls_head|new_fc|fc|head|classifier|features|bn\d'
+  r'|conv\d?(_\w+)?|layer\d|inception_\w+|blocks'
+)
+
 # The first block of each of OpenMMLab's MobileNetV2 stages, as an index into
 # the single list of blocks that torchvision and the authors have.
 _MOBILENET_STAGES = (1, 2, 4, 7, 11, 14, 17)
@@ -64,6 +76,56 @@ _LEAVES = {
   'mean': 'running_mean',
   'var': 'running_var',
 }
+
+
+def unwrapped(names, log):
+  """Maps names without the prefixes of wrappers to the names in a source.
+
+  Args:
+    names: of the weights of a source.
+    log: called with a sentence about what belongs to other networks, which is
+      left out.
+
+  Raises:
+    InputError: if two weights then have the same name.
+  """
+  found = {}
+  for name in names:
+    parts = [part for part in str(name).split('.') if part not in _WRAPPED]
+    found.setdefault('.'.join(parts), []).append(name)
+  while first := _outermost(found, log):
+    bare = {}
+    for name, sources in found.items():
+      start, _, rest = name.partition('.')
+      if start == first and rest:
+        bare.setdefault(rest, []).extend(sources)
+      elif not rest:  # a counter of the wrapper
+        bare.setdefault(name, []).extend(sources)
+    found = bare
+  for name, sources in found.items():
+    if len(sources) > 1:
+      raise errors.InputError(f'Two weights are for {errors.printable(name)}.')
+  return {name: sources[0] for name, sources in found.items()}
+
+
+def _outermost(names, log):
+  """The part in front of a network's names that is not of them, or ''."""
+  firsts = {name.partition('.')[0] for name in names if '.' in name}
+  if any(_INNER.fullmatch(first) for first in firsts):
+    return ''
+  known = [first for first in (*_OUTER, *_AVERAGES) if first in firsts]
+  if not known and len(firsts) == 1:
+    (first,) = firsts  # any name, if those of a network follow
+    inner = (name.split('.')[1] for name in names if '.' in name)
+    known = [first] if any(map(_INNER.fullmatch, inner)) else []
+  if not known:
+    return ''
+  if others := firsts - {known[0]}:
+    log(
+      f'The weights are those of {known[0]!r}; not read: '
+      f'{errors.printable(", ".join(sorted(others)[:5]))}.'
+    )
+  return known[0]
 
 
 def official(names):

@@ -9,7 +9,14 @@ import jax
 import numpy as np
 
 from tsm_jax import errors, models
-from tsm_jax.convert import fit, infer, naming, weight_files
+from tsm_jax.convert import (
+  checks,
+  file_names,
+  fit,
+  naming,
+  weight_files,
+)
+from tsm_jax.data.sources import listings
 from tsm_jax.models import mobilenet_v2, resnet
 from tsm_jax.runs import checkpoints, folders
 
@@ -90,23 +97,27 @@ def to_file(source, out):
   config = {k: config[k] for k in models.DEFAULTS}
   config['stage_sizes'] = tuple(config['stage_sizes'])  # JSON has lists
   state = to_torch(config, jax.device_get(trained.variables), log=lines.append)
-  weight_files.write(out, state, bare=is_online(config))
+  checks.check_finite(str(source), state, {k: k for k in state})
+  weight_files.write(out, state, trained.labels, bare=is_online(config))
   if hidden := _hidden_fields(config, out):
     lines.append(
       'Neither the weights nor the name of the file show all fields: to read '
       f'it with tsm_jax.convert, give {shlex.join(hidden)}.'
     )
+  classes = listings.shown(trained.labels)
   return [
     *lines,
-    f'{out}: step {trained.step} of {trained.meta["config"]["name"]}, '
-    f'{len(state)} weights of a {config["name"]}.',
+    f'Classes, in the order of the classifier: {classes}.',
+    f'{errors.printable(out)}: step {trained.step} of '
+    f'{trained.meta["config"]["name"]}, {len(state)} weights of a '
+    f'{config["name"]}.',
   ]
 
 
 def _hidden_fields(config, out):
   """The arguments that `convert` needs to read `out` as the same model."""
   name = weight_files.official_name(out)
-  by_name = infer.from_file_name(name, config['name'])
+  by_name = file_names.from_file_name(name, config['name'])
   fields = ['fold_div', 'num_frames']
   if config['shift'] == 'none':  # without it, there is no fold
     fields.remove('fold_div')

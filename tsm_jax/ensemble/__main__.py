@@ -71,6 +71,7 @@ def ensemble(members, mean, reading, log=print):
     label = label[order]  # in the order of the first one's videos
     labels.append(label)
     singles.append(_result(logits[-1], label))
+    _check_finite(one, logits[-1])
     log(f'{one.member.path} alone: {evaluate.summary(singles[-1])}')
   _check_labels(opened, labels)
   total = sum(member.weight for member in members)
@@ -156,6 +157,15 @@ def _logits(opened, reading, mesh):
   return logits, label
 
 
+def _check_finite(opened, logits):
+  """Raises InputError if a model gives no numbers; argmax would count them."""
+  if bad := int((~np.isfinite(logits)).any(axis=1).sum()):
+    raise errors.InputError(
+      f'{opened.member.path} gives logits that are not finite for {bad} of '
+      f'{len(logits)} clips, so that its accuracy means nothing.'
+    )
+
+
 def _check_labels(opened, labels):
   """Raises InputError unless the datasets give the videos the same labels."""
   for one, label in zip(opened, labels):
@@ -177,9 +187,13 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   views = records.Views(args.clips, args.crops, args.full_resolution)
   reading = Reading(args.split, views, args.batch_size, args.threads)
-  _, report = ensemble(_members(args), args.mean, reading)
+  _, report = ensemble(_members(args), args.mean, reading, _print)
   files.write(args.out, json.dumps(report, indent=1))
-  print(f'All numbers are in {args.out}.')
+  _print(f'All numbers are in {args.out}.')
+
+
+def _print(line):
+  print(errors.printable(line))
 
 
 def _members(args):

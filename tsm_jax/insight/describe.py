@@ -68,9 +68,11 @@ def describe_plan(config, dataset, steps, mesh):
     f'{config.schedule.kind} schedule, {optim.warmup_epochs(config):g} epochs '
     'of warm-up.'
   )
+  epochs = config.eval.every_epochs
+  when = f'every {epochs} epochs' if epochs else 'at the end'
   yield (
     f'Evaluating on {len(dataset.num_frames[config.eval.split])} clips of '
-    f'{config.eval.split!r} every {config.eval.every_epochs} epochs, '
+    f'{config.eval.split!r} {when}, '
     f'{config.eval.clips * config.eval.crops} view(s) each.'
   )
   lengths = [n for split in dataset.num_frames.values() for n in split]

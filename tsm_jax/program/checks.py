@@ -4,7 +4,9 @@ A wrong field is reported before data is built for hours. The rules of a field
 are where it is used; this is the one place that applies them all.
 """
 
-from tsm_jax import errors, models, sharding
+import math
+
+from tsm_jax import configuration, errors, models, sharding
 from tsm_jax.data.input import augment, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
@@ -40,6 +42,10 @@ def check(config, mesh):
 
 def check_numbers(config):
   """Raises InputError unless every number of a run is in its range."""
+  for field, value in configuration.flatten(config.to_dict()).items():
+    numbers = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
+      raise errors.InputError(f'{field} is {value}; it must be finite.')
   infinity = float('inf')
   for field, low, high in (
     ('batch_size', 1, infinity),
@@ -51,6 +57,7 @@ def check_numbers(config):
     ('optimizer.weight_decay', 0, infinity),
     ('optimizer.clip_norm', 0, infinity),  # 0: no clipping
     ('optimizer.head_scale', 0, infinity),
+    ('eval.every_epochs', 0, infinity),  # 0: only at the end
     ('eval.precise_bn_batches', 0, infinity),
     ('checkpoint.every_steps', 1, infinity),
     ('checkpoint.keep', 1, infinity),
@@ -60,7 +67,7 @@ def check_numbers(config):
     if not low <= value <= high:
       bounds = f'from {low} to {high}' if high < infinity else f'at least {low}'
       raise errors.InputError(f'{field} is {value}; it must be {bounds}.')
-  for field in ('epochs', 'log_every_steps', 'eval.every_epochs'):
+  for field in ('epochs', 'log_every_steps'):
     value = _get(config, field)
     if not value > 0:
       raise errors.InputError(f'{field} is {value}; it must be above 0.')

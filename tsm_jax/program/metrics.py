@@ -1,14 +1,18 @@
 """Measures of a batch and of a window of steps, and their files."""
 
 import json
+import math
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tensorboardX
+from tensorboardX import event_file_writer, summary
+from tensorboardX.proto import event_pb2
 
 from tsm_jax import errors, files
+from tsm_jax.program import divergence
 
 FILE = 'metrics.jsonl'
 
@@ -77,28 +81,27 @@ class Window:
     if len(self._values) > 1:
       jax.block_until_ready(self._values[-2])
 
-  def fetch(self):
-    """A list of dicts of floats, one of each step.
+  def fetch(self, step):
+    """A list of dicts of floats, one of each step up to `step`.
 
     Raises:
-      InputError: if the loss of a step is not finite.
+      Diverged: if the loss of one is not finite.
     """
     self._values = [
       {name: float(value) for name, value in step.items()}
       for step in self._values
     ]
-    for values in self._values:
-      if not np.isfinite(values['loss']):
-        raise errors.InputError(
-          f'The loss became {values["loss"]}: training diverged; lower '
-          'base_learning_rate or set optimizer.clip_norm. The last checkpoint '
-          'is from before.'
+    for number, values in enumerate(self._values, step - len(self._values) + 1):
+      if not math.isfinite(values['loss']):
+        # The loss is that of the parameters after the step before.
+        raise divergence.Diverged(
+          f'The loss of step {number} is {values["loss"]}', number - 1
         )
     return list(self._values)
 
-  def means(self):
-    """The mean of every metric; the window is empty afterwards."""
-    steps, self._values = self.fetch(), []
+  def means(self, step):
+    """The mean of every metric up to `step`; the window is empty afterwards."""
+    steps, self._values = self.fetch(step), []
     return {
       name: float(np.mean([values[name] for values in steps]))
       for name in steps[0]
@@ -106,16 +109,40 @@ class Window:
 
 
 def read(workdir):
-  """The lines of `workdir/metrics.jsonl`, whole ones only."""
+  """The lines of `workdir/metrics.jsonl`, whole ones only, as dicts.
+
+  Numbers that are not finite, which older versions wrote, are left out.
+
+  Raises:
+    InputError: if a line is no dict of a step and numbers.
+  """
   path = files.path(workdir) / FILE
-  lines = path.read_text().splitlines() if path.exists() else []
+  text = path.read_bytes().decode(errors='replace') if path.exists() else ''
   records = []
-  for line in lines:
+  for number, line in enumerate(text.split('\n'), 1):
     try:
-      records.append(json.loads(line))
-    except json.JSONDecodeError:  # cut short when the process was killed
+      record = json.loads(line)
+    except (ValueError, RecursionError):  # cut short by a kill
       continue
+    if not _is_record(record):
+      raise errors.InputError(
+        f'Line {number} of {path} is no line of metrics ({line[:60]!r}); '
+        'remove it.'
+      )
+    records.append({k: v for k, v in record.items() if math.isfinite(v)})
   return records
+
+
+def _is_record(value):
+  """Whether it is a dict of numbers, with a whole one called 'step'."""
+  return (
+    isinstance(value, dict)
+    and type(value.get('step')) is int
+    and all(
+      type(number) is float or (type(number) is int and abs(number) < 2**63)
+      for number in value.values()
+    )
+  )
 
 
 class Writer:
@@ -137,24 +164,23 @@ class Writer:
     self._file = self._board = None
     if not files.is_remote(workdir):
       self._file = open(self._path, 'a')  # noqa: SIM115 (closed by close)
-      self._board = tensorboardX.SummaryWriter(
-        str(self._path.parent / 'tensorboard'), purge_step=step + 1
-      )
+      self._board = _Board(self._path.parent / 'tensorboard', step + 1)
 
   def write(self, step, scalars):
     """One line with `step` and the scalars, written through at once."""
     if not self._active:
       return
-    line = json.dumps({'step': step, **scalars}) + '\n'
+    line = json.dumps({'step': step, **scalars}, allow_nan=False) + '\n'
+    # Before the line, which says that this is done: of a kill in between, no
+    # more is seen than that TensorBoard has the same value twice.
+    if self._board:
+      self._board.write(step, scalars)
     if self._file is None:
       self._text += line
       files.write(self._path, self._text)
       return
     self._file.write(line)
     self._file.flush()
-    for name, value in scalars.items():
-      self._board.add_scalar(name, value, step)
-    self._board.flush()
 
   def __enter__(self):
     return self
@@ -163,3 +189,35 @@ class Writer:
     if self._active and self._file is not None:
       self._file.close()
       self._board.close()
+
+
+class _Board:
+  """Events for TensorBoard.
+
+  They are in the file when `write` returns. tensorboardX's own `SummaryWriter`
+  has a thread for that, with which a kill loses what came last.
+  """
+
+  def __init__(self, folder, step):
+    """A new file, after which no earlier event from `step` on is shown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Its name begins with the time in seconds; files are read by their names.
+    self._file = event_file_writer.EventsWriter(
+      str(folder / 'events'), f'.{step:09d}'
+    )
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    self._add(step, session_log=start)
+    self._file.flush()
+
+  def write(self, step, scalars):
+    for name, value in scalars.items():
+      self._add(step, summary=summary.scalar(name, value))
+    self._file.flush()
+
+  def close(self):
+    self._file.close()
+
+  def _add(self, step, **content):
+    self._file.write_event(
+      event_pb2.Event(step=step, wall_time=time.time(), **content)
+    )

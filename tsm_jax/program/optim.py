@@ -4,6 +4,8 @@ Momentum is applied to gradient plus decay and the learning rate comes last, as
 in the official training, so that a change of the rate acts at once.
 """
 
+import collections
+
 import jax
 import optax
 
@@ -77,9 +79,12 @@ def create_schedule(
   if kind == 'cosine':
     main = optax.cosine_decay_schedule(learning_rate, max(1, total - warmup))
   else:
-    boundaries = [round(m * steps_per_epoch) - warmup for m in milestones]
+    # Milestones that fall on one step count as many times.
+    boundaries = collections.Counter(
+      round(m * steps_per_epoch) - warmup for m in milestones
+    )
     main = optax.piecewise_constant_schedule(
-      learning_rate, dict.fromkeys(boundaries, 0.1)
+      learning_rate, {step: 0.1**n for step, n in boundaries.items()}
     )
   if not warmup:
     return main

@@ -152,6 +152,12 @@ class Checkpoints:
       )
     return state._replace(**{**restored.model, **restored.train}), saved
 
+  def drop_after(self, step):
+    """Removes checkpoints and best models of later steps than `step`."""
+    for manager in filter(None, (self._latest, self._best)):
+      for later in [s for s in manager.all_steps() if s > step]:
+        manager.delete(later)
+
   def wait(self):
     """Waits until the latest save is whole on disk; raises like `save`."""
     with folders.failed_save_explained(self._latest):

@@ -3,6 +3,7 @@
 from importlib import metadata
 import json
 import platform
+import re
 
 import tsm_jax
 from tsm_jax import configuration, errors, files
@@ -20,6 +21,8 @@ LIBRARIES = (
   'tensorflow-datasets',
 )
 
+CONFIG = 'config.json'
+
 # Fields that may differ when a run is continued: they do not change its result.
 FREE = (
   'checkpoint.',
@@ -29,21 +32,32 @@ FREE = (
   'log_every_steps',
   'model.remat',
   'stall_seconds',
+  'name',
   'data.data_dir',
   'data.dataset',  # the name of what data.source holds
+  'data.labels',  # a file, whose labels are compared
   'data.max_excluded',
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
 )
-# Of these, what may differ between the processes of a run.
+# Fields that may differ once a run has diverged, of which `DIVERGED` is the
+# note in its workdir.
+RATE = (
+  'base_learning_rate',
+  'learning_rate',
+  'optimizer.clip_norm',
+  'optimizer.head_scale',
+  'schedule.',
+)
+DIVERGED = 'diverged.json'
+# Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
 
 
 def freeze_config(workdir, config):
   """Writes the effective configuration to `workdir/config.json`."""
-  files.write(
-    files.path(workdir) / 'config.json', json.dumps(config.to_dict(), indent=1)
-  )
+  text = json.dumps(config.to_dict(), indent=1, allow_nan=False)
+  files.write(files.path(workdir) / CONFIG, text)
 
 
 def describe(config, labels, dataset):
@@ -69,26 +83,102 @@ def check_same(folder, saved, meta):
     saved: the JSON item of the last one.
     meta: from `describe`, of the run that is to continue.
   """
-  differing = []
-  old, new = (configuration.flatten(m['config']) for m in (saved, meta))
-  # A field that is newer than the checkpoint had its default there.
+  workdir = files.path(folder).parent
+  fields = differing(saved['config'], meta['config'])
+  allowed = RATE if (workdir / DIVERGED).exists() else ()
+  refused = {
+    field: values
+    for field, values in fields.items()
+    if not field.startswith(allowed)
+    and not (field == 'epochs' and _may_train_longer(saved, meta))
+  }
+  if saved['labels'] != meta['labels']:
+    refused['labels'] = saved['labels'], meta['labels']
+  # Its name begins with that of its folder, which may change, and ends with the
+  # hash of all that decides its content.
+  if _hash(saved['dataset']) != _hash(meta['dataset']):
+    refused['dataset'] = saved['dataset'], meta['dataset']
+  if refused:
+    raise errors.InputError(
+      _other_run(f'The checkpoint in {folder} is', workdir, refused)
+    )
+
+
+def check_new(workdir, config):
+  """Raises InputError if a new run would mix with the best models of another.
+
+  A run that is killed before its first checkpoint may leave such models.
+
+  Args:
+    workdir: which holds no checkpoint.
+    config: the resolved configuration of the new run.
+  """
+  workdir = files.path(workdir)
+  best, frozen = workdir / 'best', workdir / CONFIG
+  if not best.is_dir() or not frozen.exists():
+    return
+  if any(path.name.isdigit() for path in best.iterdir()):
+    fields = differing(files.read_json(frozen), _as_json(config))
+    if fields:
+      raise errors.InputError(
+        _other_run(f'The models in {best} are', workdir, fields)
+      )
+
+
+def differing(old, new):
+  """`{field: (there, now)}` of two configurations, but for the free fields.
+
+  Args:
+    old: as JSON, of a checkpoint. A field newer than it had its default there.
+    new: as JSON, of the run that is to continue.
+  """
+  old, new = map(configuration.flatten, (old, new))
   defaults = configuration.flatten(_as_json(common.get_config('')))
   old = {**{k: v for k, v in defaults.items() if k in new}, **old}
-  for field in sorted(old.keys() | new.keys()):
-    if field.startswith(FREE):
-      continue
-    if old.get(field) != new.get(field):
-      differing.append(
-        f'{field} (there {old.get(field)!r}, now {new.get(field)!r})'
-      )
-  for field in ('labels', 'dataset'):
-    if saved[field] != meta[field]:
-      differing.append(f'{field} (there {saved[field]!r}, now {meta[field]!r})')
-  if differing:
-    raise errors.InputError(
-      f'The checkpoint in {folder} is of another run; choose '
-      f'another --workdir, or the same values of: {"; ".join(differing)}.'
+  return {
+    field: (old.get(field), new.get(field))
+    for field in sorted(old.keys() | new.keys())
+    if not field.startswith(FREE) and old.get(field) != new.get(field)
+  }
+
+
+def _may_train_longer(saved, meta):
+  """Whether more epochs leave the learning rate of all others as it was."""
+  old, new = saved['config'], meta['config']
+  return old['epochs'] < new['epochs'] and new['schedule']['kind'] == 'step'
+
+
+def _hash(dataset):
+  return dataset.rpartition('-')[2]
+
+
+def _other_run(what, workdir, fields):
+  """The sentence that names the fields and says what to do."""
+  listed = '; '.join(
+    f'{field} (there {old!r}, now {now!r})'
+    for field, (old, now) in fields.items()
+  )
+  message = (
+    f'{what} of another run; choose another --workdir (of a sweep, each run '
+    f'needs its own, such as {_example(workdir, fields)}), or the same values '
+    f'of: {listed}.'
+  )
+  there, now = fields.get('epochs', (0, 0))
+  if there < now:
+    message += (
+      ' More epochs change the rate of all others unless schedule.kind is '
+      f'step; to train longer, start a new run by init_from={workdir}.'
     )
+  return message
+
+
+def _example(workdir, fields):
+  """A name of a workdir that tells of the first field that differs."""
+  field, (_, value) = next(iter(fields.items()))
+  name = f'{field.rpartition(".")[2]}={value}'
+  if not re.fullmatch(r'[\w.=-]{1,40}', name):
+    name = '2'
+  return workdir.parent / f'{workdir.name}-{name}'
 
 
 def shared_fields(config):

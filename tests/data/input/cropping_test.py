@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 from PIL import Image
 import pytest
@@ -113,6 +115,18 @@ def test_crops_and_mirrors_by_pillow(size, crops):
       expected.append(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
   found = cropping.eval_crops([frame], 56, crops)[:, 0]
   np.testing.assert_array_equal(found, [np.asarray(e) for e in expected])
+
+
+def test_one_scaled_frame_is_in_memory_at_a_time():
+  """Of a picture that is a line it is large: here 2 MB, of 6 KB."""
+  frames = [np.zeros((2, 1000, 3), np.uint8)] * 40
+  tracemalloc.start()
+  try:
+    cropping.eval_crops(frames, 32)
+    _, most = tracemalloc.get_traced_memory()
+  finally:
+    tracemalloc.stop()
+  assert most < 8e6
 
 
 def test_other_numbers_of_crops_are_refused():

@@ -168,7 +168,7 @@ def test_folders_that_cannot_be_used(tmp_path):
   listed.fails(
     tmp_path, "class folder '.*jump' holds no video; add files ending"
   )
-  listed.touch(tmp_path, 'jump/a.gif')
+  listed.touch(tmp_path, 'jump/a.txt')
   listed.fails(tmp_path, "class folder '.*jump' holds no video")
 
 

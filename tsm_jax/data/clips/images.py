@@ -5,19 +5,26 @@ middle.
 """
 
 import functools
-import io
 import os
 import pathlib
 import re
-import warnings
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-from tsm_jax.data.clips import h264, limits, pixels, videos
+from tsm_jax.data.clips import (
+  h264,
+  image_files,
+  limits,
+  opening,
+  pixels,
+  videos,
+)
 
-SUFFIXES = ('.jpeg', '.jpg', '.png')
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
+# Only looked at where there are none of those.
+_OTHERS = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(bmp|webp)', re.I)
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
@@ -60,7 +67,7 @@ def read(folder, options, modality):
   as_video = options.storage == 'video'
   store = functools.partial(
     _store_flow if modality == 'flow' else _store,
-    short_side=options.short_side,
+    reader=image_files.Reader(options.short_side, options.max_frames),
     # Where they become a video, nothing is lost to JPEG before.
     quality=100 if as_video else options.quality,
   )
@@ -86,7 +93,7 @@ def _to_video(jpegs):
 
 def _read_all(images, store):
   """What `store` makes of each image, their size, and the first problem."""
-  stored, size, problems = [], None, []
+  stored, size, problems, num_bytes = [], None, [], 0
   expected = min(*images, 1)
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
@@ -99,11 +106,16 @@ def _read_all(images, store):
     expected = number + 1
     try:
       parts, size = store(images[number], size)
+    except videos.VideoError:  # it is not of this image
+      raise
     except _BROKEN as error:
       names = ' or '.join(path.name for path in images[number])
       problems.append(f'{names} is unreadable: {error}')
     else:
       stored.append(parts)
+      num_bytes += sum(map(len, parts))
+      if reason := limits.too_heavy(num_bytes):
+        raise videos.VideoError(reason)
   return stored, size, problems[0] if problems else ''
 
 
@@ -137,9 +149,20 @@ def _flow(folder):
 
 def _series(folder, ignored):
   """The numbered images of a folder, as `{stem: {number: path}}`."""
+  try:
+    names = os.listdir(folder)
+  except OSError as error:
+    raise opening.unreadable(error) from error
+  return _numbered(folder, names, _NUMBERED, ignored) or _numbered(
+    folder, names, _OTHERS, ignored
+  )
+
+
+def _numbered(folder, names, pattern, ignored):
+  """As `_series`, of the names that a pattern matches."""
   series = {}
-  for name in os.listdir(folder):
-    match = _NUMBERED.fullmatch(name)
+  for name in names:
+    match = pattern.fullmatch(name)
     if match and not name.startswith(ignored):
       images = series.setdefault(match['stem'], {})
       twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
@@ -160,28 +183,28 @@ def _only(series):
   return {number: (path,) for number, path in images.items()}
 
 
-def _store(paths, size, short_side, quality):
+def _store(paths, size, reader, quality):
   """What is stored of an image, a list of JPEG bytes, and their size.
 
   Args:
     paths: a tuple with the path of the image.
     size: `(width, height)` that all images of the clip have, or None.
-    short_side: pixels of the shorter side; smaller images stay as they are.
+    reader: the `image_files.Reader` of the clip.
     quality: of the JPEG where a new one is made.
   """
-  data, image, size = _read(*paths, size, short_side)
+  data, image, size = reader.read(*paths, size)
   return [data or _encode(image.convert('RGB'), size, quality)], size
 
 
-def _store_flow(paths, size, short_side, quality):
+def _store_flow(paths, size, reader, quality):
   """As `_store`, of the images of x and y or of the one that holds both."""
   if len(paths) == 2:
     stored = []
     for path in paths:
-      data, image, size = _read(path, size, short_side)
+      data, image, size = reader.read(path, size)
       stored.append(data or _encode(image.convert('L'), size, quality))
     return stored, size
-  data, image, size = _read(*paths, size, short_side)
+  data, image, size = reader.read(*paths, size)
   x, y, blank = image.convert('RGB').split()
   if np.asarray(blank).std() > MAX_BLANK:
     raise ValueError('it is a picture, not flow with a blank blue channel')
@@ -189,46 +212,6 @@ def _store_flow(paths, size, short_side, quality):
     return [data, b''], size
   # Not as one: JPEG would blur colours, and with them x into y.
   return [_encode(channel, size, quality) for channel in (x, y)], size
-
-
-def _read(path, size, short_side):
-  """An image.
-
-  Returns:
-    `(data, image, size)`: its bytes if they can be stored as they are, else
-    b''; the upright image; the size that it is stored with.
-  """
-  data = path.read_bytes()
-  with _open(data) as opened:
-    opened.load()  # all of it: a header alone can be whole in a cut file
-    opened = _eight_bits(opened)
-    turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    image = ImageOps.exif_transpose(opened) if turned else opened
-    if size is None:
-      size = image.size
-      if min(size) > short_side:
-        size = pixels.short_side_size(*size, short_side)
-    as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
-    kept = as_is and not turned and image.size == size
-  return data if kept else b'', image, size
-
-
-def _open(data):
-  """An image that is not decoded yet; ValueError if it is too large."""
-  with warnings.catch_warnings():  # Pillow warns below its own limit
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    image = Image.open(io.BytesIO(data))
-  if reason := limits.too_large(*image.size):
-    raise ValueError(reason)
-  return image
-
-
-def _eight_bits(image):
-  """A grey image of 16 bits with the upper 8; Pillow's convert would clip."""
-  # 'I' is what older releases of Pillow make of a PNG of 16 bits.
-  if image.mode.startswith('I'):
-    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-  return image
 
 
 def _encode(image, size, quality):

@@ -114,10 +114,15 @@ def eval_crops(
   short_side = full_size(image_size)
   w, h = pixels.short_side_size(width, height, short_side)
   size = short_side if full_resolution else image_size
-  scaled = np.stack([pixels.resize(frame, w, h) for frame in frames])
+  places = crop_positions(w, h, size, crops)
+  cut = [[] for _ in places]
+  for frame in frames:  # one at a time: a scaled one may be large
+    scaled = pixels.resize(frame, w, h)
+    for crop, (x, y) in zip(cut, places):
+      crop.append(scaled[y : y + size, x : x + size].copy())
   views = []
-  for x, y in crop_positions(w, h, size, crops):
-    views.append(scaled[:, y : y + size, x : x + size])
+  for crop in map(np.stack, cut):
+    views.append(crop)
     if crops == 10:
       views.append(mirror(views[-1], modality))
   return np.stack(views)

@@ -5,7 +5,7 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.sources import class_folders, listings, lists
+from tsm_jax.data.sources import class_folders, label_files, listings, lists
 
 
 def scan(
@@ -24,8 +24,8 @@ def scan(
 
   Args:
     source: path of the folder or list.
-    labels_file: text file with a class name per line; by default the classes
-      are the sorted labels of the training split, integers as numbers.
+    labels_file: file that names the classes, see `label_files`; by default the
+      classes are the sorted labels of the training split, integers as numbers.
     holdout: about the share of every class that becomes 'val' where no split
       is given, at least one video and never all. `seed` and the name of a video
       decide, so that more videos do not move the others.
@@ -61,7 +61,7 @@ def scan(
   if source.is_dir():
     items = class_folders.read(source, modality, notes)
   else:
-    items = lists.read(source, called('source'))
+    items = lists.read(source, called('source'), notes)
   items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)
@@ -109,41 +109,10 @@ def _hold_out(items, holdout, seed):
   ]
 
 
-def read_labels(path, field):
-  """The class names of a text file, one per line.
-
-  Raises:
-    InputError: if there are none, one comes twice or one is not a plain line
-      of text; it names `field`.
-  """
-  path = pathlib.Path(path).expanduser()
-  if not path.exists():
-    raise errors.InputError(
-      f'{field} is {str(path)!r}, but no such file exists.'
-    )
-  try:
-    lines = path.read_text(encoding='utf-8-sig').split('\n')
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-      f'{field} is {str(path)!r}, which cannot be read: {error}.'
-    ) from error
-  labels = [line.strip() for line in lines if line.strip()]
-  twice = [label for label in labels if labels.count(label) > 1]
-  if twice or not labels:
-    what = f'names {twice[0]!r} more than once' if twice else 'names no class'
-    raise errors.InputError(f'{field} is {str(path)!r}, which {what}.')
-  for label in labels:
-    if problem := listings.problem(label):
-      raise errors.InputError(
-        f'{field} is {str(path)!r}, which names the class {label!r}; a name '
-        f'that {problem} cannot be used.'
-      )
-  return labels
-
-
 def _labels(items, labels_file, source, field):
   if labels_file:
-    return read_labels(labels_file, field)
+    known = {item.label for item in items}
+    return label_files.read(labels_file, field, known)
   labels = listings.in_order(
     {i.label for i in items if i.split == 'train' and i.label}
   )

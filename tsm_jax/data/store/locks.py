@@ -33,12 +33,20 @@ def held(path, what, log=print):
       f'{error}.'
     ) from error
   with file:
-    # Not flock: the workers of a process that is killed would inherit it.
-    try:
-      fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-      if error.errno in _BUSY:
-        log(f'Another process makes {what}; waiting for it ...')
-        fcntl.lockf(file, fcntl.LOCK_EX)
-      # Else a file system without locks, where one process must be enough.
+    if not acquire(file):
+      log(f'Another process makes {what}; waiting for it ...')
+      fcntl.lockf(file, fcntl.LOCK_EX)
     yield
+
+
+def acquire(file):
+  """Locks an open file, or returns False if another process has locked it.
+
+  A file system without locks says yes: there, one process must be enough.
+  """
+  try:
+    # Not flock: the workers of a process that is killed would inherit it.
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError as error:
+    return error.errno not in _BUSY
+  return True

@@ -1,0 +1,154 @@
+"""What `--mode=eval` is asked for is done or refused, and recorded."""
+
+import dataclasses
+import json
+import re
+
+import jax
+import pytest
+
+from support import commands, helpers, trainings
+from tsm_jax import evaluate, program, sharding
+from tsm_jax.data.store import dataset
+from tsm_jax.program import checks
+from tsm_jax.runs import checkpoints, identity
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+  trainings.on_devices(monkeypatch, 1)
+
+
+@pytest.fixture(scope='module')
+def config(folder, data_dir):
+  return helpers.tiny_config(folder, data_dir, model__stage_sizes=(1,))
+
+
+@pytest.fixture(scope='module')
+def workdir(config, tmp_path_factory):
+  """Of a model whose weights are drawn."""
+  data = dataset.prepare(config.data, log=len)
+  mesh = sharding.create_mesh(jax.devices()[:1])
+  resolved = checks.resolve(config, mesh, 2, data.options)
+  state = program.build(resolved, mesh, 2, 20).init(jax.random.key(0))
+  params = {
+    **state.params,
+    'head': jax.tree.map(lambda x: 50 * x, state.params['head']),
+  }
+  path = tmp_path_factory.mktemp('run')
+  checkpoints.save_model(
+    path,
+    {'params': params, 'batch_stats': state.batch_stats},
+    identity.describe(resolved, data.labels, data.name),
+  )
+  return path
+
+
+@pytest.fixture
+def call(config, workdir):
+  """Calls the command with fields; what it gave and wrote."""
+
+  def call(*fields):
+    (workdir / 'eval_val.json').unlink(missing_ok=True)
+    done = commands.call(
+      'main',
+      '--mode=eval',
+      '--config=configs/quickstart.py',
+      f'--workdir={workdir}',
+      f'--config.data.source={config.data.source}',
+      f'--config.data.data_dir={config.data.data_dir}',
+      '--config.eval.batch_size=4',
+      *(f'--config.{field}' for field in fields),
+    )
+    written = workdir / 'eval_val.json'
+    return done, json.loads(written.read_text()) if written.exists() else None
+
+  return call
+
+
+def by_hand(config, workdir, **changes):
+  """The loss with another preprocessing."""
+  trained = checkpoints.restore_model(workdir)
+  preprocessing = dataclasses.replace(trained.preprocessing, **changes)
+  mesh = sharding.create_mesh()
+  source = dataset.prepare(config.data, log=len).split('val')
+  return (
+    evaluate.Evaluator(trained.module(), preprocessing, mesh)
+    .evaluate(
+      jax.device_put(trained.variables, sharding.replicated(mesh)),
+      source,
+      config,
+    )
+    .loss
+  )
+
+
+def test_sampling_frames_and_size_are_done_and_recorded(call, config, workdir):
+  done, plain = call()  # the fields of the file are not asked for
+  assert done.returncode == 0, done.stderr
+  own = {'num_frames': 4, 'sampling': 'uniform', 'image_size': 32}
+  assert own.items() <= plain.items()
+  assert plain['dataset'].startswith('videos')
+  assert plain['loss'] == pytest.approx(by_hand(config, workdir), rel=1e-5)
+  losses = {plain['loss']}
+  for section, name, value in (
+    ('data', 'sampling', 'dense'),
+    ('data', 'image_size', 24),
+    ('model', 'num_frames', 6),
+  ):
+    done, found = call(f'{section}.{name}={value}', 'model.dropout=0.1')
+    assert done.returncode == 0, done.stderr
+    assert (
+      f'{section}.{name} is {value}; the model was trained w' in done.stdout
+    )
+    assert {**own, name: value}.items() <= found.items()
+    expected = by_hand(config, workdir, **{name: value})
+    assert found['loss'] == pytest.approx(expected, rel=1e-5)
+    losses.add(found['loss'])
+  assert len(losses) == 4
+
+
+@pytest.mark.parametrize(
+  ('field', 'message'),
+  [
+    ('model.shift=none', "model.shift is 'none', but .* with 'blockres'"),
+    ('model.depth=34', 'model.depth is 34'),
+    ('model.num_classes=5', 'model.num_classes is 5'),
+    ('data.mean=(0.1,)', r'data.mean is \[0.1\]'),
+    ('ema_decay=0.9', 'ema_decay is 0.9, but the model was trained with 0.0'),
+    ('eval.precise_bn_batches=2', 'eval.precise_bn_batches is 2, but'),
+    ('data.sampling=dnese', "data.sampling is 'dnese'; choose from"),
+    ('model.num_frames=0', 'model.num_frames is 0; it must be at least 1'),
+  ],
+)
+def test_what_contradicts_the_weights_is_refused(field, message, call):
+  done, found = call(field)
+  assert done.returncode == 2 and found is None
+  assert len(done.stderr.splitlines()) == 1
+  assert re.search(message, done.stderr)
+
+
+def test_a_built_dataset_holds_what_it_was_built_with(call, config):
+  built = dataset.prepare(config.data, log=len).path
+  done, _ = call(f'data.source={built}', 'data.fps=5')
+  assert done.returncode == 2
+  assert 'data.fps is 5.0, but the built dataset' in done.stderr
+
+
+def test_an_argument_of_the_file_counts_as_asked_for(call, workdir):
+  done = commands.call(
+    'main',
+    '--mode=eval',
+    '--config=configs/quickstart.py:shift=none',
+    f'--workdir={workdir}',
+  )
+  assert done.returncode == 2
+  assert "model.shift is 'none'" in done.stderr
+
+
+def test_a_number_that_cannot_be_written_is_printed(call, workdir):
+  (workdir / 'eval_train.json').mkdir()  # nothing can replace it
+  done, _ = call('eval.split=train')
+  assert done.returncode == 0
+  assert 'top-1 ' in done.stdout
+  assert f'could not be written to {workdir}/eval_train.json' in done.stdout

@@ -1,0 +1,124 @@
+"""What can be asked of a trained model that its training did not fix."""
+
+import dataclasses
+import json
+
+import jax
+import ml_collections
+
+from tsm_jax import configuration, errors
+from tsm_jax.configs import common
+from tsm_jax.data import defaults
+from tsm_jax.data.input import preprocess
+
+# How a trained model looks at a video; no weight depends on it.
+FREE = (
+  'data.image_size',
+  'data.sampling',
+  'model.dtype',
+  'model.num_frames',
+)
+# What was decided when the weights were trained.
+FIXED = (
+  'model.',
+  'data.mean',
+  'data.std',
+  'data.divisor',
+  'data.channel_order',
+  'ema_decay',
+  'eval.precise_bn_batches',
+)
+TRAINING = (  # of the former prefixes, what matters while training only
+  'model.bn_stats',
+  'model.dropout',
+  'model.ghost_clips',
+  'model.partial_bn',
+  'model.remat',
+)
+
+
+def adapt(trained, config, asked, log=print):
+  """A trained model that looks at videos as somebody asks.
+
+  Args:
+    trained: a `checkpoints.TrainedModel`.
+    config: a configuration.
+    asked: names of its fields that somebody has set ('data.sampling'); the
+      others do not count.
+    log: called with a line for every field that differs from training.
+
+  Returns:
+    A `TrainedModel` of the same weights.
+
+  Raises:
+    InputError: if a field contradicts the weights, or is impossible.
+  """
+  own, given = _fields(trained), _flat(config.to_dict())
+  changed = {}
+  for field in sorted(asked):
+    if field.startswith(TRAINING) or not field.startswith(FREE + FIXED):
+      continue
+    new, old = given[field], own[field]
+    if new == old or (field == 'model.num_classes' and new == 0):
+      continue
+    if field not in FREE:
+      raise errors.InputError(
+        f'{field} is {new!r}, but the model was trained with {old!r}; leave it '
+        'out. Of a trained model, views (eval.clips, eval.crops, eval.'
+        f'full_resolution) and {", ".join(FREE)} can be asked for.'
+      )
+    if jax.process_index() == 0:
+      log(f'{field} is {new}; the model was trained with {old}.')
+    changed[field] = new
+  if not changed:
+    return trained
+  whole = ml_collections.ConfigDict(trained.meta['config'])
+  whole.model = trained.config.copy_and_resolve_references()
+  whole.update_from_flattened_dict(changed)
+  trained = dataclasses.replace(
+    trained,
+    config=whole.model,
+    preprocessing=preprocess.Preprocessing.from_config(whole),
+  )
+  trained.module()  # checks the fields
+  return trained
+
+
+def describe(trained):
+  """How a `TrainedModel` looks at a video, for the JSON of a result."""
+  names = ('num_frames', 'sampling', 'image_size')
+  return {
+    **{name: getattr(trained.preprocessing, name) for name in names},
+    'dtype': trained.config.dtype,
+  }
+
+
+def check_stored(data, asked, options):
+  """Raises InputError if a built dataset does not hold what is asked for.
+
+  Args:
+    data: the section `data` of a configuration.
+    asked: as for `adapt`.
+    options: from `Dataset.options`.
+  """
+  for name in defaults.USUAL._fields:
+    if f'data.{name}' in asked and data[name] != options[name]:
+      raise errors.InputError(
+        f'data.{name} is {data[name]!r}, but the built dataset '
+        f'{data.source!r} holds clips with {options[name]!r}; leave it out, or '
+        'give the videos as data.source.'
+      )
+
+
+def _fields(trained):
+  """The fields that a model was trained with; defaults where they are newer."""
+  return {
+    **_flat(common.get_config('').to_dict()),
+    **_flat(trained.meta['config']),
+    **_flat({'model': trained.config.to_dict()}),
+  }
+
+
+def _flat(config):
+  """As it is after it was written and read: without tuples."""
+  return configuration.flatten(json.loads(json.dumps(config)))
