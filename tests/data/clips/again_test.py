@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -23,6 +24,14 @@ def die(number):
   return 'fine'
 
 
+def hang_once(path):
+  """Stands for a machine that is suspended for a while."""
+  if not os.path.exists(path):
+    open(path, 'x').close()
+    time.sleep(60)
+  return os.path.basename(path)
+
+
 def miss_once(path):
   """Stands for a disk of a network that is away for a moment."""
   if not os.path.exists(path):
@@ -41,6 +50,11 @@ def test_a_process_killed_once_costs_no_result(tmp_path, size):
   (tmp_path / '1').touch()
   with workers.Workers(die_once, size) as pool:
     assert list(pool.outcomes(paths)) == [(str(i), '') for i in range(5)]
+
+
+def test_too_long_a_time_is_tried_again(tmp_path):
+  with workers.Workers(hang_once, 1, limit=0.5) as pool:
+    assert list(pool.outcomes([str(tmp_path / 'a')])) == [('a', '')]
 
 
 def test_a_kill_from_outside_is_not_the_fault_of_the_file():

@@ -7,6 +7,7 @@ compared with what decodes.
 from collections.abc import Callable, Sequence
 import math
 import os
+import time
 from typing import Any, NamedTuple
 
 import av
@@ -117,11 +118,12 @@ def read(
 
 
 class _Most:
-  """Counts frames and pixels; raises VideoError where they are too many."""
+  """Counts frames, pixels and time; raises VideoError if they are too many."""
 
   def __init__(self, stream, max_frames):
     self._max_frames = max_frames
     self._frames = self._pixels = 0
+    self._start = time.thread_time()
     # At once, where the container tells.
     self._refuse(
       limits.too_much(stream.frames * stream.width * stream.height, max_frames)
@@ -136,6 +138,7 @@ class _Most:
     area = max(frame.width * frame.height, size[0] * size[1])
     self._pixels += area * max(count, 1)
     self._refuse(limits.too_much(self._pixels, self._max_frames))
+    self._refuse(limits.too_slow(time.thread_time() - self._start))
 
   @staticmethod
   def _refuse(reason):
