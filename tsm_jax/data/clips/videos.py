@@ -124,10 +124,9 @@ class _Most:
     self._max_frames = max_frames
     self._frames = self._pixels = 0
     self._start = time.thread_time()
-    # At once, where the container tells.
-    self._refuse(
-      limits.too_much(stream.frames * stream.width * stream.height, max_frames)
-    )
+    # At once, where the container has an index; what it states may be wrong.
+    num_pixels = len(stream.index_entries) * stream.width * stream.height
+    self._refuse(limits.too_much(num_pixels, max_frames))
 
   def add(self, frame, size, count):
     """Adds a frame that is scaled to `size` and seen `count` times."""
