@@ -46,7 +46,8 @@ def train(config, workdir, log=print):  # noqa: C901 (the one long function)
     init_from.check(config.init_from)
 
   # --- Data. From here on the configuration is resolved, and stays. ---
-  data = dataset.prepare(config.data, config.model.modality, log)
+  splits = 'train', config.eval.split
+  data = dataset.prepare(config.data, config.model.modality, log, splits)
   train_source = data.split('train')
   eval_source = data.split(config.eval.split)
   sharding.check_enough(len(train_source))

@@ -171,7 +171,7 @@ def compare_files(argv):
   )
   parser.add_argument('files', nargs=2, metavar='FILE')
   stage, lines = compare(*map(_read, parser.parse_args(argv).files))
-  print('\n'.join(lines))
+  print('\n'.join(map(errors.printable, lines)))
   return 0 if stage is None else 1
 
 

@@ -96,10 +96,10 @@ def test_a_build_excludes_longer_clips_by_name(tmp_path, capsys):
     build.main([*map(str, args), '--max_frames', '0'])
 
 
-def write_large(path, width, height):
+def write_large(path, width, height, codec='png'):
   """A grey video of one picture, quickly."""
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream('png', rate=5)
+    stream = container.add_stream(codec, rate=5)
     stream.width, stream.height, stream.pix_fmt = width, height, 'gray'
     image = np.zeros((height, width), np.uint8)
     frame = av.VideoFrame.from_ndarray(image, format='gray')
@@ -165,6 +165,60 @@ def test_images_that_pillow_refuses(tmp_path):
   ):
     warnings.simplefilter('error')
     codec.to_record(folder)
+
+
+@pytest.mark.parametrize('size', [(16_384, 2), (2, 16_384), (8192, 7)])
+def test_pictures_that_are_a_line(tmp_path, size):
+  """Enlarged to a usual height they would fill the memory."""
+  path = tmp_path / 'a.mov'
+  write_large(path, *size)
+  with pytest.raises(videos.VideoError, match='one side more than 1000 times'):
+    videos.read(path, lambda image: pytest.fail('was decoded'))
+
+
+@pytest.mark.parametrize('suffix', ['mkv', 'mp4'])
+def test_all_frames_together(tmp_path, monkeypatch, suffix):
+  """Also those that are skipped; where they are counted, before any decodes."""
+  path = helpers.write_video(tmp_path / f'a.{suffix}', 60, (32, 32))
+  monkeypatch.setattr(limits, 'CLIP_WIDTH', 32)
+  monkeypatch.setattr(limits, 'CLIP_HEIGHT', 30 * 32 / 20_000)
+  seen = []
+  with pytest.raises(videos.VideoError, match='has more pixels, in all its fr'):
+    videos.read(path, seen.append, fps=2)
+  assert len(seen) == (3 if suffix == 'mkv' else 0)
+  monkeypatch.setattr(limits, 'CLIP_HEIGHT', 60 * 32 / 20_000)
+  assert len(videos.read(path, fps=2).frames) == 5
+  folder = helpers.write_frames(tmp_path / 'clip', 60, size=(32, 32))
+  codec.to_record(folder)
+  monkeypatch.setattr(limits, 'CLIP_HEIGHT', 59 * 32 / 20_000)
+  with pytest.raises(videos.VideoError, match='has more pixels, in all its fr'):
+    codec.to_record(folder)
+
+
+def test_a_picture_that_is_repeated_counts_each_time(tmp_path, monkeypatch):
+  path = helpers.write_video(tmp_path / 'a.mkv', 6, (32, 32), fps=1)
+  monkeypatch.setattr(limits, 'CLIP_WIDTH', 32)
+  monkeypatch.setattr(limits, 'CLIP_HEIGHT', 100 * 32 / 20_000)
+  assert len(videos.read(path, fps=10).frames) == 60
+  with pytest.raises(videos.VideoError, match='has more pixels, in all its fr'):
+    videos.read(path, fps=20)
+
+
+def test_a_record_has_an_end(tmp_path, monkeypatch):
+  path = helpers.write_video(tmp_path / 'a.mp4', 6)
+  folder = helpers.write_frames(tmp_path / 'clip', 6)
+  monkeypatch.setattr(limits, 'MAX_RECORD_BYTES', 2000)
+  for clip in (path, folder):
+    with pytest.raises(videos.VideoError, match='takes more than 2e-06 GB st'):
+      codec.to_record(clip)
+
+
+@pytest.mark.parametrize('storage', defaults.STORAGES)
+def test_pictures_that_cannot_be_stored(tmp_path, storage):
+  path = tmp_path / 'a.mkv'
+  write_large(path, 70_000, 72, 'ffv1')
+  with pytest.raises(videos.VideoError, match='70000x72 pixels, which cannot'):
+    codec.to_record(path, defaults.Options(storage=storage))
 
 
 def test_predict_has_the_limit_too(tmp_path):

@@ -7,10 +7,11 @@ two grey images of each frame, of x and of y.
 
 import os
 
+import av
 import numpy as np
 
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import h264, images, pixels, videos
+from tsm_jax.data.clips import h264, images, limits, pixels, videos
 
 
 def to_record(path, options=defaults.USUAL, modality='rgb'):
@@ -61,6 +62,7 @@ class Writer:
     self._quality = options.quality
     self._encoder = h264.Encoder() if options.storage == 'video' else None
     self._frames = []
+    self._num_bytes = 0
     self._source = self._image = None
 
   def add(self, image):
@@ -74,12 +76,25 @@ class Writer:
         image = pixels.resize(image, *size)
       self._image = image
       self.size = image.shape[:2]
+    try:
+      self._store(repeated)
+    except (av.error.FFmpegError, ValueError) as error:  # a side is too long
+      height, width = self.size
+      raise videos.VideoError(
+        f'has pictures of {width}x{height} pixels, which cannot be stored'
+      ) from error
+    if reason := limits.too_heavy(self._num_bytes):
+      raise videos.VideoError(reason)
+
+  def _store(self, repeated):
     if self._encoder:
       self._encoder.add(self._image)
-    elif repeated:
+      return
+    if repeated:
       self._frames.append(self._frames[-1])
     else:
       self._frames.append(pixels.encode_jpeg(self._image, self._quality))
+    self._num_bytes += len(self._frames[-1])
 
   def end(self):
     """A list of the stored bytes of each frame."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import av
 
 MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
+ALL_STREAMS = ('asf', 'asf_o')  # that state one length, of the longest stream
 MISSING = 'the rest is missing'  # what damage ends with that has no other sign
 UNEVEN = 'some are lost, or its frame rate varies'
 
@@ -34,8 +35,35 @@ def read(container, stream, num_discarded, rotation):
     num_discarded: packets that an edit list cuts away.
     rotation: of its frames.
   """
-  count = max(stream.frames - num_discarded, 0)
+  count = max(_count(container, stream) - num_discarded, 0)
   return Claims(count, _duration(container, stream), rotation)
+
+
+def _count(container, stream):
+  """The stated number of frames, or 0.
+
+  That of an AVI file counts times, also those at which the picture before just
+  stays. Its index has the pictures only.
+  """
+  index = stream.index_entries if container.format.name == 'avi' else ()
+  last = index[len(index) - 1].timestamp if len(index) else -1
+  whole = last + 1 >= stream.frames
+  return min(len(index), stream.frames) if whole else stream.frames
+
+
+def stated_for_all(container):
+  """Whether the stated length is that of the file, not of the video."""
+  return container.format.name in ALL_STREAMS and len(container.streams) > 1
+
+
+def last_time(container):
+  """Seconds at which the last packet of any stream ends, 0 without times."""
+  ends = (
+    float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    for packet in container.demux()
+    if packet.pts is not None
+  )
+  return max(ends, default=0.0)
 
 
 def damage(claimed, rate, times, failures):

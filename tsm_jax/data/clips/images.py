@@ -5,19 +5,32 @@ middle.
 """
 
 import functools
-import io
+import math
 import os
 import pathlib
 import re
-import warnings
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
-from tsm_jax.data.clips import h264, limits, pixels, videos
+from tsm_jax.data.clips import (
+  h264,
+  image_files,
+  limits,
+  opening,
+  pixels,
+  videos,
+)
 
-SUFFIXES = ('.jpeg', '.jpg', '.png')
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
+# Each is only looked at where the ones before find nothing.
+_OTHERS = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(bmp|webp)', re.I)
+_IN_BRACKETS = re.compile(  # 'frame (1).jpg', as Windows numbers names
+  r'(?P<stem>.*?)\((?P<number>\d+)\)\.(jpe?g|png|bmp|webp)', re.I
+)
+_FAR = 10  # where numbers start that are not from 0 or 1 on
+_MIN_STEPS = 4  # that tell every fifth image from some that are lost
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
@@ -27,8 +40,9 @@ def read(folder, options, modality):
   """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
-  start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
-  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
+  start at 0, 1 or far from there, and may have an even step; a gap and an
+  unreadable image are damage, as in a video. The rate of a folder is unknown:
+  its fps is 0, and it cannot be resampled.
 
   Of flow, a folder holds either two images for each frame, as
   `flow_x_00001.jpg` and `flow_y_00001.jpg` or `000012-x_00001.jpg` and
@@ -60,7 +74,7 @@ def read(folder, options, modality):
   as_video = options.storage == 'video'
   store = functools.partial(
     _store_flow if modality == 'flow' else _store,
-    short_side=options.short_side,
+    reader=image_files.Reader(options.short_side, options.max_frames),
     # Where they become a video, nothing is lost to JPEG before.
     quality=100 if as_video else options.quality,
   )
@@ -69,7 +83,7 @@ def read(folder, options, modality):
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = max(found) - min(*found, 1) + 1
+  expected = len(_expected(found))
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
@@ -84,10 +98,24 @@ def _to_video(jpegs):
   return encoder.end()
 
 
+def _expected(images):
+  """The `range` of the numbers of a clip of which no image is lost.
+
+  A clip may be cut out of a longer one, or be every fifth image of it.
+  """
+  numbers = sorted(images)
+  # What their distances have in common; by chance, that is hardly ever more.
+  step = math.gcd(*(number - numbers[0] for number in numbers))
+  step = step if len(numbers) > _MIN_STEPS else 1
+  first = numbers[0] if numbers[0] >= _FAR or step > 1 else min(numbers[0], 1)
+  return range(first, numbers[-1] + 1, step)
+
+
 def _read_all(images, store):
   """What `store` makes of each image, their size, and the first problem."""
-  stored, size, problems = [], None, []
-  expected = min(*images, 1)
+  stored, size, problems, num_bytes = [], None, [], 0
+  numbers = _expected(images)
+  expected = numbers.start
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
@@ -96,14 +124,19 @@ def _read_all(images, store):
         if number == min(images)
         else f'image {expected} is missing'
       )
-    expected = number + 1
+    expected = number + numbers.step
     try:
       parts, size = store(images[number], size)
+    except videos.VideoError:  # it is not of this image
+      raise
     except _BROKEN as error:
       names = ' or '.join(path.name for path in images[number])
       problems.append(f'{names} is unreadable: {error}')
     else:
       stored.append(parts)
+      num_bytes += sum(map(len, parts))
+      if reason := limits.too_heavy(num_bytes):
+        raise videos.VideoError(reason)
   return stored, size, problems[0] if problems else ''
 
 
@@ -137,9 +170,21 @@ def _flow(folder):
 
 def _series(folder, ignored):
   """The numbered images of a folder, as `{stem: {number: path}}`."""
+  try:
+    names = os.listdir(folder)
+  except OSError as error:
+    raise opening.unreadable(error) from error
+  for pattern in (_NUMBERED, _OTHERS, _IN_BRACKETS):
+    if series := _numbered(folder, names, pattern, ignored):
+      return series
+  return {}
+
+
+def _numbered(folder, names, pattern, ignored):
+  """As `_series`, of the names that a pattern matches."""
   series = {}
-  for name in os.listdir(folder):
-    match = _NUMBERED.fullmatch(name)
+  for name in names:
+    match = pattern.fullmatch(name)
     if match and not name.startswith(ignored):
       images = series.setdefault(match['stem'], {})
       twin = images.setdefault(int(match['number']), pathlib.Path(folder, name))
@@ -160,28 +205,28 @@ def _only(series):
   return {number: (path,) for number, path in images.items()}
 
 
-def _store(paths, size, short_side, quality):
+def _store(paths, size, reader, quality):
   """What is stored of an image, a list of JPEG bytes, and their size.
 
   Args:
     paths: a tuple with the path of the image.
     size: `(width, height)` that all images of the clip have, or None.
-    short_side: pixels of the shorter side; smaller images stay as they are.
+    reader: the `image_files.Reader` of the clip.
     quality: of the JPEG where a new one is made.
   """
-  data, image, size = _read(*paths, size, short_side)
+  data, image, size = reader.read(*paths, size)
   return [data or _encode(image.convert('RGB'), size, quality)], size
 
 
-def _store_flow(paths, size, short_side, quality):
+def _store_flow(paths, size, reader, quality):
   """As `_store`, of the images of x and y or of the one that holds both."""
   if len(paths) == 2:
     stored = []
     for path in paths:
-      data, image, size = _read(path, size, short_side)
+      data, image, size = reader.read(path, size)
       stored.append(data or _encode(image.convert('L'), size, quality))
     return stored, size
-  data, image, size = _read(*paths, size, short_side)
+  data, image, size = reader.read(*paths, size)
   x, y, blank = image.convert('RGB').split()
   if np.asarray(blank).std() > MAX_BLANK:
     raise ValueError('it is a picture, not flow with a blank blue channel')
@@ -189,46 +234,6 @@ def _store_flow(paths, size, short_side, quality):
     return [data, b''], size
   # Not as one: JPEG would blur colours, and with them x into y.
   return [_encode(channel, size, quality) for channel in (x, y)], size
-
-
-def _read(path, size, short_side):
-  """An image.
-
-  Returns:
-    `(data, image, size)`: its bytes if they can be stored as they are, else
-    b''; the upright image; the size that it is stored with.
-  """
-  data = path.read_bytes()
-  with _open(data) as opened:
-    opened.load()  # all of it: a header alone can be whole in a cut file
-    opened = _eight_bits(opened)
-    turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    image = ImageOps.exif_transpose(opened) if turned else opened
-    if size is None:
-      size = image.size
-      if min(size) > short_side:
-        size = pixels.short_side_size(*size, short_side)
-    as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
-    kept = as_is and not turned and image.size == size
-  return data if kept else b'', image, size
-
-
-def _open(data):
-  """An image that is not decoded yet; ValueError if it is too large."""
-  with warnings.catch_warnings():  # Pillow warns below its own limit
-    warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-    image = Image.open(io.BytesIO(data))
-  if reason := limits.too_large(*image.size):
-    raise ValueError(reason)
-  return image
-
-
-def _eight_bits(image):
-  """A grey image of 16 bits with the upper 8; Pillow's convert would clip."""
-  # 'I' is what older releases of Pillow make of a PNG of 16 bits.
-  if image.mode.startswith('I'):
-    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-  return image
 
 
 def _encode(image, size, quality):

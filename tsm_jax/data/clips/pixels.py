@@ -48,15 +48,22 @@ def resize_fast(image, width, height):
 
 
 def encode_jpeg(image, quality):
-  """JPEG bytes of a frame, 4:2:0, or of a grey one `[H, W]`."""
+  """JPEG bytes of a frame, 4:2:0, or of a grey one `[H, W]`.
+
+  Raises:
+    ValueError: if a side is too long for JPEG.
+  """
   if image.ndim == 3:
     image = image[..., ::-1]
-  _, data = cv2.imencode(
+  done, data = cv2.imencode(
     '.jpg',
     image,
     # Its own Huffman tables make an image eight percent smaller.
     (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1),
   )
+  if not done:
+    height, width = image.shape[:2]
+    raise ValueError(f'JPEG has no pictures of {width}x{height} pixels')
   return data.tobytes()
 
 

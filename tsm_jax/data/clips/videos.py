@@ -13,21 +13,26 @@ import av
 from av.video import reformatter
 import numpy as np
 
-from tsm_jax import errors
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import containers, frame_rate, limits, orientation
+from tsm_jax.data.clips import (
+  containers,
+  frame_rate,
+  limits,
+  opening,
+  orientation,
+)
 
-SUFFIXES = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
+# What usually holds a film; whether it can be read shows when it is decoded.
+SUFFIXES = (
+  *('.3g2', '.3gp', '.asf', '.avi', '.divx', '.dv', '.f4v', '.flv', '.gif'),
+  *('.m1v', '.m2t', '.m2ts', '.m2v', '.m4v', '.mjpeg', '.mjpg', '.mkv'),
+  *('.mov', '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf', '.ogm', '.ogv'),
+  *('.qt', '.rm', '.rmvb', '.ts', '.vob', '.webm', '.wmv', '.y4m'),
+)
 MAX_FAILURES = 1000  # broken packets, after which the rest is given up
-COVER_ART = av.stream.Disposition.attached_pic
-
-
-class VideoError(errors.InputError):
-  """A video that cannot be used; the message is the reason without a name."""
-
-
-class NoFrameError(VideoError):
-  """A video that opens, but has no frame that decodes."""
+VideoError = opening.VideoError
+NoFrameError = opening.NoFrameError
+PassingError = opening.PassingError
 
 
 class Video(NamedTuple):
@@ -60,12 +65,14 @@ def read(
 ):
   """Decodes all frames of a video file, past its damaged packets.
 
-  The first video stream that is not a cover picture is read. All pictures are
-  rotated and mirrored as the first frame states it, as in players.
+  Of several video streams, the one that its container calls the default is
+  read, or the first; cover pictures do not count. All pictures are rotated and
+  mirrored as the first frame states it, as in players.
   A frame whose size differs from that of the first is scaled to it.
 
   Args:
-    path: a file of any container and codec that FFmpeg knows.
+    path: a file of a container of `opening.FORMATS` and any codec that FFmpeg
+      knows.
     keep: maps a frame `[H, W, 3]` uint8 to what is kept of it; called again
       for a frame that is repeated, with the same array.
     fps: frames per second to which the video is resampled by its timestamps,
@@ -77,10 +84,12 @@ def read(
 
   Raises:
     VideoError: if the file cannot be read, not a single frame decodes, or it
-      is too long or its pictures too large, see `limits`.
+      is too long or its pictures too large, see `limits`. It is a
+      `PassingError` if the file is away or its disk fails.
   """
-  with _open(path) as container:
-    stream = _stream(container)
+  with opening.container(path) as container:
+    stream = opening.video(container)
+    most = _Most(stream, max_frames)
     # One for all frames: setting it up costs more than decoding small frames.
     converter = reformatter.VideoReformatter()
     kept, times, failures, discarded, size = [], [], [], [], None
@@ -94,8 +103,7 @@ def read(
       stated = stated or frame.pts is not None
       times.append(float(start) if stated else math.nan)
       concealed += frame.is_corrupt
-      if reason := limits.too_long(len(kept) + count, max_frames):
-        raise VideoError(reason)
+      most.add(frame, size, count)
       if count:
         image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
         image = shown.apply(image)
@@ -105,6 +113,8 @@ def read(
       raise NoFrameError(f'no frame decodes{reason}')
     native = float(stream.average_rate or 0)
     claimed = containers.read(container, stream, len(discarded), shown.rotation)
+    if containers.stated_for_all(container):
+      claimed = _without_others(claimed, path, times, native)
   damage, share = containers.damage(claimed, native, times, failures)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.
@@ -112,35 +122,44 @@ def read(
   return Video(kept, float(fps or native), damage, share, times, claimed)
 
 
-def _open(path):
-  """The open container of a file."""
-  try:
-    num_bytes = os.stat(path).st_size
-  except FileNotFoundError:
-    raise VideoError('file does not exist') from None
-  except OSError as error:
-    raise VideoError(f'file cannot be read: {_reason(error)}') from error
-  if num_bytes == 0:
-    raise VideoError('file is empty (0 bytes)')
-  try:
-    # An absolute path is never taken for an address, such as cam1:2021.mp4.
-    return av.open(os.path.abspath(path))
-  except (av.error.FFmpegError, OSError, ValueError) as error:
-    raise VideoError(f'not a readable video: {_reason(error)}') from error
+class _Most:
+  """Counts frames and pixels; raises VideoError where they are too many."""
+
+  def __init__(self, stream, max_frames):
+    self._max_frames = max_frames
+    self._frames = self._pixels = 0
+    # At once, where the container tells.
+    self._refuse(
+      limits.too_much(stream.frames * stream.width * stream.height, max_frames)
+    )
+
+  def add(self, frame, size, count):
+    """Adds a frame that is scaled to `size` and seen `count` times."""
+    self._frames += count
+    self._refuse(limits.too_long(self._frames, self._max_frames))
+    if not self._pixels:  # the header need not have told it
+      self._refuse(limits.too_large(*size))
+    area = max(frame.width * frame.height, size[0] * size[1])
+    self._pixels += area * max(count, 1)
+    self._refuse(limits.too_much(self._pixels, self._max_frames))
+
+  @staticmethod
+  def _refuse(reason):
+    if reason:
+      raise VideoError(reason)
 
 
-def _stream(container):
-  """The video to read, prepared to be decoded."""
-  streams = container.streams.video
-  stream = next((s for s in streams if not s.disposition & COVER_ART), None)
-  if stream is None:
-    raise VideoError('has no video stream')
-  if reason := limits.too_large(stream.width, stream.height):
-    raise VideoError(reason)
-  stream.thread_count = 1
-  # Of pictures that are larger than the container says.
-  stream.codec_context.options = {'max_pixels': str(limits.MAX_PIXELS)}
-  return stream
+def _without_others(claimed, path, times, rate):
+  """The `Claims` without a duration that is the sound's, not the video's.
+
+  If nothing in the file goes on so long, it is cut, and they stay as they are.
+  """
+  least = containers.MIN_DURATION * claimed.duration
+  if containers.end_time(times, rate) >= least:
+    return claimed
+  with opening.container(path) as container:
+    end = containers.last_time(container)
+  return claimed._replace(duration=0.0) if end >= least else claimed
 
 
 def _resample(frames, container, stream, fps):
@@ -172,7 +191,7 @@ def _decode(container, stream, failures, discarded):
     try:
       packet = next(packets, None)
     except (av.error.FFmpegError, ValueError) as error:
-      failures.append(_reason(error))
+      failures.append(opening.reason(error))
       packets = container.demux(stream)  # a generator that raised has ended
       continue
     if packet is None:
@@ -182,11 +201,7 @@ def _decode(container, stream, failures, discarded):
     try:
       yield from packet.decode()
     except (av.error.FFmpegError, ValueError) as error:
-      failures.append(_reason(error))
-
-
-def _reason(error):
-  return getattr(error, 'strerror', None) or str(error)
+      failures.append(opening.reason(error))
 
 
 def write(path, frames, fps=24, codec='libx264', options=None):

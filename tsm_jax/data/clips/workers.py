@@ -4,18 +4,30 @@
 seen to hang after it; here every process has its own pipe, so both are known.
 """
 
+import collections
 import contextlib
 import multiprocessing
 from multiprocessing import connection as connections
 import os
+import signal
 import time
 
 from tsm_jax import errors
+from tsm_jax.data.clips import limits, opening
 
 CRASHED = 'the process that read it crashed'
+PASSING = 'cannot be read now: '  # how a reason begins that is not in the file
+PAUSE = 0.2  # seconds before a file that could not be read is tried again
 START_LIMIT = 600.0  # seconds until a process has imported its function
+MAX_STARTS = 3  # of processes that are killed one after the other
 DEFAULT_SIZE = None  # processes where none are asked for; None: one per core
 _HELLO = -1  # what a process does until it has started
+_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def is_passing(reason):
+  """Whether a reason may be gone when the same file is read later."""
+  return reason.startswith(PASSING)
 
 
 class Workers:
@@ -26,7 +38,7 @@ class Workers:
   threads can hang.
   """
 
-  def __init__(self, work, size=None, limit=3600.0):
+  def __init__(self, work, size=None, limit=limits.MAX_SECONDS):
     """Prepares for `size` processes, by default one per core.
 
     Args:
@@ -40,6 +52,9 @@ class Workers:
     size = DEFAULT_SIZE if size is None else size
     self._size = os.cpu_count() or 1 if size is None else size
     self._workers = []
+    self._killed = 0  # processes since the last one that has started
+    self._crashed = set()  # arguments, by number
+    self._again = collections.deque()  # of them, those to be tried once more
 
   def __enter__(self):
     return self
@@ -52,11 +67,14 @@ class Workers:
     """Applies the function to a sequence of arguments.
 
     At most `2 * size` results wait for the reader, so that memory stays
-    bounded where results are large.
+    bounded where results are large. A crash may be the memory's fault or that
+    of another program, so the argument is tried once more, as is a file that
+    cannot be read now.
 
     Yields:
       For every argument, in order, `(result, reason)`: the reason is '' or why
-      there is no result: what was raised, a crash, or too long a time.
+      there is no result: what was raised, a crash, or too long a time; see
+      `is_passing`.
 
     Raises:
       InputError: if no process can be started.
@@ -65,14 +83,19 @@ class Workers:
       yield from (_outcome(self._work, argument) for argument in arguments)
       return
     ready, given = {}, 0
+    self._crashed.clear()
+    self._again.clear()
     try:
       for wanted in range(len(arguments)):
         self._collect(ready, timeout=0)
         while True:
           limit = min(wanted + 2 * self._size, len(arguments))
-          while given < limit and (worker := self._free_worker()):
-            worker.give(given, arguments[given])
-            given += 1
+          while (self._again or given < limit) and (
+            worker := self._free_worker()
+          ):
+            task = self._again.popleft() if self._again else given
+            worker.give(task, arguments[task])
+            given = max(given, task + 1)
           if wanted in ready:
             break
           self._collect(ready, timeout=1)
@@ -98,9 +121,11 @@ class Workers:
       try:
         outcome = pipe.recv()
       except (EOFError, OSError):  # also in the middle of a message
-        self._lose(worker, CRASHED, ready)
+        self._lose(worker, '', ready)
       else:
-        if worker.task != _HELLO:
+        if worker.task == _HELLO:
+          self._killed = 0
+        else:
           ready[worker.task] = outcome
         worker.task = None
     for worker in busy.values():
@@ -109,14 +134,43 @@ class Workers:
         self._lose(worker, f'took longer than {limit:.0f} s', ready)
 
   def _lose(self, worker, reason, ready):
+    """Ends a process that has crashed, or for a reason.
+
+    Raises:
+      InputError: if it seems of no use to start another.
+    """
     self._workers.remove(worker)
+    code = None if reason else worker.exit_code()
     worker.end()
-    if worker.task == _HELLO:
-      raise errors.InputError(
-        'No process can be started to decode; a program that builds a '
-        "dataset must be a file with `if __name__ == '__main__':`."
-      )
-    ready[worker.task] = None, reason
+    task, killed = worker.task, code is not None and -code in _FROM_OUTSIDE
+    if task == _HELLO:
+      self._killed += 1
+      if not killed or self._killed >= MAX_STARTS:
+        raise errors.InputError(_not_started(code, reason))
+    elif not reason and task not in self._crashed:
+      self._crashed.add(task)
+      self._again.append(task)
+    elif killed:
+      name = signal.Signals(-code).name
+      ready[task] = None, f'{PASSING}its process was killed twice ({name})'
+    else:
+      ready[task] = None, reason or CRASHED
+
+
+def _not_started(code, reason):
+  """A sentence on a process that ended before it could begin."""
+  if reason:
+    return f'No process can be started to decode: the start {reason}.'
+  if code is not None and code < 0:
+    return (
+      'No process can be started to decode: it is killed by '
+      f'{signal.Signals(-code).name} while it starts; is there enough memory?'
+    )
+  return (
+    f'No process can be started to decode: it ended with status {code}, and '
+    'says above why; a program that builds a dataset must be a file with '
+    "`if __name__ == '__main__':`."
+  )
 
 
 class _Worker:
@@ -139,6 +193,11 @@ class _Worker:
     with contextlib.suppress(ConnectionError):  # the next `recv` finds it
       self.pipe.send(argument)
 
+  def exit_code(self):
+    """The status of a process whose pipe has ended; minus a signal."""
+    self._process.join(5)
+    return self._process.exitcode
+
   def end(self):
     self.pipe.close()
     self._process.kill()
@@ -155,8 +214,16 @@ def _serve(work, pipe):
 
 def _outcome(work, argument):
   try:
-    return work(argument), ''
+    try:
+      return work(argument), ''
+    except opening.PassingError:
+      time.sleep(PAUSE)
+      return work(argument), ''
+  except opening.PassingError as error:
+    return None, f'{PASSING}{error}'
   except errors.InputError as error:
     return None, str(error)
+  except MemoryError:
+    return None, f'{PASSING}there is not enough memory'
   except Exception as error:  # one file must not end the work on all others
     return None, f'{type(error).__name__}: {error}'

@@ -97,8 +97,8 @@ def show(found, out):
     )
   for split, counts in found.splits.items():
     frames = (f'{n:g}' for n in counts['frames'])
-    splits.add_row(split, str(counts['clips']), *frames)
-  out.print(text.Text(f'Dataset {printable(found.source)}'))
+    splits.add_row(_text(split), str(counts['clips']), *frames)
+  out.print(_text(f'Dataset {found.source}'))
   out.print(splits)
   rows = table.Table(box=box.SIMPLE_HEAD)
   rows.add_column('found', no_wrap=True)
@@ -122,13 +122,8 @@ def show(found, out):
   out.print(text.Text(found.verdict()))
 
 
-def printable(name):
-  """A file's name without what would move the cursor or colour the screen."""
-  return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-
-
 def _text(content):
-  return text.Text(printable(content))  # a name is no markup
+  return text.Text(errors.printable(content))  # a name is no markup
 
 
 def _write(path, content):

@@ -209,9 +209,9 @@ def _facts(source, cache, pool):
         yield known[key]
         continue
       facts, reason = next(outcomes)
-      if facts:
+      # A crash is not cached, nor a file that is away: it may be back later.
+      if facts and not facts.get('passing'):
         known[key] = facts
-      # A crash is not cached: the memory may have been full.
       yield facts or {'error': reason, 'empty': False}
   finally:
     outcomes.close()

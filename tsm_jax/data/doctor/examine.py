@@ -6,19 +6,21 @@ It runs in processes of its own, so this module imports little.
 import functools
 import hashlib
 import os
+import time
 
 import av
 import cv2
 import numpy as np
 
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import codec, containers, pixels, videos
+from tsm_jax.data.clips import codec, containers, pixels, videos, workers
 
 # Facts of another version, or decoder, are not used again.
-VERSION = f'3_av_{av.__version__}'
+VERSION = f'4_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
+WIDEST = 360  # pixels; wider ones are less high, with bars
 CHUNK = 32  # frames of a record that are in memory at a time
 GAP = 3  # pixels between them
 
@@ -32,8 +34,9 @@ def facts(clip):
       record of a built dataset.
 
   Returns:
-    A dict for JSON. Where the clip cannot be used: error (the reason) and
-    empty (whether it opens, but no frame decodes). Else: num_frames (of flow,
+    A dict for JSON. Where the clip cannot be used: error (the reason), empty
+    (whether it opens, but no frame decodes) and passing (whether it cannot be
+    read now, but perhaps later). Else: num_frames (of flow,
     pairs of x and y), width, height; fps, damage and share as in
     `videos.Video`; stated_frames, stated_duration and rotation as it
     `claimed`; end, seconds at which the last frame ends; odd_intervals and
@@ -41,9 +44,11 @@ def facts(clip):
     from the first frame, in levels of grey; content, a hash of all pixels. Of
     a record also video_id and label.
   """
-  seen = _Seen()
   read, record = _open(clip)
-  found = _describe(read, seen)
+  found = _describe(read, _Seen())
+  if found.get('passing'):  # once more, as in a build
+    time.sleep(workers.PAUSE)
+    found = _describe(read, _Seen())
   if record:
     found['video_id'] = record['video_id'].decode()
     found['label'] = int(record['label'])
@@ -55,7 +60,8 @@ def _describe(read, seen):
     video = read(seen.add)
   except videos.VideoError as error:
     empty = isinstance(error, videos.NoFrameError)
-    return {'error': str(error), 'empty': empty}
+    passing = isinstance(error, videos.PassingError)
+    return {'error': str(error), 'empty': empty, 'passing': passing}
   odd_intervals, rates = _intervals(video.times)
   height, width = seen.size
   return {
@@ -133,10 +139,20 @@ class _Some:
       if len(self.kept) == self._most:
         self.kept = self.kept[::2]
         self._every *= 2
-      height, width = frame.shape[:2]
-      size = max(1, width * THUMBNAIL // height), THUMBNAIL
-      self.kept.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+      self.kept.append(_thumbnail(frame))
     self._count += 1
+
+
+def _thumbnail(frame):
+  """A frame of any shape, `[THUMBNAIL, at most WIDEST, 3]`."""
+  height, width = frame.shape[:2]
+  size = max(1, width * THUMBNAIL // height), THUMBNAIL
+  if size[0] > WIDEST:
+    size = WIDEST, max(1, height * WIDEST // width)
+  small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+  bars = THUMBNAIL - size[1]
+  sides = (bars // 2, bars - bars // 2), (0, 0), (0, 0)
+  return np.pad(small, sides, constant_values=128)
 
 
 def _open(clip):

@@ -1,17 +1,20 @@
 """The videos of a folder that has a sub-folder per class."""
 
 import functools
+import itertools
 import os
-import pathlib
 
 from tsm_jax import errors
-from tsm_jax.data.clips import images, videos
-from tsm_jax.data.sources import listings, lists
+from tsm_jax.data.clips import images, recognition, videos
+from tsm_jax.data.sources import listings, lists, split_folders
 
 WANTED = {
-  'rgb': f'files ending in {", ".join(videos.SUFFIXES)}',
+  'rgb': 'files ending in .mp4, .avi, .mkv, .webm or the like, or a folder of '
+  'numbered images for each clip',
   'flow': 'folders of the images of x and y of a clip',
 }
+walk = split_folders.walk
+_hidden = split_folders.hidden
 
 
 def read(source, modality, notes):
@@ -40,21 +43,18 @@ def read(source, modality, notes):
     if path.stem.lower() in lists.SPLITS
     and path.suffix.lower() in lists.SUFFIXES
   }
-  folders = {
-    path: lists.SPLITS[path.name.lower()]
-    for path in children
-    if path.name.lower() in lists.SPLITS and path.is_dir()
-  }
+  folders = {} if listed else split_folders.find(children)
   if not listed and not folders:
     return read_classes(source, split='')
   items = []
   if listed:  # they know more than the folders, whose videos they list
     for path, split in listed.items():
-      items += [item._replace(split=split) for item in lists.read(path)]
+      rows = lists.read(path, notes=notes)
+      items += [item._replace(split=split) for item in rows]
   else:
     for path, split in folders.items():
       items += read_classes(path, split=split)
-  named = {os.path.abspath(item.path) for item in items}
+  named = {os.path.abspath(listings.find(item.path)) for item in items}
   for path in walk(source):
     if (
       path.suffix.lower() in videos.SUFFIXES
@@ -70,49 +70,42 @@ def _names(paths):
   return ', '.join(path.name for path in paths)
 
 
-def _refuse(error):
-  raise errors.InputError(
-    f'The folder {error.filename!r} cannot be read: {error.strerror}.'
-  )
-
-
-def walk(folder, fail=_refuse):
-  """All files below a folder in order; links to folders are followed.
-
-  Args:
-    folder: a path.
-    fail: called with the OSError of a folder that cannot be read.
-  """
-  seen = set()
-  for root, names, files in os.walk(folder, onerror=fail, followlinks=True):
-    names.sort()
-    if os.path.realpath(root) in seen:  # links in a circle
-      names.clear()
-      continue
-    seen.add(os.path.realpath(root))
-    yield from (pathlib.Path(root) / name for name in sorted(files))
-
-
-def _hidden(path):
-  return any(part.startswith('.') for part in path.parts)
-
-
 def _read_videos(folder, root, split, notes):
+
+  def top(path):
+    parts = path.relative_to(folder).parts
+    return parts[0] if len(parts) > 1 else ''
+
   items = []
-  for path in walk(folder):
-    inside = path.relative_to(folder)
-    name = path.relative_to(root).as_posix()
-    is_video = path.suffix.lower() in videos.SUFFIXES
-    if _hidden(inside):
-      if is_video:
-        notes.append(f'{name} was ignored: it is hidden')
-    elif not is_video:
-      notes.append(f'{name} was ignored: not one of {videos.SUFFIXES}')
-    else:
-      label = inside.parts[0] if len(inside.parts) > 1 else ''
-      items.append(listings.Item(path, name, label, split))
+  for name, paths in itertools.groupby(walk(folder), top):
+    for path in _clips_of_class(folder, name, list(paths), root, notes):
+      video_id = path.relative_to(root).as_posix()
+      label = listings.composed(name)
+      items.append(listings.Item(path, video_id, label, split))
   _require_classes(folder, items, WANTED['rgb'])
   return items
+
+
+def _clips_of_class(folder, name, paths, root, notes):
+  """The videos among files; where there are none, the folders of images."""
+  shown = {p for p in paths if not _hidden(p.relative_to(folder))}
+  clips = {p for p in shown if recognition.is_video(p)}
+  pictures = set()
+  if name and not clips:
+    pictures = {
+      p
+      for p in shown
+      if p.suffix.lower() in images.SUFFIXES and p.parent != folder / name
+    }
+    clips = {p.parent for p in pictures}
+  for path in paths:
+    called = path.relative_to(root).as_posix()
+    if path not in shown:
+      if path.suffix.lower() in videos.SUFFIXES:
+        notes.append(f'{called} was ignored: it is hidden')
+    elif path not in clips and path not in pictures:
+      notes.append(f'{called} was ignored: it is no video')
+  return sorted(clips)
 
 
 def _require_classes(folder, items, wanted):
@@ -123,7 +116,7 @@ def _require_classes(folder, items, wanted):
       raise errors.InputError(
         f'The class folder {str(path)!r} has a name that {problem}; rename it.'
       )
-    if is_class and path.name not in labels:
+    if is_class and listings.composed(path.name) not in labels:
       raise errors.InputError(
         f'The class folder {str(path)!r} holds no video; add {wanted}, or '
         'remove it.'
@@ -138,7 +131,7 @@ def _read_flow(folder, root, split):
     is_image = path.suffix.lower() in images.SUFFIXES
     if is_image and not _hidden(path.relative_to(folder)):
       name = path.parent.relative_to(root).as_posix()
-      label = parts[0] if len(parts) > 2 else ''
+      label = listings.composed(parts[0]) if len(parts) > 2 else ''
       clips.setdefault(name, listings.Item(path.parent, name, label, split))
   items = list(clips.values())
   _require_classes(folder, items, WANTED['flow'])

@@ -61,7 +61,7 @@ def scan(
   if source.is_dir():
     items = class_folders.read(source, modality, notes)
   else:
-    items = lists.read(source, called('source'))
+    items = lists.read(source, called('source'), notes)
   items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
   items.sort(key=lambda item: item.video_id)

@@ -24,7 +24,8 @@ def read(path, field, known=frozenset()):
       are, numbers and all.
 
   Returns:
-    A list of distinct names, each a plain line of text.
+    A list of distinct names, each a plain line of text, see
+    `listings.composed`.
 
   Raises:
     InputError: if the file cannot be read, or is none of these; it names
@@ -36,7 +37,7 @@ def read(path, field, known=frozenset()):
       f'{field} is {str(path)!r}, but no such file exists.'
     )
   try:
-    text = path.read_text(encoding='utf-8-sig')
+    text = listings.composed(path.read_text(encoding='utf-8-sig'))
   except (OSError, ValueError) as error:
     raise errors.InputError(
       f'{field} is {str(path)!r}, which cannot be read: {error}.'
@@ -129,6 +130,7 @@ def _checked(names):
       raise _Problem(
         f'names the class {name!r}; a name that {problem} cannot be used'
       )
+  names = [listings.composed(name) for name in names]
   if len(set(names)) < len(names):
     twice = next(name for name in names if names.count(name) > 1)
     raise _Problem(f'names {twice!r} more than once')

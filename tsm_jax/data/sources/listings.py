@@ -7,11 +7,11 @@ import stat
 from typing import NamedTuple
 import unicodedata
 
-from tsm_jax.data.clips import videos
-
 # Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
 NOT_IN_MAP = 'which is not in the label map'
+# A folder is a clip of images, but called as here it is a mistake.
+_VIDEOS = ('.avi', '.mkv', '.mov', '.mp4', '.webm')
 
 
 class Item(NamedTuple):
@@ -67,6 +67,35 @@ def problem(label):
   return ''
 
 
+def composed(text):
+  """A text with every letter as one character where there is one (NFC).
+
+  macOS parts letters from their accents in names of files, other systems and
+  editors do not; they look alike.
+  """
+  return unicodedata.normalize('NFC', text)
+
+
+def find(path):
+  """A path as it is spelled on the disk, where only accents are apart.
+
+  Args:
+    path: a `pathlib.Path`.
+
+  Returns:
+    The path itself if it exists, or if nothing does that looks like it.
+  """
+  if str(path).isascii() or os.path.lexists(path):
+    return path
+  found = [pathlib.Path(path.anchor)]
+  for part in path.relative_to(path.anchor).parts:
+    forms = (unicodedata.normalize(form, part) for form in ('NFC', 'NFD'))
+    spellings = dict.fromkeys((part, *forms))
+    paths = (folder / spelling for folder in found for spelling in spellings)
+    found = list(filter(os.path.lexists, paths))
+  return found[0] if found else path
+
+
 def in_order(labels):
   """A sorted list of class names: as integers if all of them are."""
   labels = sorted(labels)
@@ -101,8 +130,9 @@ def usable(items, labels):
 def empty_classes(items, labels):
   """A sentence on every class that a split has no video of."""
   present = {(item.label, item.split) for item in items}
+  splits = sorted({item.split for item in items})
   for label in labels:
-    for split in sorted({item.split for item in items}):
+    for split in splits:
       if (label, split) not in present:
         yield f'class {label!r} has no video in the split {split!r}'
 
@@ -113,7 +143,8 @@ def readable(items):
   Returns:
     `(items, excluded)` as in `Listing`.
   """
-  return _part(items, _Unreadable())
+  found = (item._replace(path=find(item.path)) for item in items)
+  return _part(found, _Unreadable())
 
 
 def placed(items, labels):
@@ -161,8 +192,7 @@ class _Unreadable:
       return 'file does not exist'
     except OSError as error:
       return f'file cannot be read: {error.strerror}'
-    # A folder can be a clip, of images; one called as a video is a mistake.
-    is_video = os.path.splitext(path)[1].lower() in videos.SUFFIXES
+    is_video = os.path.splitext(path)[1].lower() in _VIDEOS
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not is_video):
       return ''
     return 'is not a file'

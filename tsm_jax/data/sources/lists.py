@@ -5,71 +5,104 @@ import io
 import json
 
 from tsm_jax import errors
-from tsm_jax.data.sources import listings
+from tsm_jax.data.sources import columns, listings
 
 SUFFIXES = ('.csv', '.json')
-
-# What people call their splits, and what they are called here.
-SPLITS = {
-  'train': 'train',
-  'training': 'train',
-  'val': 'val',
-  'valid': 'val',
-  'validation': 'val',
-  'test': 'test',
-}
+SPLITS = columns.SPLITS
+_MISSING = ('nan', 'null', 'n/a', '#n/a', '<na>')  # as other programs write it
 
 
-def read(source, field='data.source'):
+def read(source, field='data.source', notes=None):
   """The rows of a CSV or JSON list, as items.
 
   Args:
     source: path of the list.
     field: what the user calls it.
+    notes: a list; sentences on what was ignored are added to it.
 
   Returns:
     A list of `listings.Item`, in the order of the rows; a label or split that
     is not given is ''.
 
   Raises:
-    InputError: if the file is not such a list, or a row has no path, a split
-      of another name or a label that is not one plain line of text.
+    InputError: if the file is not such a list, a column seems to be misnamed,
+      or a row has too many fields, no path, a split of another name or a label
+      that is not one plain line of text.
   """
-  items = []
-  for number, row in enumerate(_rows(source, field), 1):
-    if '\0' in str(row.get('path')):
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has the path {row["path"]!r}, which '
-        'holds a NUL character.'
-      )
-    if not row.get('path'):
-      columns = ', '.join(str(key) for key in row)
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has no path; the columns are path, '
-        f'label and optionally split, found: {columns}.'
-      )
-    split = str(row.get('split') or '').strip()
-    if split and split.lower() not in SPLITS:
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has the split {split!r}; choose '
-        f'from {", ".join(SPLITS)}.'
-      )
-    label = row.get('label')
-    label = '' if label is None else str(label).strip()
-    if label and (problem := listings.problem(label)):
-      raise errors.InputError(
-        f'Row {number} of {str(source)!r} has the label {label!r}, which '
-        f'{problem}; a label is one plain line of text.'
-      )
-    items.append(
-      listings.Item(
-        path=source.parent / str(row['path']),
-        video_id=str(row['path']),
-        label=label,
-        split=SPLITS.get(split.lower(), ''),
-      )
-    )
+  rows = list(enumerate(_rows(source, field), 1))
+  found = columns.check(rows, source)
+  items = [_item(number, row, source) for number, row in rows]
+  found += _strange({item.label for item in items}, source)
+  if notes is not None:
+    notes += found
   return items
+
+
+def _item(number, row, source):
+  def fail(what):
+    raise errors.InputError(f'Row {number} of {str(source)!r} has {what}.')
+
+  path = row.get('path')
+  if isinstance(path, int) and not isinstance(path, bool):
+    path = str(path)
+  if not path:
+    listed = ', '.join(str(key) for key in row)
+    fail(
+      'no path; the columns are path, label and optionally split, found: '
+      f'{listed}'
+    )
+  if not isinstance(path, str):
+    fail(f'the path {path!r}; it must be text')
+  if '\0' in path:
+    fail(f'the path {path!r}, which holds a NUL character')
+  if '\n' in path or '\r' in path:
+    fail(f'the path {path!r}, which holds a line break; is a quote not closed?')
+  split = row.get('split') or ''
+  split = split.strip() if isinstance(split, str) else split
+  if split and str(split).lower() not in SPLITS:
+    fail(f'the split {split!r}; choose from {", ".join(SPLITS)}')
+  return listings.Item(
+    path=source.parent / path,
+    video_id=path,
+    label=_label(row.get('label'), fail),
+    split=SPLITS.get(split.lower(), ''),
+  )
+
+
+def _label(label, fail):
+  """A label as text; '' if there is none."""
+  if label is None:
+    return ''
+  if isinstance(label, bool) or not isinstance(label, (int, str)):
+    fail(f'the label {label!r}; a label is text or a whole number')
+  label = listings.composed(str(label).strip())
+  if label and (problem := listings.problem(label)):
+    fail(
+      f'the label {label!r}, which {problem}; a label is one plain line of text'
+    )
+  return label
+
+
+def _strange(labels, source):
+  """Sentences on labels that may be mistakes."""
+  for label in sorted(labels):
+    if label.lower() in _MISSING:
+      yield f'{source.name} has the label {label!r}: is it a missing value?'
+  alike = {}
+  for label in sorted(labels):
+    alike.setdefault(_key(label), []).append(label)
+  for names in alike.values():
+    if len(names) > 1:
+      listed = ', '.join(map(repr, names))
+      yield f'{source.name} has labels that hardly differ: {listed}'
+
+
+def _key(label):
+  """What labels share that a person takes for one."""
+  try:
+    return float(label) if label.isascii() else label.casefold()
+  except ValueError:
+    return ' '.join(label.casefold().split())
 
 
 def _rows(source, field):
@@ -82,10 +115,9 @@ def _rows(source, field):
   try:
     text = source.read_text(encoding='utf-8-sig')
     if source.suffix.lower() == '.csv':
-      lines = io.StringIO(text, newline='')
-      return list(csv.DictReader(lines, skipinitialspace=True))
-    rows = json.loads(text)
-  except (OSError, ValueError, csv.Error) as error:
+      return _csv(text, source)
+    rows = json.loads(text, object_pairs_hook=_object)
+  except (OSError, ValueError, RecursionError, csv.Error) as error:
     raise errors.InputError(
       f'The list {str(source)!r} cannot be read: {error}.'
     ) from error
@@ -93,4 +125,62 @@ def _rows(source, field):
     raise errors.InputError(
       f'{str(source)!r} must hold an array of objects with path and label.'
     )
+  return [dict(zip(columns.named(row, source), row.values())) for row in rows]
+
+
+def _object(pairs):
+  row = dict(pairs)
+  if len(row) < len(pairs):
+    names = [name for name, _ in pairs]
+    twice = next(name for name in names if names.count(name) > 1)
+    raise ValueError(f'an object has {twice!r} more than once')
+  return row
+
+
+def _csv(text, source):
+  reader = csv.reader(
+    io.StringIO(text, newline=''), skipinitialspace=True, strict=True
+  )
+  header, rows = None, []
+  try:
+    for fields in reader:
+      if not fields:
+        continue
+      if header is None:
+        header = columns.named(fields, source)
+        _check_header(header, source)
+        continue
+      rows.append(_row(header, fields, len(rows) + 1, source))
+  except csv.Error as error:
+    raise errors.InputError(
+      f'Row {len(rows) + 1} of {str(source)!r} (line {reader.line_num}) has '
+      f'quotes that do not match: {error}; a quote within quotes is written '
+      'twice.'
+    ) from error
   return rows
+
+
+def _check_header(header, source):
+  (only,) = header if len(header) == 1 else ('',)
+  for character in ';\t|':
+    if character in only:
+      raise errors.InputError(
+        f'{str(source)!r} has its columns parted by {character!r}; a list has '
+        'commas.'
+      )
+
+
+def _row(header, fields, number, source):
+  """A row as a dict; a field without a name may only be empty."""
+  surplus = [
+    *(field for name, field in zip(header, fields) if not name.strip()),
+    *fields[len(header) :],
+  ]
+  if any(field.strip() for field in surplus):
+    names = [name for name in header if name.strip()]
+    raise errors.InputError(
+      f'Row {number} of {str(source)!r} has {len(fields)} fields, where the '
+      f'columns are {", ".join(names)}: {fields!r}; put a field that holds a '
+      'comma in double quotes.'
+    )
+  return {n: f for n, f in zip(header, fields) if n.strip()}

@@ -105,6 +105,7 @@ def build(plan, log=print):
       the message lists them.
   """
   listing, storage = plan.listing, plan.options.storage
+  log = _printable(log)
   if listing.modality == 'flow' and storage != 'frames':
     raise errors.InputError(
       f"storage is {storage!r}, but flow is kept as its images: 'frames'."
@@ -126,6 +127,11 @@ def build(plan, log=print):
   for line in build_report.describe(report):
     log(line)
   return path
+
+
+def _printable(log):
+  """A `log` that takes names as files have them; they may hold anything."""
+  return lambda line: log(errors.printable(line))
 
 
 def _check(report, max_excluded):
@@ -171,6 +177,10 @@ def write(plan):
   """Writes the dataset of a `Plan`; returns its report, which is not written.
 
   Shards that an earlier process has finished are taken over.
+
+  Raises:
+    InputError: if a clip could not be read for a reason that may pass: it would
+      be missing in the dataset for ever.
   """
   listing = plan.listing
   report: dict[str, Any] = {
@@ -182,6 +192,7 @@ def write(plan):
     'excluded': [list(pair) for pair in listing.excluded],
     'damaged': [],
     'cut': [],
+    'passing': [],
     'num_frames': {item.split: [] for item in listing.items},
   }
   progress = tqdm.tqdm(
@@ -213,4 +224,24 @@ def write(plan):
       beam.run(builder.missing(), job, plan.engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
+  _refuse_passing(report.pop('passing'))
   return report
+
+
+def _refuse_passing(passing):
+  """Raises InputError if clips could not be read for reasons that may pass."""
+  if not passing:
+    return
+  most = build_report.MAX_LINES
+  listed = ''.join(f'\n  {name}: {why}' for name, why in passing[:most])
+  if len(passing) > most:
+    listed += f'\n  ... and {len(passing) - most} more'
+  what = (
+    '1 video that was'
+    if len(passing) == 1
+    else (f'{len(passing)} videos that were')
+  )
+  raise errors.InputError(
+    f'{what} there when the build began could not be read; the others are '
+    f'done. Start again when it is possible, or without them:{listed}'
+  )

@@ -14,6 +14,7 @@ import uuid
 from array_record.python import array_record_module
 from tensorflow_datasets.core import file_adapters, writer
 
+from tsm_jax.data.clips import workers
 from tsm_jax.data.sources import listings
 
 CLIPS_PER_SHARD = 128
@@ -34,7 +35,13 @@ class Part(NamedTuple):
 
 def new_report():
   """The report of a shard that has no clips yet."""
-  return {'excluded': [], 'damaged': [], 'cut': [], 'num_frames': []}
+  return {
+    'excluded': [],
+    'damaged': [],
+    'cut': [],
+    'passing': [],  # what may be read later; such a shard is not kept
+    'num_frames': [],
+  }
 
 
 def examples(items, stream, fps, report):
@@ -59,6 +66,9 @@ def examples(items, stream, fps, report):
         damage = (
           f'has {record["num_frames"]} frames, its list {item.num_frames}'
         )
+    if workers.is_passing(damage):
+      report['passing'].append([item.video_id, damage])
+      continue
     if share < MIN_SHARE:
       report['excluded'].append([item.video_id, damage])
       continue
@@ -143,10 +153,16 @@ class Shards(_Plain):
   def write(self, path, examples):
     """Writes the examples, or takes the shard that is there, to a path.
 
-    That may be in the folder itself.
+    That may be in the folder itself. A shard that lacks a clip for a passing
+    reason is only written elsewhere.
     """
     path = pathlib.Path(path)
-    self._keep(path.name, examples)
+    unfinished = self._keep(path.name, examples)
+    if unfinished and path != self._path:
+      unfinished.replace(path)
+      return
+    if unfinished:
+      unfinished.unlink()
     if path == self._path:
       return
     try:
@@ -155,16 +171,22 @@ class Shards(_Plain):
       self._path.rename(path)
 
   def _keep(self, name, examples):
-    """Writes into the folder; several machines may do so at a time."""
+    """Writes into the folder; several machines may do so at a time.
+
+    Returns:
+      The path of the shard if it must not be kept.
+    """
     self._path = self.folder / name
     if self._path.exists():
-      return
+      return None
     self.folder.mkdir(parents=True, exist_ok=True)
     mine = f'{name}.{uuid.uuid4().hex}'
     shard = self.folder / f'{mine}{UNFINISHED}'
     report = self.folder / f'{mine}.json{UNFINISHED}'
     try:
       super().write(shard, examples)
+      if self.report['passing']:
+        return shard
       report.write_text(json.dumps(self.report))
     except BaseException:
       shard.unlink(missing_ok=True)
@@ -173,6 +195,7 @@ class Shards(_Plain):
     # In this order: whoever finds the shard finds its report.
     report.replace(self._report(self._path))
     shard.replace(self._path)
+    return None
 
   def clean(self):
     """Removes the unfinished files of killed processes."""

@@ -79,7 +79,7 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     else:
       self.shards.report = done = shards.new_report()
       yield from shards.examples(items, self._stream, self.listing.fps, done)
-    for name in ('excluded', 'damaged', 'cut'):
+    for name in ('excluded', 'damaged', 'cut', 'passing'):
       self.report[name] += done.get(name, [])  # shards of before have no 'cut'
     self.report['num_frames'][items[0].split] += done['num_frames']
 
