@@ -44,7 +44,8 @@ def test_a_file_goes_before_its_name_as_a_pattern(tmp_path):
 
 def test_a_folder_called_as_an_address_is_a_folder(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  helpers.write_video('http:/host/a.mp4', 2)
+  (tmp_path / 'http:' / 'host').mkdir(parents=True)
+  (tmp_path / 'http:' / 'host' / 'a.mp4').write_bytes(b'')
   assert expand('http://host/a.mp4')[0] == ['http://host/a.mp4']
   with pytest.raises(errors.InputError, match='is an address'):
     expand('http://host/b.mp4')
