@@ -59,7 +59,8 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     init_from.check(config.init_from)
 
   # --- Data. From here on the configuration is resolved, and stays. ---
-  data = dataset.prepare(config.data, config.model.modality, log)
+  splits = 'train', config.eval.split
+  data = dataset.prepare(config.data, config.model.modality, log, splits)
   train_source = data.split('train')
   eval_source = data.split(config.eval.split)
   sharding.check_enough(len(train_source))

@@ -1,10 +1,11 @@
 import os
+import pathlib
 import re
 
 import pytest
 
 from support import listed
-from tsm_jax.data.sources import folder
+from tsm_jax.data.sources import folder, listings
 
 
 def test_folder_of_classes(tmp_path):
@@ -215,3 +216,24 @@ def test_class_folders_of_integers_are_ordered_as_numbers(tmp_path):
   listed.touch(tmp_path, *(f'{i}/a.mp4' for i in range(12)))
   listing = folder.scan(tmp_path, holdout=0)
   assert listing.labels == list(map(str, range(12)))
+
+
+def test_reading_is_linear_in_labels_and_clips():
+  class Counted(list):
+    passes = 0
+
+    def __iter__(self):
+      self.passes += 1
+      return super().__iter__()
+
+  items = Counted(
+    listings.Item(pathlib.Path(f'{i}.mp4'), f'{i}.mp4', f'class {i}', split)
+    for i in range(50)
+    for split in ('train', 'val')
+  )
+  labels = [f'class {i}' for i in range(51)]
+  assert list(listings.empty_classes(items, labels)) == [
+    "class 'class 50' has no video in the split 'train'",
+    "class 'class 50' has no video in the split 'val'",
+  ]
+  assert items.passes < 5

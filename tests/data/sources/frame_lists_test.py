@@ -128,3 +128,32 @@ def test_frame_lists_without_names_of_classes(tmp_path):
   assert listing.labels == ['0', '1', '2']
   assert [i.label for i in listing.items] == ['2', '0', '1']
   assert 'there is no category.txt: its classes are numbers' in listing.notes
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_numbered_classes_are_ordered_by_their_numbers(tmp_path, first):
+  numbers = sorted(map(str, range(first, 12 + first)))
+  assert numbers != list(map(str, range(first, 12 + first)))
+  path = tmp_path / 'category.txt'
+  miniatures.write_lines(path, *(f'{i} class{i}' for i in numbers))
+  rows = [f'{i} 4 {i}' for i in range(12)]
+  miniatures.write_lines(tmp_path / 'train_videofolder.txt', *rows)
+  for i in range(12):
+    (tmp_path / str(i)).mkdir()
+  listing = published.read('frame_lists', tmp_path)
+  assert {i.video_id: i.label for i in listing.items} == {
+    str(i): f'class{i + first}' for i in range(12)
+  }
+  miniatures.write_lines(path, *(f'{i} class{i}' for i in (0, 1, 3)))
+  miniatures.fails('does not number its classes', 'frame_lists', tmp_path)
+
+
+def test_names_with_accents_apart(tmp_path):
+  miniatures.write_lines(tmp_path / 'category.txt', 'Cafe\u0301', 'x')
+  miniatures.write_lines(tmp_path / 'train_videofolder.txt', 'e\u0301 4 0')
+  (tmp_path / 'frames' / '\u00e9').mkdir(parents=True)
+  listing = published.read('frame_lists', tmp_path)
+  assert listing.labels == ['Caf\u00e9', 'x']
+  assert [i.path.name for i in listing.items] == ['\u00e9']
+  miniatures.write_lines(tmp_path / 'category.txt', 'Cafe\u0301', 'Caf\u00e9')
+  miniatures.fails("'Caf\u00e9' more than once", 'frame_lists', tmp_path)

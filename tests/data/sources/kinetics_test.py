@@ -112,3 +112,48 @@ def test_kinetics_lists_that_cannot_be_used(tmp_path):
   )
   miniatures.write_csv(tmp_path / 'annotations' / 'train.csv', KINETICS)
   miniatures.fails(r'found: .*train.csv, .*train.csv', 'kinetics400', tmp_path)
+
+
+@pytest.mark.parametrize('form', ['{0}_{1}_{2}', '{0}_{1}.0_{2}.0', '{0}'])
+def test_kinetics_without_zeros_or_times(tmp_path, form):
+  rows = [
+    ('x', '-a_1', 1, 11, ''),
+    ('y', 'b', 5, 15, ''),
+    ('y', 'c', 0, 10, ''),
+  ]
+  miniatures.write_csv(tmp_path / 'train.csv', KINETICS, *rows[:2])
+  miniatures.write_csv(tmp_path / 'val.csv', KINETICS, rows[2])
+  for row in rows:
+    miniatures.touch(tmp_path / 'all' / f'{form.format(*row[1:])}.mp4')
+  listing = published.read('kinetics400', tmp_path)
+  assert {i.video_id: i.path.stem for i in listing.items} == {
+    kinetics_name(row): form.format(*row[1:]) for row in rows
+  }
+  untimed = [note for note in listing.notes if 'no times in their' in note]
+  assert untimed == (
+    [
+      '3 videos have no times in their names: they are taken to be the clips, '
+      'already cut'
+    ]
+    if form == '{0}'
+    else []
+  )
+
+
+def test_a_video_with_several_clips_needs_times(tmp_path):
+  rows = [('x', 'a', 1, 11, ''), ('y', 'a', 20, 30, ''), ('y', 'b', 0, 10, '')]
+  miniatures.write_csv(tmp_path / 'train.csv', KINETICS, *rows)
+  miniatures.write_csv(tmp_path / 'val.csv', KINETICS)
+  miniatures.touch(tmp_path / 'a.mp4', tmp_path / 'b.mp4')
+  listing = published.read('kinetics400', tmp_path)
+  assert [item.video_id for item in listing.items] == ['b_000000_000010']
+  assert len(listing.excluded) == 2
+
+
+def test_kinetics_classes_that_are_integers(tmp_path):
+  rows = [(str(i), f'v{i}', 0, 10, '') for i in range(12)]
+  miniatures.write_csv(tmp_path / 'train.csv', KINETICS, *rows)
+  miniatures.write_csv(tmp_path / 'val.csv', KINETICS)
+  miniatures.touch(*(tmp_path / f'{kinetics_name(row)}.mp4' for row in rows))
+  listing = published.read('kinetics400', tmp_path)
+  assert listing.labels == [str(i) for i in range(12)]

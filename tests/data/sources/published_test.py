@@ -22,7 +22,10 @@ def test_what_is_not_there_is_named(tmp_path):
   )
   (tmp_path / '20bn-jester-v1').rename(tmp_path / 'elsewhere')
   miniatures.fails(
-    'no labelled video of jester is found: 1 file', 'jester', tmp_path
+    r'video of jester is found as 20bn-jester-v1/\{id\}/\*.jpg, but '
+    'elsewhere/1/00001.jpg, .* lie there: 1 file does',
+    'jester',
+    tmp_path,
   )
   miniatures.write_lines(
     tmp_path / 'something-something-v2-labels.json', '{"a": "1"}'

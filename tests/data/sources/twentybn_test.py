@@ -137,3 +137,34 @@ def test_ssv2(tmp_path, old_names, answers):
   assert {i.video_id: i.split for i in listing.items} == expected
   left_out = '2 test videos have no label and are left out' in listing.notes
   assert left_out == (not answers)
+
+
+def write_ssv2(root, ending):
+  miniatures.write_json(root / 'labels.json', {'Zooming': '0', 'Bending': '1'})
+  for kind, i in (('train', 1), ('validation', 2)):
+    rows = [{'id': str(i), 'template': 'Zooming'}]
+    miniatures.write_json(root / f'{kind}.json', rows)
+    miniatures.touch(root / f'20bn-something-something-v2/{i}{ending}')
+
+
+@pytest.mark.parametrize('ending', ['.mp4', '.MKV', '.avi'])
+def test_ssv2_in_other_containers(tmp_path, ending):
+  write_ssv2(tmp_path, ending)
+  listing = published.read('ssv2', tmp_path)
+  assert [i.path.name for i in listing.items] == [f'1{ending}', f'2{ending}']
+  if ending == '.mp4':  # the official form comes first
+    write_ssv2(tmp_path, '.webm')
+    listing = published.read('ssv2', tmp_path)
+    assert [i.path.name for i in listing.items] == ['1.webm', '2.webm']
+
+
+def test_what_is_looked_for_and_what_lies_there_is_said(tmp_path):
+  write_ssv2(tmp_path, '.webm')
+  folder = tmp_path / '20bn-something-something-v2'
+  folder.rename(tmp_path / 'clips')
+  miniatures.fails(
+    r'found as 20bn-something-something-v2/\{id\}.webm .*, but '
+    'clips/1.webm, clips/2.webm ... lie there: 1 file does not exist; 2 ',
+    'ssv2',
+    tmp_path,
+  )

@@ -5,6 +5,7 @@ middle.
 """
 
 import functools
+import math
 import os
 import pathlib
 import re
@@ -23,8 +24,13 @@ from tsm_jax.data.clips import (
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 _NUMBERED = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(jpe?g|png)', re.I)
-# Only looked at where there are none of those.
+# Each is only looked at where the ones before find nothing.
 _OTHERS = re.compile(r'(?P<stem>.*?)(?P<number>\d+)\.(bmp|webp)', re.I)
+_IN_BRACKETS = re.compile(  # 'frame (1).jpg', as Windows numbers names
+  r'(?P<stem>.*?)\((?P<number>\d+)\)\.(jpe?g|png|bmp|webp)', re.I
+)
+_FAR = 10  # where numbers start that are not from 0 or 1 on
+_MIN_STEPS = 4  # that tell every fifth image from some that are lost
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'
 _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
@@ -34,8 +40,9 @@ def read(folder, options, modality):
   """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
-  start at 0 or 1; a gap and an unreadable image are damage, as in a video. The
-  rate of a folder is unknown: its fps is 0, and it cannot be resampled.
+  start at 0, 1 or far from there, and may have an even step; a gap and an
+  unreadable image are damage, as in a video. The rate of a folder is unknown:
+  its fps is 0, and it cannot be resampled.
 
   Of flow, a folder holds either two images for each frame, as
   `flow_x_00001.jpg` and `flow_y_00001.jpg` or `000012-x_00001.jpg` and
@@ -76,7 +83,7 @@ def read(folder, options, modality):
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = max(found) - min(*found, 1) + 1
+  expected = len(_expected(found))
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
@@ -91,10 +98,24 @@ def _to_video(jpegs):
   return encoder.end()
 
 
+def _expected(images):
+  """The `range` of the numbers of a clip of which no image is lost.
+
+  A clip may be cut out of a longer one, or be every fifth image of it.
+  """
+  numbers = sorted(images)
+  # What their distances have in common; by chance, that is hardly ever more.
+  step = math.gcd(*(number - numbers[0] for number in numbers))
+  step = step if len(numbers) > _MIN_STEPS else 1
+  first = numbers[0] if numbers[0] >= _FAR or step > 1 else min(numbers[0], 1)
+  return range(first, numbers[-1] + 1, step)
+
+
 def _read_all(images, store):
   """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems, num_bytes = [], None, [], 0
-  expected = min(*images, 1)
+  numbers = _expected(images)
+  expected = numbers.start
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
@@ -103,7 +124,7 @@ def _read_all(images, store):
         if number == min(images)
         else f'image {expected} is missing'
       )
-    expected = number + 1
+    expected = number + numbers.step
     try:
       parts, size = store(images[number], size)
     except videos.VideoError:  # it is not of this image
@@ -153,9 +174,10 @@ def _series(folder, ignored):
     names = os.listdir(folder)
   except OSError as error:
     raise opening.unreadable(error) from error
-  return _numbered(folder, names, _NUMBERED, ignored) or _numbered(
-    folder, names, _OTHERS, ignored
-  )
+  for pattern in (_NUMBERED, _OTHERS, _IN_BRACKETS):
+    if series := _numbered(folder, names, pattern, ignored):
+      return series
+  return {}
 
 
 def _numbered(folder, names, pattern, ignored):

@@ -1,9 +1,11 @@
 """What the readers of published datasets share: finding and reading lists."""
 
 import json
+import os
 from typing import NamedTuple
 
 from tsm_jax import errors
+from tsm_jax.data.clips import videos
 from tsm_jax.data.sources import listings
 
 
@@ -42,6 +44,24 @@ def find(root, *names, required=True):
     f'--manual_dir is {str(root)!r}, which holds no {choices}, neither itself '
     "nor in 'labels' or 'annotations'."
   )
+
+
+def videos_in(folder, usual):
+  """The videos right in a folder, as a mapping from name to path.
+
+  Args:
+    folder: its path; there need not be such a folder.
+    usual: the ending that comes first if several files have a name.
+  """
+  found = {}
+  names = sorted(os.listdir(folder)) if folder.is_dir() else ()
+  for name in names:
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in videos.SUFFIXES or name.startswith('.'):
+      continue
+    if suffix == usual or stem not in found:
+      found[stem] = folder / name
+  return found
 
 
 def read_lines(path):

@@ -94,9 +94,16 @@ def _labels(root):
   if categories is None:
     return None
   labels = annotations.read_lines(categories)
-  numbered = [re.fullmatch(r'(\d+) +(\S.*)', label) for label in labels]
-  if all(numbered):  # as classInd.txt of UCF101
-    labels = [match[2] for match in numbered]
+  numbered = [re.fullmatch(r'(\d+)\s+(\S.*)', label) for label in labels]
+  if labels and all(numbered):  # as classInd.txt of UCF101
+    pairs = sorted((int(match[1]), match[2]) for match in numbered)
+    start = min(pairs[0][0], 1)
+    if [i for i, _ in pairs] != list(range(start, start + len(pairs))):
+      raise errors.InputError(
+        f'The list {str(categories)!r} does not number its classes from 0 or 1 '
+        'on, each once.'
+      )
+    labels = [label for _, label in pairs]
   return labels
 
 
@@ -140,4 +147,4 @@ def _folder(base, path, dropped=0):
     path = '/'.join(pathlib.PurePath(path).parts[dropped:])
   if path.isdecimal() and not (base / path).is_dir():
     return base / f'{int(path):06d}'
-  return base / path
+  return listings.find(base / path)

@@ -1,7 +1,9 @@
 """Kinetics-400, 600 and 700: files of videos and the CSV lists of DeepMind."""
 
+import collections
 import csv
 import pathlib
+import re
 
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
@@ -15,6 +17,7 @@ REPLACEMENT = 'replacement'
 def kinetics(root, split):
   """Videos called `{youtube_id}_{start:06d}_{end:06d}`; classes sorted.
 
+  Times may be unpadded or missing, where a video is in the lists only once.
   They may be in one folder, in folders of splits, of classes, or of both: they
   are found by name, and their labels are those of the lists.
   """
@@ -22,20 +25,64 @@ def kinetics(root, split):
   rows = {name: _rows(root, name) for name in SPLITS}
   files = _files(root)
   items, used = [], set()
+  called = _FileNames(files, rows)
   for split_name, videos_of_split in rows.items():
     for video, label in videos_of_split:
-      path = _choose(files.get(video, ()), split_name)
-      used.add(video)
+      name = called.find(video)
+      path = _choose(files.get(name, ()), split_name)
+      used.add(name)
       path = path or root / split_name / f'{video}.mp4'
       items.append(listings.Item(path, video, label, split_name))
-  labels = sorted({item.label for item in items if item.split == 'train'})
-  notes = []
+  labels = listings.in_order(
+    {i.label for i in items if i.split == 'train' and i.label}
+  )
+  notes = called.notes()
   if replaced := sum(_is_replacement(item.path, root) for item in items):
     notes.append(f'{replaced} videos are their published replacements')
   if strange := sorted(files.keys() - used):
     some = ', '.join(strange[:5])
     notes.append(f'{len(strange)} videos are in no list and ignored: {some}')
-  return annotations.Annotations(items, [la for la in labels if la], notes)
+  return annotations.Annotations(items, labels, notes)
+
+
+class _FileNames:
+  """Finds the names that files have for the clips of the lists."""
+
+  def __init__(self, files, rows):
+    self._files = files
+    self._padded = {}  # names with times as numbers, in their usual form
+    for name in sorted(files):
+      match = re.fullmatch(r'(.+)_(\d+)(?:\.0+)?_(\d+)(?:\.0+)?', name)
+      if match:
+        usual = f'{match[1]}_{int(match[2]):06d}_{int(match[3]):06d}'
+        self._padded.setdefault(usual, name)
+    clips = {video for some in rows.values() for video, _ in some}
+    self._clips_of_id = collections.Counter(map(_id, clips))
+    self._untimed = 0
+
+  def find(self, video):
+    """The name of the file of a clip, or its usual name if there is none."""
+    if video in self._files:
+      return video
+    if video in self._padded:
+      return self._padded[video]
+    name = _id(video)
+    if name in self._files and self._clips_of_id[name] == 1:
+      self._untimed += 1
+      return name
+    return video
+
+  def notes(self):
+    if not self._untimed:
+      return []
+    return [
+      f'{self._untimed} videos have no times in their names: they are taken to '
+      'be the clips, already cut'
+    ]
+
+
+def _id(video):
+  return video.rsplit('_', 2)[0]
 
 
 def _rows(root, split):
@@ -64,7 +111,6 @@ def _rows(root, split):
 def _list(root, split):
   """The CSV file of a split, or None if that of the test videos is missing."""
   names = [name for name, meaning in lists.SPLITS.items() if meaning == split]
-  names.append('validate' if split == 'val' else split)
   found = {
     path
     for place in ('.', 'annotations', 'kinetics*', 'k?00')
@@ -95,10 +141,7 @@ def _choose(paths, split):
 
   def rank(path):
     folders = [part.lower() for part in path.parts[:-1]]
-    here = any(
-      lists.SPLITS.get(part, 'val' if part == 'validate' else '') == split
-      for part in folders
-    )
+    here = any(lists.SPLITS.get(part) == split for part in folders)
     return not any(part.startswith(REPLACEMENT) for part in folders), not here
 
   return min(paths, key=rank, default=None)

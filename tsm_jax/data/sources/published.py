@@ -1,9 +1,12 @@
 """The published datasets, read from their official distributions."""
 
+import itertools
 import pathlib
 
 from tsm_jax import errors
+from tsm_jax.data.clips import images, videos
 from tsm_jax.data.sources import (
+  class_folders,
   frame_lists,
   kinetics,
   listings,
@@ -23,6 +26,21 @@ READERS = {
   'hmdb51': small_sets.hmdb51,
   'diving48': small_sets.diving48,
   'frame_lists': frame_lists.frame_lists,
+}
+
+# Where the clips of each are looked for.
+PATTERNS = {
+  'ssv1': '20bn-something-something-v1/{id}/*.jpg',
+  'ssv2': '20bn-something-something-v2/{id}.webm (or .mp4 and the like)',
+  **dict.fromkeys(
+    ('kinetics400', 'kinetics600', 'kinetics700'),
+    '{youtube_id}_{start}_{end}.mp4 or {youtube_id}.mp4 in any folder',
+  ),
+  'jester': '20bn-jester-v1/{id}/*.jpg',
+  'ucf101': 'UCF-101/{class}/v_*.avi',
+  'hmdb51': 'hmdb51_org/{class}/*.avi',
+  'diving48': 'rgb/{vid_name}.mp4',
+  'frame_lists': 'the folders that the lists name',
 }
 
 # What is published: classes, and videos listed in each split. The lists of
@@ -121,7 +139,7 @@ def read(name, manual_dir, split=1, modality='rgb'):
       f'--manual_dir is {str(manual_dir)!r}, but no such folder exists.'
     )
   more = {'modality': modality} if name == FLOW else {}
-  found = READERS[name](root, split, **more)
+  found = _composed(READERS[name](root, split, **more))
   _check_names(found.labels, manual_dir)
   notes = [*_differences(name, split, found), *found.notes]
   items = [i for i in found.items if i.label or i.split != 'test']
@@ -129,16 +147,36 @@ def read(name, manual_dir, split=1, modality='rgb'):
     notes.append(f'{unlabelled} test videos have no label and are left out')
   items, excluded = listings.usable(items, found.labels)
   if not items:
-    some = '; '.join(f'{video} {why}' for video, why in excluded[:5])
+    some = '; '.join(f'{video} {why}' for video, why in excluded[:3])
     raise errors.InputError(
       f'--manual_dir is {str(manual_dir)!r}, in which no labelled video of '
-      f'{name} is found' + (f': {some}.' if some else '.')
+      f'{name} is found as {PATTERNS[name]}, but {_what_lies_in(root)}'
+      + (f': {some}.' if some else '.')
     )
   items.sort(key=lambda item: item.video_id)
   notes += listings.empty_classes(items, found.labels)
   return listings.Listing(
     items, found.labels, excluded, notes, found.fps, modality
   )
+
+
+def _composed(found):
+  """Annotations whose labels are as `listings.composed` makes them."""
+  items = [i._replace(label=listings.composed(i.label)) for i in found.items]
+  labels = [listings.composed(label) for label in found.labels]
+  return found._replace(items=items, labels=labels)
+
+
+def _what_lies_in(root):
+  """The first clips below a folder, in words."""
+  suffixes = (*videos.SUFFIXES, *images.SUFFIXES)
+  clips = (
+    path.relative_to(root).as_posix()
+    for path in class_folders.walk(root)
+    if path.suffix.lower() in suffixes
+  )
+  some = list(itertools.islice(clips, 3))
+  return f'{", ".join(some)} ... lie there' if some else 'no video lies there'
 
 
 def _check_names(labels, manual_dir):
@@ -149,6 +187,12 @@ def _check_names(labels, manual_dir):
         f'--manual_dir is {str(manual_dir)!r}, whose lists name the class '
         f'{label!r}; a name that {problem} cannot be used.'
       )
+  if len(set(labels)) < len(labels):
+    twice = next(label for label in labels if labels.count(label) > 1)
+    raise errors.InputError(
+      f'--manual_dir is {str(manual_dir)!r}, whose lists name the class '
+      f'{twice!r} more than once.'
+    )
 
 
 def _differences(name, split, found):

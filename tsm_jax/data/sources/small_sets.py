@@ -25,6 +25,7 @@ def ucf101(root, split):
       f'The list {str(path)!r} does not number its classes from 1 on.'
     )
   labels = [name for _, name in numbered]  # not sorted: Hammering, HammerThrow
+  numbers = {label: number for number, label in numbered}
   spelling = {label.lower(): label for label in labels}
   items, notes = [], []
   for kind, name in (('train', 'train'), ('test', 'val')):
@@ -33,7 +34,7 @@ def ucf101(root, split):
       video, _, number = line.partition(' ')
       stated = video.split('/')[0]
       label = spelling.get(stated.lower(), stated)
-      expected = str(labels.index(label) + 1) if label in labels else ''
+      expected = numbers.get(label, '')
       if number.strip() not in ('', expected):
         notes.append(
           f'{video} has the number {number}, which is not that of its class'
@@ -51,7 +52,7 @@ def hmdb51(root, split):
   )
   ending = f'_test_split{split}.txt'
   # Sorted without the ending: sword before sword_exercise.
-  labels = sorted(
+  labels = listings.in_order(
     path.name.removesuffix(ending) for path in folder.glob(f'*{ending}')
   )
   if not labels:

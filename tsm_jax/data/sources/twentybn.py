@@ -21,7 +21,8 @@ def jester(root, split):
 def _frame_folders(root, name):
   # The file of labels has an order of its own, but TSM, whose checkpoints are
   # around, numbers the labels sorted.
-  labels = sorted(annotations.read_lines(_find(root, name, 'labels.csv')))
+  path = _find(root, name, 'labels.csv')
+  labels = listings.in_order(annotations.read_lines(path))
   videos = []
   for kind in ('train', 'validation'):
     path = _find(root, name, f'{kind}.csv')
@@ -62,9 +63,10 @@ def ssv2(root, split):
   rows = annotations.read_json(test, list) if test else []
   ids = annotations.column(rows, 'id', test)
   videos += _test(root, name, [(video, '') for video in ids])
-  files = root / f'20bn-{name}'
+  folder = root / f'20bn-{name}'
+  files = annotations.videos_in(folder, '.webm')
   items = [
-    listings.Item(files / f'{video}.webm', video, *rest)
+    listings.Item(files.get(video, folder / f'{video}.webm'), video, *rest)
     for video, *rest in videos
   ]
   return annotations.Annotations(items, labels, [])

@@ -8,8 +8,19 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
+from tsm_jax.data.store import integrity
 
 NAME = 'build_report.json'
+_FIELDS = {
+  'name': str,
+  'options': dict,
+  'modality': str,
+  'labels': list,
+  'notes': list,
+  'excluded': list,
+  'damaged': list,
+  'num_frames': dict,
+}
 MAX_LINES = 20  # of each kind that are shown; the report has all
 
 
@@ -19,8 +30,18 @@ def exists(path):
 
 
 def read(path):
-  """The report of the dataset in the folder `path`, a dict."""
-  report = json.loads((pathlib.Path(path) / NAME).read_text())
+  """The report of the dataset in the folder `path`, a dict.
+
+  Raises:
+    InputError: if it is not what `write` has written.
+  """
+  path = pathlib.Path(path).expanduser() / NAME
+  report = integrity.read_json(path)
+  for name, kind in _FIELDS.items():
+    if not isinstance(report.get(name), kind):
+      raise integrity.damaged(path, f'holds no {name!r}')
+  if not all(isinstance(label, str) for label in report['labels']):
+    raise integrity.damaged(path, 'holds a class name that is no text')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
 

@@ -11,7 +11,13 @@ import tensorflow_datasets as tfds
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, motion
-from tsm_jax.data.store import build_report, builder, locks
+from tsm_jax.data.store import (
+  build_report,
+  builder,
+  integrity,
+  locks,
+  stored_records,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,14 +66,15 @@ class Dataset:
     Raises:
       InputError: if there is no such split, or no clip in it.
     """
-    files = tfds.builder_from_directory(str(self.path))
-    sizes = {s: info.num_examples for s, info in files.info.splits.items()}
-    if not sizes.get(name):
-      raise errors.InputError(
-        f'The dataset {str(self.path)!r} has no clip in the split {name!r}; it '
-        f'has {", ".join(f"{s} ({size})" for s, size in sizes.items())}.'
-      )
-    return files.as_data_source(name)
+    _require(self.num_frames, (name,), f'The dataset {str(self.path)!r}')
+    try:
+      files = tfds.builder_from_directory(str(self.path))
+      source = files.as_data_source(name)
+    except Exception as error:  # it has many kinds
+      raise integrity.damaged(
+        self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
+      ) from error
+    return stored_records.Records(source, self.path, len(self.labels))
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
@@ -84,7 +91,8 @@ def open(path):
   """The `Dataset` in the folder `path`.
 
   Raises:
-    InputError: if the folder holds no built dataset.
+    InputError: if the folder holds no built dataset, or one whose files
+      contradict each other.
   """
   path = pathlib.Path(path).expanduser()
   if not build_report.exists(path):
@@ -92,10 +100,34 @@ def open(path):
       f'{str(path)!r} is not a built dataset: it holds no {build_report.NAME}; '
       'build one by python -m tsm_jax.data.build.'
     )
-  return Dataset(path, build_report.read(path))
+  report = build_report.read(path)
+  integrity.check(path, report['labels'], report['num_frames'])
+  return Dataset(path, report)
 
 
-def prepare(data, modality='rgb', log=print):
+def _require(clips, splits, what):
+  """Raises InputError if a split has no clip.
+
+  Args:
+    clips: a dict from split to its clips.
+    splits: that must have some.
+    what: they are of, the first words of the message.
+  """
+  for name in splits:
+    if not clips.get(name):
+      found = ', '.join(f'{s} ({len(c)})' for s, c in clips.items() if c)
+      remedy = ''
+      if name == 'val' and clips.get('test'):
+        remedy = (
+          '; evaluate on another one by --config.eval.split=test, or call it '
+          'val'
+        )
+      raise errors.InputError(
+        f'{what} has no clip in the split {name!r}; it has {found}{remedy}.'
+      )
+
+
+def prepare(data, modality='rgb', log=print, splits=()):
   """The `Dataset` that a configuration asks for; it is built if need be.
 
   With several processes, the first one builds and the others wait.
@@ -107,23 +139,24 @@ def prepare(data, modality='rgb', log=print):
     data: the fields of `configs/common.py`'s `data`.
     modality: of the model, a key of `modalities.MODALITIES`.
     log: called with every line for the user, by the first process.
+    splits: that must have clips; whether they do is found out before the build.
 
   Raises:
-    InputError: if a larger share of the videos than `max_excluded` is unusable
-      (the message lists them), if the dataset holds nothing for a model of this
-      modality, or as `folder.scan`.
+    InputError: if one of `splits` has no clip, a larger share of the videos
+      than `max_excluded` is unusable (the message lists them), the dataset
+      holds nothing for a model of this modality, or as `folder.scan`.
   """
   stored = modalities.MODALITIES[modality].stored
   path = None
   if jax.process_index() == 0:
-    path = _build(data, stored, log)
+    path = _build(data, stored, log, splits)
   sharding.barrier('dataset is built')
-  dataset = open(path or _build(data, stored, lambda line: None))
+  dataset = open(path or _build(data, stored, lambda line: None, splits))
   dataset.check_modality(modality)
   return dataset
 
 
-def _build(data, stored, log):
+def _build(data, stored, log, splits):
   """The path of the dataset, `data['source']` itself if it is one already."""
   source = data['source']
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
@@ -137,6 +170,10 @@ def _build(data, stored, log):
   listing = folder.scan(
     source, data['labels'], data['holdout'], data['holdout_seed'], stored
   )
+  clips = {}
+  for item in listing.items:
+    clips.setdefault(item.split, []).append(item)
+  _require(clips, splits, f'data.source is {str(source)!r}, which')
   plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
   return builder.build(plan, log)
 
