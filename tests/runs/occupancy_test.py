@@ -44,4 +44,4 @@ def test_the_lock_of_a_machine_that_is_gone_is_waited_for(
   lines = []
   with occupancy.held(tmp_path, lines.append) as occupied:
     occupied.check()
-  assert 'another run (process 7 on elsewhere, since noon)' in lines[0]
+  assert "another run (process 7 on 'elsewhere', since 'noon')" in lines[0]

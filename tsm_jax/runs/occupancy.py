@@ -154,4 +154,4 @@ def _describe(owner):
   names = ('process', 'host', 'since')
   if not owner or not owner.keys() >= {*names}:
     return 'which has not said who it is'
-  return 'process {process} on {host}, since {since}'.format(**owner)
+  return 'process {process!r} on {host!r}, since {since!r}'.format(**owner)
