@@ -10,7 +10,7 @@ import pytest
 from support import helpers, trainings
 from tsm_jax import errors, evaluate
 from tsm_jax.program import eval_variables, metrics, optim
-from tsm_jax.runs import checkpoints, folders
+from tsm_jax.runs import checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def check_clean(workdir):
   assert found
   for path in found:
     assert 'NaN' not in path.read_text() and 'Infinity' not in path.read_text()
-  for name in ('checkpoints', folders.BEST):
+  for name in ('checkpoints', 'best'):
     for step in steps(workdir, name):
       model = checkpoints.restore_model(workdir / name / str(step))
       assert all(np.isfinite(x).all() for x in jax.tree.leaves(model.variables))
@@ -134,7 +134,7 @@ def test_a_model_that_is_not_finite_is_not_evaluated(
     evaluate.evaluate_checkpoint(config, tmp_path / 'nan', lines.append)
   assert not any('%' in line for line in lines)
   assert not (tmp_path / 'nan/eval_val.json').exists()
-  with pytest.raises(errors.InputError, match='not finite in the state of ini'):
+  with pytest.raises(errors.InputError, match=r'init_from is .* not finite'):
     trainings.run(
       tiny(folder, data_dir, init_from=str(tmp_path / 'nan')), tmp_path / 'new'
     )

@@ -162,8 +162,7 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
     A `Result`.
 
   Raises:
-    InputError: if there is no checkpoint, or the data, a field or the logits
-      do not fit.
+    InputError: if checkpoint, data or a field do not fit.
     SystemExit: after SIGTERM or SIGINT; nothing is written.
   """
   trained = checkpoints.restore_model(workdir)

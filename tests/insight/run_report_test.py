@@ -68,7 +68,10 @@ def test_a_damaged_config_is_told_by_its_name(content, message, workdir):
   assert message in done.stderr
 
 
-def test_odd_lines_of_metrics_are_passed_over(workdir):
+@pytest.mark.parametrize('line', ['5', '[]', '{"step": "x"}', '{"a": 1}'])
+def test_an_odd_line_of_metrics_is_told_by_its_number(line, workdir):
   with open(workdir / metrics.FILE, 'a') as file:
-    file.write('5\n{"step": "x", "eval/top1": 1}\n{"eval/top1": 1}\n[]\n')
-  write(workdir, ['a', 'b'])
+    file.write(f'{line}\n')
+  done = commands.call('report', workdir, '--out', workdir / 'curves.png')
+  assert done.returncode == 2
+  assert f'Line 3 of {workdir / metrics.FILE} is no line' in done.stderr

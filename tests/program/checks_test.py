@@ -23,6 +23,8 @@ from tsm_jax.program import checks
       'label_smoothing is 1.5; it must be from 0',
     ),
     ({'eval__every_epochs': -1.0}, 'eval.every_epochs is -1.0'),
+    ({'seed': -1}, 'seed is -1; it must be from 0 to'),
+    ({'epochs': 1e308}, r'epochs is 1e\+308; it must be at most 1e\+09'),
     ({'epochs': float('inf')}, 'epochs is inf; it must be finite'),
     ({'learning_rate': float('nan')}, 'learning_rate is nan; it must be fin'),
     ({'mixup_alpha': float('nan')}, 'mixup_alpha is nan'),

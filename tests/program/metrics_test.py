@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -87,6 +88,10 @@ def test_lines_that_are_no_metrics_are_named(tmp_path):
     path.write_text(good + line)
     with pytest.raises(errors.InputError, match=r'Line 2 of .*metrics\.jsonl'):
       metrics.read(tmp_path)
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(errors.InputError, match=r'metrics\.jsonl is no regular'):
+    metrics.read(tmp_path)
 
 
 def test_labels_may_be_shares_of_classes():

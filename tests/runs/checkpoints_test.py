@@ -1,10 +1,12 @@
 """What is kept, who can read it, and where it may lie."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import chex
+from etils.epath import backend
 from fsspec.implementations import dirfs, local
 import jax
 from jax.experimental import multihost_utils
@@ -14,7 +16,7 @@ import pytest
 from support import checkpointed, helpers
 from tsm_jax import errors, files, program, sharding
 from tsm_jax.program import checks, metrics
-from tsm_jax.runs import checkpoints, folders, identity, occupancy
+from tsm_jax.runs import checkpoints, folders, identity, occupancy, steps
 
 READER = """
 import json, pathlib, sys
@@ -158,6 +160,10 @@ def bucket(tmp_path, monkeypatch):
     def _strip_protocol(cls, path):
       return path.removeprefix('s3://')
 
+    def _join(self, path):
+      return super()._join(self._strip_protocol(path))
+
+  backend.fsspec_backend._get_filesystem.cache_clear()  # of another test
   registry = sys.modules['fsspec.registry']._registry
   monkeypatch.setitem(registry, 's3', Bucket)
   return tmp_path / 'bucket'
@@ -189,6 +195,16 @@ def test_the_files_of_a_run_go_to_a_bucket(bucket, tmp_path, monkeypatch):
   lines = (bucket / 'team/run/metrics.jsonl').read_text().splitlines()
   assert [json.loads(line) for line in lines] == expected
   assert [p.name for p in tmp_path.iterdir()] == ['bucket']  # nothing here
+
+
+def test_hashes_are_checked_in_a_bucket_too(bucket, tmp_path):
+  checkpointed.save(tmp_path / 'run', [3], [])
+  shutil.copytree(tmp_path / 'run', bucket / 'team/run')
+  folder = files.path('s3://team/run/checkpoints')
+  assert steps.damage(folder, 3, steps.TO_CONTINUE) == ''
+  (bucket / 'team/run/checkpoints/3/train/_METADATA').write_text('{}')
+  found = steps.damage(folder, 3, steps.TO_CONTINUE)
+  assert found == 'train/_METADATA is not what was saved'
 
 
 @pytest.mark.parametrize(

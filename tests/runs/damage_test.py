@@ -129,7 +129,9 @@ def test_the_last_whole_step_is_used_instead(kind, hashed, workdir, capsys):
   ) is not hashed
 
   kept, state = resume(workdir)
-  assert 'step 10 is used instead.' in capsys.readouterr().err
+  told = capsys.readouterr().err
+  assert 'step 10 is used instead.' in told
+  assert f'{workdir}/checkpoints/20 is now 20.damaged.' in told
   assert kept.latest_step() == int(state.step) == 10
   expected = checkpointed.filled(checkpointed.shapes()[1], 10)
   jax.tree.map(np.testing.assert_array_equal, state, expected)
@@ -166,13 +168,27 @@ def test_a_lost_optimiser_matters_only_to_training(workdir, capsys):
   assert '20 is damaged (train is missing); step 10' in capsys.readouterr().err
 
 
-def test_a_step_that_was_asked_for_is_not_replaced(workdir):
-  os.truncate(largest(workdir / 'checkpoints/20/model'), 100)
+@pytest.mark.parametrize('kind', ['cut file', 'lost JSON', 'lost data'])
+def test_a_step_that_was_asked_for_is_not_replaced(kind, workdir):
+  step = workdir / 'checkpoints/20'
+  if kind == 'lost data':
+    shutil.rmtree(step / 'data')
+  else:
+    DAMAGES[kind](step)
   with pytest.raises(errors.InputError) as refused:
-    checkpoints.restore_model(workdir / 'checkpoints/20')
-  assert f'but {workdir}/checkpoints/10 is whole; give that.' in str(
-    refused.value
-  )
+    checkpoints.restore_model(step)
+  message = str(refused.value)
+  assert f'{step} is damaged (' in message
+  assert f'but {workdir}/checkpoints/10 is whole; give that.' in message
+
+
+def test_an_earlier_damaged_step_is_not_in_the_way(workdir, capsys):
+  notes = workdir / 'checkpoints/10/_CHECKPOINT_METADATA'
+  notes.write_text('[' * 100_000)
+  kept, _ = resume(workdir)
+  assert kept.latest_step() == 20
+  assert f'{notes} is nested too deeply.' in capsys.readouterr().err
+  assert (workdir / 'checkpoints/10.damaged').is_dir()
 
 
 def test_training_does_not_start_anew_over_damaged_steps(workdir):

@@ -118,6 +118,48 @@ def test_a_field_that_no_run_would_write(field, value, message, step):
   assert len(found) < 700
 
 
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('window', 5),
+    ('window', [{'loss': 'x'}]),
+    ('window', [5]),
+    ('dataset', None),
+    ('dataset', {}),
+  ],
+)
+def test_a_field_that_no_run_could_go_on_with(field, value, step):
+  path = step / 'data/metadata'
+  path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+  sign(step)
+  checkpoints.restore_model(step)  # is for use, still
+  config, _ = checkpointed.shapes()
+  with pytest.raises(errors.InputError, match=f'data/metadata: {field} '):
+    checkpoints.Checkpoints(step.parents[1], config.checkpoint)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'epochs': 'x'},
+    {'epochs': float('inf')},
+    {'schedule': 5},
+    {'schedule': {'kind': 5}},
+    {'eval': {'clips': []}},
+    {'seed': None},
+  ],
+)
+def test_a_config_that_no_run_could_go_on_with(change, step):
+  path = step / 'data/metadata'
+  meta = json.loads(path.read_text())
+  meta['config'].update(change)
+  path.write_text(json.dumps(meta))
+  sign(step)
+  config, _ = checkpointed.shapes()
+  with pytest.raises(errors.InputError, match='must be of type'):
+    checkpoints.Checkpoints(step.parents[1], config.checkpoint)
+
+
 def test_small_files_do_not_fill_the_memory(step):
   reader = ocp.StandardCheckpointer()
   shutil.rmtree(step / 'model')

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 
 import pytest
@@ -20,6 +21,15 @@ def test_two_runs_of_one_process_are_refused(tmp_path):
       with pytest.raises(errors.InputError, match=r'/run \(process \d+ on'):
         stack.enter_context(occupancy.held(tmp_path / 'run'))
       occupied.check()
+
+
+def test_a_lock_that_is_no_file_is_named(tmp_path):
+  os.mkfifo(tmp_path / occupancy.LOCK)
+  with (
+    pytest.raises(errors.InputError, match=r'run\.lock is no regular file'),
+    occupancy.held(tmp_path),
+  ):
+    pass
 
 
 def test_a_workdir_that_was_removed_is_named(tmp_path):
@@ -44,4 +54,4 @@ def test_the_lock_of_a_machine_that_is_gone_is_waited_for(
   lines = []
   with occupancy.held(tmp_path, lines.append) as occupied:
     occupied.check()
-  assert 'another run (process 7 on elsewhere, since noon)' in lines[0]
+  assert "another run (process 7 on 'elsewhere', since 'noon')" in lines[0]

@@ -67,12 +67,6 @@ def _drawn(name):
   return name if len(name) <= _MAX_NAME else f'{name[: _MAX_NAME - 3]}...'
 
 
-def _has_numbers(record, *fields):
-  return isinstance(record, dict) and all(
-    type(record.get(field)) in (int, float) for field in fields
-  )
-
-
 @mpl.rc_context(_PLAIN)
 def draw_curves(workdirs, path):
   """Loss and top-1 of one or more runs over their steps, as a PNG.
@@ -91,7 +85,7 @@ def draw_curves(workdirs, path):
         points = [
           (r['step'], r[f'{part}/{field}'])
           for r in records
-          if _has_numbers(r, 'step', f'{part}/{field}')
+          if f'{part}/{field}' in r
         ]
         if points:
           line = axes.plot(

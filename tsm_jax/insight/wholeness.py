@@ -8,8 +8,8 @@ def check(workdir, log=print):
   """Reads every checkpoint of a workdir, and says whether it is whole.
 
   Args:
-    workdir: of a run or of a converted model, or one of its folders
-      `checkpoints` and `best`; a local path or a URL.
+    workdir: of a run or of a converted model, its folder `checkpoints` or
+      `best`, or one step in that; a local path or a URL.
     log: called with a line for every step, and for what is no step.
 
   Returns:
@@ -18,40 +18,46 @@ def check(workdir, log=print):
   Raises:
     InputError: if there is no checkpoint.
   """
-  workdir, lines = files.path(workdir), log
+  workdir = files.path(workdir)
 
-  def log(line):
-    lines(errors.printable(line))
+  def say(path, line):
+    log(errors.printable(f'{path}: {line}'))
 
   found = [workdir / name for name in ('checkpoints', steps.BEST)]
-  found = [folder for folder in found if folder.is_dir()] or [workdir]
-  if not any(steps.listed(folder) for folder in found):
-    folders.find(workdir)  # says what is missing
+  found = [folder for folder in found if steps.listed(folder)]
+  if not found:
+    folder, step = folders.find(workdir)
+    if step is not None:
+      return _check_step(folder, step, say)
+    found = [folder]
   whole = True
   for folder in found:
     for step in steps.listed(folder):
-      whole &= _check_step(folder, step, log)
+      whole &= _check_step(folder, step, say)
     for path in sorted(folder.iterdir()):
       if not path.name.isdigit():
-        log(f'{path}: not used: {_why(path.name)}')
+        say(path, f'not used: {_why(path.name)}')
   config = workdir / 'config.json'
   if config.exists():
     try:
       files.read_json(config)
     except errors.InputError as error:
-      log(f'{config}: damaged: it {str(error).removeprefix(f"{config} ")}')
+      say(config, f'damaged: it {str(error).removeprefix(f"{config} ")}')
       whole = False
   return whole
 
 
-def _check_step(folder, step, log):
+def _check_step(folder, step, say):
+  """Whether a step is whole; says it."""
   is_best = folder.name == steps.BEST
   path = folder / str(step)
   found = steps.damage(
     folder, step, steps.TO_RANK if is_best else steps.TO_CONTINUE
   )
+  if not path.exists():
+    return True  # a run that goes on has just replaced it
   if found:
-    log(f'{path}: damaged: {found}')
+    say(path, f'damaged: {found}')
     return False
   kind = 'a run continues from it'
   if is_best:
@@ -61,7 +67,7 @@ def _check_step(folder, step, log):
   note = ''
   if not hashes.exist(path):
     note = '; saved without hashes, so that a changed number cannot be found'
-  log(f'{path}: whole ({kind}{note})')
+  say(path, f'whole ({kind}{note})')
   return True
 
 

@@ -11,6 +11,8 @@ from tsm_jax.data.input import augment, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
 
+MAX_EPOCHS = 1e9  # so that steps are numbers
+
 
 def check(config, mesh):
   """Raises InputError for the first field with an impossible value.
@@ -48,6 +50,7 @@ def check_numbers(config):
       raise errors.InputError(f'{field} is {value}; it must be finite.')
   infinity = float('inf')
   for field, low, high in (
+    ('seed', 0, 2**63 - 1),
     ('batch_size', 1, infinity),
     ('accumulation', 1, infinity),
     ('learning_rate', 0, infinity),
@@ -71,6 +74,10 @@ def check_numbers(config):
     value = _get(config, field)
     if not value > 0:
       raise errors.InputError(f'{field} is {value}; it must be above 0.')
+  if config.epochs > MAX_EPOCHS:
+    raise errors.InputError(
+      f'epochs is {config.epochs:g}; it must be at most {MAX_EPOCHS:g}.'
+    )
 
 
 def check_data(config):

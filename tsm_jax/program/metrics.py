@@ -114,10 +114,14 @@ def read(workdir):
   Numbers that are not finite, which older versions wrote, are left out.
 
   Raises:
-    InputError: if a line is no dict of a step and numbers.
+    InputError: if it is no file, or a line no dict of a step and numbers.
   """
   path = files.path(workdir) / FILE
-  text = path.read_bytes().decode(errors='replace') if path.exists() else ''
+  text = ''
+  if path.exists():
+    if not files.is_regular(path):  # a pipe would never end
+      raise errors.InputError(f'{path} is no regular file; remove it.')
+    text = path.read_bytes().decode(errors='replace')
   records = []
   for number, line in enumerate(text.split('\n'), 1):
     try:

@@ -27,6 +27,7 @@ def shapes(item):
     InputError: if it does not say, or the arrays would take far more memory
       than its files.
   """
+  files.read_json(item / '_METADATA')
   with explained(item):
     found = ocp.StandardCheckpointHandler().metadata(item).tree
     _check_sizes(

@@ -18,13 +18,7 @@ import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files, models, sharding
 from tsm_jax.data.input import preprocess
-from tsm_jax.runs import (
-  arrays,
-  folders,
-  identity,
-  json_item,
-  steps,
-)
+from tsm_jax.runs import arrays, folders, identity, json_item, steps
 
 
 class Checkpoints:

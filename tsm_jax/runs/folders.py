@@ -133,7 +133,10 @@ def find(path):
   """
   path = files.path(path)
   step = None
-  if path.name.isdigit() and (path / 'data').exists():
+  if path.name.isdigit() and (
+    (path / 'data').exists()
+    or (path.is_dir() and path.parent.name in ('checkpoints', steps.BEST))
+  ):
     path, step = path.parent, int(path.name)
   folder = path / 'checkpoints' if (path / 'checkpoints').is_dir() else path
   if not folder.is_dir() or not any(p.name.isdigit() for p in folder.iterdir()):

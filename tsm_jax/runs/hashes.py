@@ -1,9 +1,9 @@
 """Whether a checkpoint is as it was saved: the SHA-256 of each of its files.
 
-Files are hashed, not arrays. That holds on any number of devices and processes,
-covers the JSON and the shapes, too, and is every bit that is stored. The list
-is part of the checkpoint before this gets its name, so that no kill can come in
-between; `sha256sum -c SHA256SUMS` reads it, too.
+Files are hashed, not arrays: no hash depends on devices or processes, names,
+shapes and JSON are covered, too, and so is every stored bit. The list is
+written before the step gets its name, so that no kill can come in between. It
+is in the form of `sha256sum`, whose `--check` reads it.
 """
 
 import errno

@@ -28,11 +28,12 @@ _LARGEST = {
 _MAX_BLOCKS = 2**10
 
 
-def read(step):
+def read(step, to_continue=False):
   """What the item `data` of a step holds.
 
   Args:
     step: the folder, an `epath.Path`.
+    to_continue: whether a run is to continue from it, which needs more of it.
 
   Returns:
     A dict, whose labels and configuration are of the right types.
@@ -44,6 +45,8 @@ def read(step):
   meta = files.read_json(path)
   try:
     _check(meta)
+    if to_continue:
+      _check_run(meta)
     # The other rules of its fields.
     config = resolved(meta)
     preprocess.Preprocessing.from_config(config)
@@ -100,15 +103,35 @@ def _check(meta):
   _check_sizes(config['model'], len(labels))
 
 
+def _check_run(meta):
+  """Raises InputError if what only a run needs is missing or of no use."""
+  defaults = common.get_config('').to_dict()
+  _check_types('config', meta['config'], defaults)
+  for field, kind in (('window', list), ('dataset', str)):
+    if not isinstance(meta.get(field), kind):
+      raise errors.InputError(
+        f'{field} is {_short(meta.get(field))}; it must be of type '
+        f'{kind.__name__}.'
+      )
+  for values in meta['window']:
+    if not isinstance(values, dict) or not all(
+      _has_type(value, 0.0) for value in values.values()
+    ):
+      raise errors.InputError(f'window holds {_short(values)}, no numbers.')
+  for field in ('epochs', 'schedule'):
+    if field not in meta['config']:
+      raise errors.InputError(f'config lacks {field}.')
+
+
 def _check_types(section, fields, defaults):
   for field, default in defaults.items():
-    if not _has_type(fields.get(field, default), default):
-      kind = (
-        'list of numbers' if type(default) is tuple else type(default).__name__
-      )
+    value = fields.get(field, default)
+    if isinstance(default, dict) and isinstance(value, dict):
+      _check_types(field, value, default)
+    elif not _has_type(value, default):
+      kind = type(default).__name__.replace('tuple', 'list of numbers')
       raise errors.InputError(
-        f'{section}.{field} is {_short(fields[field])}; it must be of type '
-        f'{kind}.'
+        f'{section}.{field} is {_short(value)}; it must be of type {kind}.'
       )
 
 

@@ -14,7 +14,7 @@ import uuid
 
 import jax
 
-from tsm_jax import errors, files
+from tsm_jax import errors, files, sharding
 from tsm_jax.data.store import locks
 from tsm_jax.runs import processes
 
@@ -92,6 +92,8 @@ def held(workdir, log=print):
           stack.enter_context(_locked(workdir, log))
       except errors.InputError as error:
         refused = error
+    # Process 0 may have waited, and a broadcast waits half a minute only.
+    sharding.barrier('workdir')
     if processes.broadcast(refused is not None):
       raise refused or errors.InputError(
         f'Another run is in {workdir}, as process 0 says.'
@@ -104,6 +106,8 @@ def _locked(workdir, log):
   workdir.mkdir(parents=True, exist_ok=True)
   path = workdir / LOCK
   key = os.path.realpath(path)
+  if path.exists() and not files.is_regular(path):  # a pipe would never open
+    raise errors.InputError(f'{path} is no regular file; remove it.')
   # To close the file a second time would end the lock of the first.
   if key in _held:
     raise _busy(workdir)
@@ -154,4 +158,4 @@ def _describe(owner):
   names = ('process', 'host', 'since')
   if not owner or not owner.keys() >= {*names}:
     return 'which has not said who it is'
-  return 'process {process} on {host}, since {since}'.format(**owner)
+  return 'process {process!r} on {host!r}, since {since!r}'.format(**owner)

@@ -45,8 +45,9 @@ def listed(folder):
 
 
 def tell(line):
-  """Prints a line where it does not mix with results."""
-  print(line, file=sys.stderr)
+  """Prints a line where it does not mix with results; one process speaks."""
+  if jax.process_index() == 0:
+    print(errors.printable(line), file=sys.stderr)
 
 
 def damage(folder, step, items):
@@ -91,16 +92,21 @@ def is_converted(path):
 
 def _check_json(path, items):
   """Raises InputError unless the JSON of a step is as it should be."""
-  notes = path / '_CHECKPOINT_METADATA'  # orbax would fail over it
-  if notes.exists():
-    files.read_json(notes)
-  meta = json_item.read(path)
+  _check_notes(path)
+  meta = json_item.read(path, to_continue='train' in items)
   if 'metrics' in items:
     top1 = json_item.read_top1(path)
     if meta.get('top1', top1) != top1:
       raise errors.InputError(
         f'{path}/metrics: top1 is {top1}, but {meta["top1"]} in data'
       )
+
+
+def _check_notes(path):
+  """Raises InputError if orbax's notes on a step would make it fail."""
+  notes = path / '_CHECKPOINT_METADATA'
+  if notes.exists():
+    files.read_json(notes)
 
 
 def choose(folder, step=None, items=TO_USE, log=tell):
@@ -210,13 +216,23 @@ def set_aside(folder, damaged, best):
     best: the folder of the best models, which are checked here.
   """
   if jax.process_index() == 0:
-    for step in damaged:
-      _rename(folder, step)
+    for step in listed(folder):
+      if step in damaged or _fails_orbax(folder / str(step)):
+        tell(f'{folder / str(step)} is now {_rename(folder, step).name}.')
     for step in listed(best):
       if found := damage(best, step, TO_RANK):
         name = _rename(best, step).name
         tell(f'{best / str(step)} is damaged ({found}); it is now {name}.')
   sharding.barrier('damaged checkpoints are set aside')
+
+
+def _fails_orbax(path):
+  try:
+    _check_notes(path)
+  except errors.InputError as error:
+    tell(f'{error}')
+    return True
+  return False
 
 
 def _rename(folder, step):

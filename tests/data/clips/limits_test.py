@@ -204,6 +204,13 @@ def test_a_picture_that_is_repeated_counts_each_time(tmp_path, monkeypatch):
     videos.read(path, fps=20)
 
 
+def test_the_time_of_a_clip(tmp_path, monkeypatch):
+  path = helpers.write_video(tmp_path / 'a.mp4', 6)
+  monkeypatch.setattr(limits, 'MAX_SECONDS', 0)
+  with pytest.raises(videos.VideoError, match='takes more than 0 s to decode'):
+    videos.read(path)
+
+
 def test_a_record_has_an_end(tmp_path, monkeypatch):
   path = helpers.write_video(tmp_path / 'a.mp4', 6)
   folder = helpers.write_frames(tmp_path / 'clip', 6)

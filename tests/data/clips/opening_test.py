@@ -49,7 +49,9 @@ def asked(tmp_path):
       del args
 
   with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(
+      target=server.serve_forever, args=(0.01,), daemon=True
+    ).start()
     yield f'http://127.0.0.1:{server.server_port}/served.mp4', paths
     server.shutdown()
 

@@ -1,8 +1,11 @@
+import fractions
+import io
 import os
 
 import av
 from av import bitstream
 import numpy as np
+from PIL import ExifTags, Image, ImageOps
 import pytest
 
 from support import helpers, scenes
@@ -143,6 +146,30 @@ def test_what_the_first_frame_states_is_kept(tmp_path, orientation, shown):
   turned = videos.read(tmp_path / 'b.mp4').frames
   expected = np.stack([shown(frame) for frame in straight])
   np.testing.assert_array_equal(np.stack(turned), expected)
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+def test_pictures_of_cameras_that_state_exif(tmp_path, orientation):
+  """PyAV does not know this kind of data beside a frame."""
+  picture = Image.fromarray(scenes.scene(1, (48, 64))[0])
+  exif = Image.Exif()
+  exif[ExifTags.Base.Orientation] = orientation
+  exif[ExifTags.Base.Make] = 'Camera'
+  data = io.BytesIO()
+  picture.save(data, 'JPEG', exif=exif, quality=95)
+  with av.open(str(tmp_path / 'a.avi'), 'w') as container:
+    stream = container.add_stream('mjpeg', rate=5)
+    stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuvj420p'
+    for time in range(3):
+      packet = av.Packet(data.getvalue())
+      packet.stream, packet.is_keyframe = stream, True
+      packet.pts = packet.dts = time
+      packet.time_base = fractions.Fraction(1, 5)
+      container.mux(packet)
+  video = videos.read(tmp_path / 'a.avi')
+  upright = np.asarray(ImageOps.exif_transpose(Image.open(data)))
+  assert scenes.mean_error(video.frames, [upright] * 3) < 6
+  assert video.damage == ''
 
 
 def test_the_first_of_several_streams_is_read(tmp_path):

@@ -47,7 +47,9 @@ def fails(path, name, message=''):
     ('build_report.json', '"labels"', '"classes"'),
     ('build_report.json', '  2\n', '  "2"\n'),
     ('build_report.json', '"train": [', '"other": 2, "train": ['),
+    ('build_report.json', '"damaged": []', '"damaged": [["x"]]'),
     ('dataset_info.json', '"shardLengths"', '"lengths"'),
+    ('dataset_info.json', '"2"', '1e999'),
     ('dataset_info.json', '"name": "train"', '"name": "other"'),
   ],
 )

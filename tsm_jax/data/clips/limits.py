@@ -51,6 +51,13 @@ def too_much(num_pixels, max_frames):
   )
 
 
+def too_slow(seconds):
+  """Why a clip is given up that took so long of a processor, or ''."""
+  if seconds <= MAX_SECONDS:
+    return ''
+  return f'takes more than {MAX_SECONDS:g} s to decode'
+
+
 def too_heavy(num_bytes):
   """Why a stored clip of so many bytes cannot be a record, or ''."""
   if num_bytes <= MAX_RECORD_BYTES:

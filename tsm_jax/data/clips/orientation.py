@@ -31,7 +31,10 @@ def read(frame):
   Its display matrix moves the stored point (x, y) to (a x + c y, b x + d y),
   where y points down.
   """
-  matrix = frame.side_data.get('DISPLAYMATRIX')
+  try:
+    matrix = frame.side_data.get('DISPLAYMATRIX')
+  except ValueError:  # beside data that PyAV does not know, such as EXIF
+    return Orientation(False, frame.rotation)
   if matrix is None:
     return Orientation()
   a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()

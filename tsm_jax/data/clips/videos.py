@@ -7,6 +7,7 @@ compared with what decodes.
 from collections.abc import Callable, Sequence
 import math
 import os
+import time
 from typing import Any, NamedTuple
 
 import av
@@ -123,15 +124,15 @@ def read(
 
 
 class _Most:
-  """Counts frames and pixels; raises VideoError where they are too many."""
+  """Counts frames, pixels and time; raises VideoError if they are too many."""
 
   def __init__(self, stream, max_frames):
     self._max_frames = max_frames
     self._frames = self._pixels = 0
-    # At once, where the container tells.
-    self._refuse(
-      limits.too_much(stream.frames * stream.width * stream.height, max_frames)
-    )
+    self._start = time.thread_time()
+    # At once, where the container has an index; what it states may be wrong.
+    num_pixels = len(stream.index_entries) * stream.width * stream.height
+    self._refuse(limits.too_much(num_pixels, max_frames))
 
   def add(self, frame, size, count):
     """Adds a frame that is scaled to `size` and seen `count` times."""
@@ -142,6 +143,7 @@ class _Most:
     area = max(frame.width * frame.height, size[0] * size[1])
     self._pixels += area * max(count, 1)
     self._refuse(limits.too_much(self._pixels, self._max_frames))
+    self._refuse(limits.too_slow(time.thread_time() - self._start))
 
   @staticmethod
   def _refuse(reason):

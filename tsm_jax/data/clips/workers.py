@@ -53,7 +53,7 @@ class Workers:
     self._size = os.cpu_count() or 1 if size is None else size
     self._workers = []
     self._killed = 0  # processes since the last one that has started
-    self._crashed = set()  # arguments, by number
+    self._lost = set()  # arguments that ended a process, by number
     self._again = collections.deque()  # of them, those to be tried once more
 
   def __enter__(self):
@@ -67,9 +67,9 @@ class Workers:
     """Applies the function to a sequence of arguments.
 
     At most `2 * size` results wait for the reader, so that memory stays
-    bounded where results are large. A crash may be the memory's fault or that
-    of another program, so the argument is tried once more, as is a file that
-    cannot be read now.
+    bounded where results are large. A crash or too long a time may be the fault
+    of the machine or of another program, so the argument is tried once more,
+    as is a file that cannot be read now.
 
     Yields:
       For every argument, in order, `(result, reason)`: the reason is '' or why
@@ -83,7 +83,7 @@ class Workers:
       yield from (_outcome(self._work, argument) for argument in arguments)
       return
     ready, given = {}, 0
-    self._crashed.clear()
+    self._lost.clear()
     self._again.clear()
     try:
       for wanted in range(len(arguments)):
@@ -147,8 +147,8 @@ class Workers:
       self._killed += 1
       if not killed or self._killed >= MAX_STARTS:
         raise errors.InputError(_not_started(code, reason))
-    elif not reason and task not in self._crashed:
-      self._crashed.add(task)
+    elif task not in self._lost:
+      self._lost.add(task)
       self._again.append(task)
     elif killed:
       name = signal.Signals(-code).name

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 from tsm_jax import errors
-from tsm_jax.data.clips import images, videos
+from tsm_jax.data.clips import images, recognition
 from tsm_jax.data.sources import split_folders
 
 STANDARD_INPUT = '-'
@@ -63,12 +63,11 @@ def in_folder(folder, log):
     clips.append(pathlib.Path(error.filename))
 
   for path in split_folders.walk(folder, unreadable):
-    suffix = path.suffix.lower()
-    if any(p.startswith('.') for p in path.relative_to(folder).parts):
+    if split_folders.hidden(path.relative_to(folder)):
       continue
-    if suffix in videos.SUFFIXES:
+    if recognition.is_video(path):
       clips.append(path)
-    elif suffix in images.SUFFIXES:
+    elif path.suffix.lower() in images.SUFFIXES:
       clips.append(path.parent)
     else:
       other.append(path)
@@ -76,8 +75,8 @@ def in_folder(folder, log):
     return [folder]
   if not clips:
     raise errors.InputError(
-      f'{folder!r} holds no video ({", ".join(videos.SUFFIXES)}) and no '
-      f'numbered image; it has {len(other)} other files.'
+      f'{folder!r} holds no video and no numbered image; it has {len(other)} '
+      'other files.'
     )
   if other:
     log(

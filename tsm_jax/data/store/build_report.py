@@ -45,6 +45,10 @@ def read(path):
   for counts in report['num_frames'].values():
     if not isinstance(counts, list) or any(type(n) is not int for n in counts):
       raise integrity.damaged(path, 'holds numbers of frames that are none')
+  for name in ('excluded', 'damaged', 'cut'):
+    pairs = report.get(name) or []  # older reports have no 'cut'
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+      raise integrity.damaged(path, f'holds {name!r} that are no pairs')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
 

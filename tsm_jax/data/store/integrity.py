@@ -49,7 +49,7 @@ def _sizes(info, path):
       split['name']: sum(map(int, split['shardLengths']))
       for split in info.get('splits', ())
     }
-  except (KeyError, TypeError, ValueError) as error:
+  except (KeyError, TypeError, ValueError, OverflowError) as error:
     raise damaged(path, 'does not count the clips of a split') from error
 
 
