@@ -81,9 +81,10 @@ def whole(folder, data_dir, tmp_path_factory):
     pytest.param(signal.SIGTERM, stopping.EXIT_AGAIN, marks=pytest.mark.slow),
   ],
 )
-def test_a_killed_run_ends_like_an_uninterrupted_one(
+def test_a_broken_off_run_ends_like_an_uninterrupted_one(
   signum, status, whole, folder, data_dir, tmp_path, monkeypatch
 ):
+  """Ended by a signal, then by a full disk, and told to start a second time."""
   trainings.on_devices(monkeypatch, 1)
   arguments = training(folder, data_dir, tmp_path)
 
@@ -99,6 +100,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
 
   found, printed = end(arguments, tmp_path, 8, signum, start_another)
   assert found == status, printed
+  fill_the_disk(arguments, tmp_path)
   last = commands.call('main', *arguments)
   assert last.returncode == 0, last.stderr
   assert 'Continuing' in last.stdout
@@ -112,6 +114,28 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(
     for workdir in (tmp_path, whole[0])
   )
   assert shown == expected
+
+
+def fill_the_disk(arguments, workdir):
+  """Continues a run that can save nothing more: the last checkpoint stays."""
+  before = checkpoints.restore_model(workdir)
+  # No file beyond 12 kB, and a checkpoint has larger ones: its write fails
+  # half-way, as on a full disk.
+  full = commands.run(
+    [
+      *('sh', '-c', 'ulimit -f 24; exec "$@"', 'sh'),
+      *commands.command('main', *arguments),
+    ]
+  )
+  assert full.returncode == 2
+  (message,) = (
+    line for line in full.stderr.splitlines() if line.startswith('error: ')
+  )
+  assert 'could not be written' in message
+  assert f'that of step {before.step} is whole' in message
+  after = checkpoints.restore_model(workdir)
+  assert after.step == before.step
+  chex.assert_trees_all_equal(after.variables, before.variables)
 
 
 def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
@@ -169,40 +193,6 @@ def test_predict_names_the_label_of_clips(whole, folder):
     failed = commands.call('predict', *arguments)
     assert failed.returncode == 2
     assert failed.stderr.startswith('error: ') and message in failed.stderr
-
-
-def test_the_last_checkpoint_survives_a_full_disk(
-  folder, data_dir, tmp_path, monkeypatch
-):
-  trainings.on_devices(monkeypatch, 1)
-  arguments = training(folder, data_dir, tmp_path)
-  with monkeypatch.context() as patch:
-    trainings.terminate_at(patch, 8)
-    stopped = commands.call('main', *arguments)
-  assert stopped.returncode == stopping.EXIT_AGAIN, stopped.stderr
-  assert 'SIGTERM: step' in stopped.stdout
-  before = checkpoints.restore_model(tmp_path)
-
-  # No file beyond 12 kB, and a checkpoint has larger ones: its write fails
-  # half-way, as on a full disk.
-  full = commands.run(
-    [
-      *('sh', '-c', 'ulimit -f 24; exec "$@"', 'sh'),
-      *commands.command('main', *arguments),
-    ]
-  )
-  assert full.returncode == 2
-  (message,) = (
-    line for line in full.stderr.splitlines() if line.startswith('error: ')
-  )
-  assert 'could not be written' in message
-  assert f'that of step {before.step} is whole' in message
-  after = checkpoints.restore_model(tmp_path)
-  assert after.step == before.step
-  chex.assert_trees_all_equal(after.variables, before.variables)
-  room = commands.call('main', *arguments)
-  assert room.returncode == 0, room.stderr
-  assert f'at step {before.step} of 48' in room.stdout
 
 
 BAD_INPUT = (

@@ -83,7 +83,9 @@ def test_a_text_that_is_no_description(text, message, step):
     ),
     ('config.data.image_size', True, 'image_size is True; it must be of type'),
     ('config.data.image_size', 10**6, 'data.image_size is 1000000'),
-    ('config.data.image_size', 10**400, 'data.image_size is 1000'),
+    pytest.param(
+      'config.data.image_size', 10**400, 'data.image_size is 1000', id='huge'
+    ),
     (
       'config.data.image_size',
       -5,
@@ -115,7 +117,7 @@ def test_a_field_that_no_run_would_write(field, value, message, step):
   path.write_text(json.dumps(meta))
   assert message in (found := refusal(step))
   assert str(step) in found
-  assert len(found) < 700
+  assert len(found.replace(str(step.parent), '')) < 600
 
 
 @pytest.mark.parametrize(
