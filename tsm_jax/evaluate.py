@@ -172,12 +172,11 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
   sharding.check_batch_size('eval.batch_size', config.eval.batch_size, mesh)
   pipeline.check_threads(config.data)
   views = records.Views.from_config(config)
-  data = dataset.prepare(
-    config.data, trained.config.modality, log, (config.eval.split,)
-  )
+  kind, split = trained.config.modality, config.eval.split
+  data = dataset.prepare(config.data, kind, log, (split,))
   request.check_stored(config.data, asked, data.options)
   check_labels(trained.labels, data.labels)
-  source = data.split(config.eval.split)
+  source = data.split(split)
   evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
   # Through the host: a device cannot send to those of another process.
   variables = jax.device_put(
@@ -195,15 +194,13 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
     'step': trained.step,
     'dataset': data.name,
     **request.describe(trained),
-    **describe(result, trained.labels, config.eval.split, views),
+    **describe(result, trained.labels, split, views),
   }
   for label, top1 in report['per_class'].items():
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
-  log(
-    f'{result.num_clips} clips of {config.eval.split!r}, step {trained.step}: '
-    f'{summary(result)}'
-  )
-  path = files.path(workdir) / f'eval_{config.eval.split}.json'
+  clips = f'{result.num_clips} clips of {split!r}, step {trained.step}'
+  log(f'{clips}: {summary(result)}')
+  path = files.path(workdir) / f'eval_{split}.json'
   try:
     files.write(path, json.dumps(report, indent=1, allow_nan=False))
   except OSError as error:  # somebody else's workdir, or a full disk

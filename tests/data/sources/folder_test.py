@@ -151,6 +151,10 @@ def test_a_name_that_is_no_text(tmp_path):
   assert listing.excluded == [
     ('run/\\udcff.mp4', 'has a name that is not UTF-8')
   ]
+  os.mkdir(os.fsencode(tmp_path) + b'/\xfe')
+  with open(os.fsencode(tmp_path) + b'/\xfe/b.mp4', 'wb'):
+    pass
+  assert len(folder.scan(tmp_path, holdout=0).excluded) == 2
 
 
 def test_folders_that_cannot_be_used(tmp_path):

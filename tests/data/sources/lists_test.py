@@ -132,6 +132,20 @@ def test_a_label_is_one_plain_line(tmp_path, label):
     listed.fails(source, re.escape(message.replace('.json', '.csv')))
 
 
+def test_a_label_of_half_a_character_is_refused(tmp_path):
+  listed.touch(tmp_path, 'a.mp4')
+  rows = '[{"path": "a.mp4", "label": "x\\ud800"}]'
+  (tmp_path / 'l.json').write_text(rows)
+  listed.fails(tmp_path / 'l.json', 'Row 1 .* holds half a character')
+  (tmp_path / 'l.json').write_text('[{"path": "a.mp4", "label": "x"}]')
+  (tmp_path / 'labels.json').write_text('["x", "\\udfff"]')
+  listed.fails(
+    tmp_path / 'l.json',
+    'holds half a character',
+    labels_file=str(tmp_path / 'labels.json'),
+  )
+
+
 def test_no_label_that_is_accepted_is_several_lines():
   for code in range(sys.maxunicode + 1):
     label = f'a{chr(code)}b'

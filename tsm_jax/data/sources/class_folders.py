@@ -115,7 +115,9 @@ def _require_classes(folder, items, wanted):
   labels = {item.label for item in items}
   for path in sorted(folder.iterdir()):
     is_class = path.is_dir() and not split_folders.is_hidden(path.name)
-    if is_class and (problem := listings.problem(path.name)):
+    # Clips with names that are not UTF-8 are excluded one by one.
+    name = os.fsencode(path.name).decode(errors='replace')
+    if is_class and (problem := listings.problem(name)):
       raise errors.InputError(
         f'The class folder {str(path)!r} has a name that {problem}; rename it.'
       )

@@ -66,6 +66,8 @@ def problem(label):
   # Among them are all at which Python ends a line.
   if any(unicodedata.category(c) in ('Cc', 'Zl', 'Zp') for c in label):
     return 'holds a line break or another control character'
+  if any(unicodedata.category(c) == 'Cs' for c in label):
+    return 'holds half a character (a lone surrogate)'
   return ''
 
 
