@@ -114,7 +114,7 @@ def test_a_clip_cut_without_encoding_again_is_whole(tmp_path):
   video = videos.read(tmp_path / 'b.mp4')
   assert scenes.mean_error(video.frames, frames[13:]) < 4
   assert (video.damage, video.share) == ('', 1)
-  assert video.claimed == (27, pytest.approx(27 / 24, abs=0.01), 0)
+  assert video.claimed[:3] == (27, pytest.approx(27 / 24, abs=0.01), 0)
   np.testing.assert_allclose(video.times, np.arange(27) / 24, atol=0.001)
 
 

@@ -90,3 +90,19 @@ def test_a_length_that_nothing_reaches_is_damage(tmp_path):
   assert videos._without_others(claimed, path, [3.96], 25) == claimed
   claimed = containers.Claims(duration=2.0)  # of the sound
   assert videos._without_others(claimed, path, [0.96], 25).duration == 0
+
+
+@pytest.mark.parametrize('cut', [False, True])
+def test_matroska_that_starts_late_is_judged_from_its_first_frame(
+  tmp_path, cut
+):
+  """Its length is stated from time 0: half of it hardly seems shorter."""
+  path = write_gaps(tmp_path / 'late.mkv', range(2500, 2525), 'mjpeg')
+  if cut:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+  video = videos.read(path)
+  if cut:
+    assert 0.1 < video.share < 0.8 and video.damage
+  else:
+    assert (len(video.frames), video.damage, video.share) == (25, '', 1.0)

@@ -8,6 +8,7 @@ import av
 
 MIN_DURATION = 0.97  # of its stated length, for a video to count as whole
 ALL_STREAMS = ('asf', 'asf_o')  # that state one length, of the longest stream
+LATE = 1.0  # seconds; a start before it is a delay of the sound or the like
 MISSING = 'the rest is missing'  # what damage ends with that has no other sign
 UNEVEN = 'some are lost, or its frame rate varies'
 
@@ -19,11 +20,14 @@ class Claims(NamedTuple):
     num_frames: without those that an edit list cuts away.
     duration: seconds.
     rotation: degrees counter-clockwise, as FFmpeg reports it.
+    from_zero: whether the duration counts from time 0, not from its first
+      frame.
   """
 
   num_frames: int = 0
   duration: float = 0.0
   rotation: float = 0.0
+  from_zero: bool = False
 
 
 def read(container, stream, num_discarded, rotation):
@@ -36,7 +40,8 @@ def read(container, stream, num_discarded, rotation):
     rotation: of its frames.
   """
   count = max(_count(container, stream) - num_discarded, 0)
-  return Claims(count, _duration(container, stream), rotation)
+  from_zero = container.format.name.startswith('matroska')
+  return Claims(count, _duration(container, stream), rotation, from_zero)
 
 
 def _count(container, stream):
@@ -91,7 +96,11 @@ def damage(claimed, rate, times, failures):
   if claimed.num_frames or not duration:
     return found
   # Matroska and WebM count no frames, but state how long they are.
-  short = _shortened(count, rate, end_time(times, rate), duration)
+  end = end_time(times, rate)
+  start = times[0] if claimed.from_zero else 0.0
+  if LATE <= start < duration:  # as a part that was cut out with its times
+    end, duration = end - start, duration - start
+  short = _shortened(count, rate, end, duration)
   return min(found, short, key=lambda damage: damage[1]) if failures else short
 
 
