@@ -1,6 +1,10 @@
 """Strict and fast settings for all tests: 8 devices, no silent broadcast."""
 
 import os
+
+# PyTorch's threads, read when it is loaded: a process per core runs already.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
 import pathlib
 import tempfile
 

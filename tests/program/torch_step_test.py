@@ -18,6 +18,15 @@ LEARNING_RATE, DECAY, CLIP = 0.05, 1e-2, 20.0
 NUM_CLASSES = 5
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+  """With one, a convolution rounds to the other side of a maximum."""
+  before = torch.get_num_threads()
+  torch.set_num_threads(2)
+  yield
+  torch.set_num_threads(before)
+
+
 def small(name, head):
   """Weights of two bottlenecks with an eighth of the channels of ResNet-50.
 
