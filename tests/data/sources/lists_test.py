@@ -97,7 +97,11 @@ def test_what_a_list_gets_wrong_is_excluded_with_its_reason(tmp_path):
     ('l.csv', b'file,label\na.mp4,run\n', "Row 1 .* 'file'.* to 'path'"),
     ('l.csv', b'clips,label\na.mp4,x\n', 'Row 1 .* no path.* clips, label'),
     ('l.csv', b'path,label,split\na.mp4,x,traim\n', "split 'traim'; choose"),
-    ('l.csv', b'path,label\n\xff\xfe.mp4,run\n', 'cannot be read.*utf-8'),
+    (
+      'l.csv',
+      b'path,label\n\xff\xfe.mp4,run\n',
+      'cannot be read.*save it as UTF-8',
+    ),
     ('l.csv', b'path\na.mp4\n', 'a.mp4 has no label'),
     ('l.csv', b'', 'no usable video'),
     ('l.json', b'[{"path": "a.mp4",}]', 'cannot be read: .*line 1'),

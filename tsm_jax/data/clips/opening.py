@@ -22,6 +22,7 @@ FORMATS = (
   'apng,asf,asf_o,avi,dhav,dv,flv,gif,gxf,ifv,ivf,ivr,kux,live_flv,matroska,'
   'mov,mpeg,mpegts,mpjpeg,mxf,mxg,nsv,nut,nuv,ogg,pva,rm,smjpeg,swf,ty,wtv,'
   'yuv4mpegpipe,'
+  'bink,cine,flic,iv8,lmlm4,lxf,nc,r3d,roq,ser,smk,vivo,'
   'av1,avs2,avs3,cavsvideo,dirac,dnxhd,evc,h261,h263,h264,hevc,ingenient,m4v,'
   'mjpeg,mjpeg_2000,mpegvideo,obu,vc1,vc1test,vvc,'
   'bmp_pipe,jpeg_pipe,png_pipe,webp_pipe'

@@ -109,8 +109,10 @@ def _rows(source, field):
     if source.suffix.lower() == '.json':
       rows = json.loads(text, object_pairs_hook=_object)
   except (OSError, ValueError, RecursionError) as error:
+    is_text = not isinstance(error, UnicodeDecodeError)
+    remedy = '' if is_text else '; save it as UTF-8'
     raise errors.InputError(
-      f'The list {str(source)!r} cannot be read: {error}.'
+      f'The list {str(source)!r} cannot be read: {error}{remedy}.'
     ) from error
   if source.suffix.lower() == '.csv':
     return _csv(text, source)
