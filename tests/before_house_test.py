@@ -14,7 +14,6 @@ import json
 import pathlib
 import runpy
 import shutil
-import subprocess
 import sys
 import warnings
 
@@ -22,7 +21,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from support import commands, helpers
+from support import commands, trainings
 from tsm_jax import checkpoints
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'before_house.zip'
@@ -79,36 +78,28 @@ def continued(root, tmp_path_factory):
   """A folder with both runs at their ends and one evaluated half-way.
 
   The first finds its videos and builds them anew, the second is given the
-  dataset that was built. Processes, as this one has eight devices.
+  dataset that was built.
   """
   folder = tmp_path_factory.mktemp('continued')
   names = {'plain': 'plain', 'averaged': 'averaged', 'evaluated': 'averaged'}
   sources = {'plain': root / 'videos', 'averaged': built(root)['video']}
-  started = {}
-  for workdir, name in names.items():
-    shutil.copytree(root / name, folder / workdir)
-    arguments = commands.command(
-      'main',
-      '--config=configs/quickstart.py',
-      f'--workdir={folder / workdir}',
-      f'--config.data.source={sources[name]}',
-      f'--config.data.data_dir={folder / "data"}',
-      *FLAGS[name],
-      f'--mode={"eval" if workdir == "evaluated" else "train"}',
-    )
-    started[workdir] = subprocess.Popen(
-      arguments,
-      cwd=helpers.ROOT,
-      env=commands.environment(),
-      stdout=subprocess.PIPE,
-      stderr=subprocess.PIPE,
-      text=True,
-    )
-  for workdir, process in started.items():
-    stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr
-    if workdir != 'evaluated':
-      assert f'at step {STOPPED} of {TOTAL}' in stdout
+  with pytest.MonkeyPatch.context() as patch:
+    trainings.on_devices(patch, 1)
+    for workdir, name in names.items():
+      shutil.copytree(root / name, folder / workdir)
+      mode = 'eval' if workdir == 'evaluated' else 'train'
+      done = commands.call(
+        'main',
+        '--config=quickstart',
+        f'--workdir={folder / workdir}',
+        f'--config.data.source={sources[name]}',
+        f'--config.data.data_dir={folder / "data"}',
+        *FLAGS[name],
+        f'--mode={mode}',
+      )
+      assert done.returncode == 0, done.stderr
+      if mode == 'train':
+        assert f'at step {STOPPED} of {TOTAL}' in done.stdout
   return folder
 
 

@@ -57,7 +57,7 @@ def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
     run,
   )
   out = tmp_path / 'weights.pth'
-  done = commands.convert(run, out)  # a real process
+  done = commands.call('convert', run, out)
   assert (done.returncode, done.stderr) == (0, '')
   told = "--fold_div=2 --num_frames=4 '--stage_sizes=(1, 1)'"
   assert f'read it with tsm_jax.convert, give {told}.' in done.stdout

@@ -8,8 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tensorboardX import event_file_writer, summary
-from tensorboardX.proto import event_pb2
 
 from tsm_jax import errors, files
 from tsm_jax.program import divergence
@@ -204,6 +202,11 @@ class _Board:
 
   def __init__(self, folder, step):
     """A new file, after which no earlier event from `step` on is shown."""
+    # It loads PyTorch where that is installed, which takes seconds.
+    from tensorboardX import event_file_writer, summary
+    from tensorboardX.proto import event_pb2
+
+    self._event, self._scalar = event_pb2.Event, summary.scalar
     folder.mkdir(parents=True, exist_ok=True)
     # Its name begins with the time in seconds; files are read by their names.
     self._file = event_file_writer.EventsWriter(
@@ -215,7 +218,7 @@ class _Board:
 
   def write(self, step, scalars):
     for name, value in scalars.items():
-      self._add(step, summary=summary.scalar(name, value))
+      self._add(step, summary=self._scalar(name, value))
     self._file.flush()
 
   def close(self):
@@ -223,5 +226,5 @@ class _Board:
 
   def _add(self, step, **content):
     self._file.write_event(
-      event_pb2.Event(step=step, wall_time=time.time(), **content)
+      self._event(step=step, wall_time=time.time(), **content)
     )

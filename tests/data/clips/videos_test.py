@@ -81,7 +81,7 @@ def test_no_permission(tmp_path, monkeypatch):
 
 def test_what_the_container_claims(tmp_path):
   video = videos.read(scenes.write(tmp_path / 'a.mkv', scenes.scene(12), 'mkv'))
-  assert video.claimed == (0, 0.5, 0)  # it does not count frames
+  assert video.claimed == (0, 0.5, 0, True)  # it does not count frames
   np.testing.assert_allclose(video.times, np.arange(12) / 24, atol=0.001)
   assert containers.end_time(video.times, 24) == pytest.approx(0.5, abs=0.001)
   assert containers.end_time([float('nan')] * 3, 0) == 0
