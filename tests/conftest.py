@@ -5,6 +5,7 @@ import os
 # PyTorch's threads, read when it is loaded: a process per core runs already.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
+import gc
 import pathlib
 import tempfile
 
@@ -26,6 +27,9 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+# What JAX keeps is much to look through, and little of it is garbage.
+gc.set_threshold(200_000, 50, 100)
 
 # Clips are decoded in the test's own process, which saves the start of others.
 workers.DEFAULT_SIZE = 0
