@@ -4,24 +4,12 @@ import numpy as np
 import pytest
 
 from support import torch_weights
-from tsm_jax import convert, errors
+from tsm_jax import errors
 
 torch = pytest.importorskip('torch')
-NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
-
-
-def tensors(prefix='', dtype=torch.float32):
-  weights = torch_weights.without_module(torch_weights.small())
-  return {f'{prefix}{k}': torch.tensor(v).to(dtype) for k, v in weights.items()}
-
-
-def read(source, **fields):
-  lines = []
-  fields = {'stage_sizes': (1,), **fields}
-  return convert.from_torch(source, log=lines.append, **fields), lines
-
-
-EXPECTED = convert.from_torch(torch_weights.small(), stage_sizes=(1,))
+read = torch_weights.read
+tensors = torch_weights.tensors
+NAME = torch_weights.NAME
 
 
 @pytest.mark.parametrize(
@@ -43,7 +31,7 @@ def test_weights_inside_of_another_dict(tmp_path, wrapper):
     content = {'epoch': 3, key: content, 'optimizer': {'state': {}}}
   torch.save(content, tmp_path / NAME)
   found, lines = read(tmp_path / NAME)
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
   assert not lines
 
 
@@ -52,7 +40,7 @@ def test_further_weights_in_the_file_are_named(tmp_path):
   content = {'state_dict_ema': other, 'state_dict': tensors()}
   torch.save(content, tmp_path / NAME)
   found, lines = read(tmp_path / NAME)
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
   assert lines == [
     'The weights are those of state_dict; not read: state_dict_ema.'
   ]
@@ -72,7 +60,7 @@ def test_further_weights_in_the_file_are_named(tmp_path):
 )
 def test_prefixes_of_wrappers(prefix):
   found, lines = read(tensors(prefix))
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
   assert not lines
 
 
@@ -83,16 +71,19 @@ def test_a_compiled_part_and_counters_of_averages():
   }
   weights['n_averaged'] = torch.tensor(7)
   found, lines = read(weights)
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
   assert not lines
 
 
 def test_averages_beside_the_weights_are_left_out_and_named():
-  weights = {**tensors('ema_model.'), **tensors('model.')}
+  weights = {
+    **tensors('ema_model.'),
+    **tensors('model.'),
+  }
   weights['criterion.weight'] = torch.ones(5)
   weights['ema_model.base_model.conv1.weight'] = torch.zeros(8, 3, 7, 7)
   found, lines = read(weights)
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
   (line,) = lines
   assert line == (
     "The weights are those of 'model'; not read: criterion, ema_model."
@@ -132,7 +123,10 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path, bad):
   )
   with pytest.raises(errors.InputError, match=r'base_model\.conv1\.weight'):
     read(
-      {**tensors(), 'base_model.conv1.weight': torch.full((8, 3, 7, 7), bad)}
+      {
+        **tensors(),
+        'base_model.conv1.weight': torch.full((8, 3, 7, 7), bad),
+      }
     )
   large = {**tensors(dtype=torch.float64)}
   large['new_fc.bias'][0] = 1e300  # not in float32

@@ -12,21 +12,9 @@ from support import golden, torch_weights
 from tsm_jax import convert, errors
 
 torch = pytest.importorskip('torch')
-NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
-
-
-def tensors(prefix='', dtype=torch.float32):
-  weights = torch_weights.without_module(torch_weights.small())
-  return {f'{prefix}{k}': torch.tensor(v).to(dtype) for k, v in weights.items()}
-
-
-def read(source, **fields):
-  lines = []
-  fields = {'stage_sizes': (1,), **fields}
-  return convert.from_torch(source, log=lines.append, **fields), lines
-
-
-EXPECTED = convert.from_torch(torch_weights.small(), stage_sizes=(1,))
+read = torch_weights.read
+tensors = torch_weights.tensors
+NAME = torch_weights.NAME
 
 
 def text(content):
@@ -85,10 +73,13 @@ def test_what_is_no_file_of_weights_is_called_by_its_name(
 def test_a_file_is_what_it_holds_and_not_what_its_name_ends_with(tmp_path):
   safetensors = pytest.importorskip('safetensors.torch')
   safetensors.save_file(tensors(), tmp_path / NAME)
-  torch_weights.assert_same(read(tmp_path / NAME)[0], EXPECTED)
+  torch_weights.assert_same(
+    read(tmp_path / NAME)[0],
+    torch_weights.expected(),
+  )
   torch.save(tensors(), tmp_path / 'x.safetensors')
   found, _ = read(tmp_path / 'x.safetensors')
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
 
 
 def test_another_depth_is_one_sentence(tmp_path):

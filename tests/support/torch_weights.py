@@ -1,11 +1,16 @@
 """Small weights as PyTorch would name them."""
 
+import functools
 import re
 
 import jax
 import numpy as np
 
 from support import golden
+from tsm_jax import convert
+
+# The official name of a file of `small`.
+NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
 
 
 def without_module(weights):
@@ -26,6 +31,29 @@ def small(num_classes=5):
   }
   shapes['module.new_fc.weight'] = (num_classes, 8)
   return golden.weights(shapes)
+
+
+def tensors(prefix='', dtype=None):
+  """`small` as PyTorch's tensors (float32), without the wrapper's prefix."""
+  import torch
+
+  return {
+    f'{prefix}{name}': torch.tensor(value).to(dtype or torch.float32)
+    for name, value in without_module(small()).items()
+  }
+
+
+def read(source, **fields):
+  """A file or mapping of `small`, converted; and the lines that it logs."""
+  lines = []
+  fields = {'stage_sizes': (1,), **fields}
+  return convert.from_torch(source, log=lines.append, **fields), lines
+
+
+@functools.cache
+def expected():
+  """What `small` is converted to."""
+  return convert.from_torch(small(), stage_sizes=(1,))
 
 
 def official_shapes(name, num_classes=None):

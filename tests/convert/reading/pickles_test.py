@@ -5,25 +5,12 @@ import zipfile
 import pytest
 
 from support import torch_weights
-from tsm_jax import convert, errors
+from tsm_jax import errors
 from tsm_jax.convert.reading import pickles
 
 torch = pytest.importorskip('torch')
-NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
-
-
-def tensors(prefix='', dtype=torch.float32):
-  weights = torch_weights.without_module(torch_weights.small())
-  return {f'{prefix}{k}': torch.tensor(v).to(dtype) for k, v in weights.items()}
-
-
-def read(source, **fields):
-  lines = []
-  fields = {'stage_sizes': (1,), **fields}
-  return convert.from_torch(source, log=lines.append, **fields), lines
-
-
-EXPECTED = convert.from_torch(torch_weights.small(), stage_sizes=(1,))
+read = torch_weights.read
+NAME = torch_weights.NAME
 
 
 def compressed(path, content):
@@ -54,8 +41,11 @@ def test_a_small_file_that_would_become_large_is_refused(tmp_path):
     ):
       read(path)
   # A compressed file of real weights is one.
-  compressed(tmp_path / NAME, tensors())
-  torch_weights.assert_same(read(tmp_path / NAME)[0], EXPECTED)
+  compressed(tmp_path / NAME, torch_weights.tensors())
+  torch_weights.assert_same(
+    read(tmp_path / NAME)[0],
+    torch_weights.expected(),
+  )
 
 
 class Large:

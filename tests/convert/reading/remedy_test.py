@@ -9,24 +9,12 @@ import numpy as np
 import pytest
 
 from support import torch_weights
-from tsm_jax import convert, errors
+from tsm_jax import errors
 
 torch = pytest.importorskip('torch')
-NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
-
-
-def tensors(prefix='', dtype=torch.float32):
-  weights = torch_weights.without_module(torch_weights.small())
-  return {f'{prefix}{k}': torch.tensor(v).to(dtype) for k, v in weights.items()}
-
-
-def read(source, **fields):
-  lines = []
-  fields = {'stage_sizes': (1,), **fields}
-  return convert.from_torch(source, log=lines.append, **fields), lines
-
-
-EXPECTED = convert.from_torch(torch_weights.small(), stage_sizes=(1,))
+read = torch_weights.read
+tensors = torch_weights.tensors
+NAME = torch_weights.NAME
 
 
 class Recogniser(torch.nn.Module):
@@ -52,11 +40,17 @@ META = {'config': "model = dict(backbone=dict(style='pytorch'))", 'epoch': 9}
   ('content', 'called'),
   [
     (
-      lambda: {'args': argparse.Namespace(lr=1), 'model': tensors()},
+      lambda: {
+        'args': argparse.Namespace(lr=1),
+        'model': tensors(),
+      },
       'argparse.Namespace',
     ),
     (
-      lambda: {'best': np.float64(3), 'state_dict': tensors('module.')},
+      lambda: {
+        'best': np.float64(3),
+        'state_dict': tensors('module.'),
+      },
       'numpy',
     ),
     (
@@ -83,7 +77,7 @@ def test_the_remedy_for_a_file_with_more_than_tensors_works(
   assert called in sentence and len(lines) == 3
   exec('\n'.join(line.strip() for line in lines), {})
   found, _ = read(NAME.replace('.pth', '_weights.pth'))
-  torch_weights.assert_same(found, EXPECTED)
+  torch_weights.assert_same(found, torch_weights.expected())
 
 
 def pickled(path):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import listings
+from tsm_jax.data.sources import listings, spelling
 
 
 class Annotations(NamedTuple):
@@ -69,20 +69,16 @@ def videos_in(folder, usual):
 
 def read_lines(path):
   """The lines of a text file that are not empty, without blanks around."""
-  try:
-    text = path.read_text(encoding='utf-8-sig')
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-      f'The list {str(path)!r} cannot be read: {error}.'
-    ) from error
+  text = spelling.read_text(path, f'The list {str(path)!r}')
   return [line.strip() for line in text.split('\n') if line.strip()]
 
 
 def read_json(path, kind):
   """The content of a JSON file, which must be of the type `kind`."""
+  text = spelling.read_text(path, f'The list {str(path)!r}')
   try:
-    content = json.loads(path.read_text(encoding='utf-8-sig'))
-  except (OSError, ValueError) as error:
+    content = json.loads(text)
+  except (ValueError, RecursionError) as error:
     raise errors.InputError(
       f'The list {str(path)!r} cannot be read: {error}.'
     ) from error

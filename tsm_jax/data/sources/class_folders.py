@@ -19,8 +19,6 @@ WANTED = {
   'numbered images for each clip',
   'flow': 'folders of the images of x and y of a clip',
 }
-walk = split_folders.walk
-_hidden = split_folders.hidden
 
 
 def read(source, modality, notes):
@@ -57,11 +55,11 @@ def read(source, modality, notes):
     for path, split in folders.items():
       items += read_classes(path, split=split)
   named = {os.path.abspath(spelling.find(item.path)) for item in items}
-  for path in walk(source):
+  for path in split_folders.walk(source):
     if (
       path.suffix.lower() in videos.SUFFIXES
       and os.path.abspath(path) not in named
-      and not _hidden(path.relative_to(source))
+      and not split_folders.hidden(path.relative_to(source))
     ):
       where = 'in no list' if listed else f'outside {_names(folders)}'
       notes.append(f'{path.relative_to(source)} was ignored: it is {where}')
@@ -79,7 +77,7 @@ def _read_videos(folder, root, split, notes):
     return parts[0] if len(parts) > 1 else ''
 
   items = []
-  for name, paths in itertools.groupby(walk(folder), top):
+  for name, paths in itertools.groupby(split_folders.walk(folder), top):
     for path in _clips_of_class(folder, name, list(paths), root, notes):
       video_id = path.relative_to(root).as_posix()
       label = spelling.composed(name)
@@ -91,7 +89,7 @@ def _read_videos(folder, root, split, notes):
 
 def _clips_of_class(folder, name, paths, root, notes):
   """The videos among files; where there are none, the folders of images."""
-  shown = {p for p in paths if not _hidden(p.relative_to(folder))}
+  shown = {p for p in paths if not split_folders.hidden(p.relative_to(folder))}
   clips = {p for p in shown if recognition.is_video(p)}
   pictures = set()
   if name and not clips:
@@ -131,10 +129,10 @@ def _require_classes(folder, items, wanted):
 def _read_flow(folder, root, split):
   """As `_read_videos`: folders that hold images, below those of classes."""
   clips = {}
-  for path in walk(folder):
+  for path in split_folders.walk(folder):
     parts = path.relative_to(folder).parts
     is_image = path.suffix.lower() in images.SUFFIXES
-    if is_image and not _hidden(path.relative_to(folder)):
+    if is_image and not split_folders.hidden(path.relative_to(folder)):
       name = path.parent.relative_to(root).as_posix()
       label = spelling.composed(parts[0]) if len(parts) > 2 else ''
       clips.setdefault(name, listings.Item(path.parent, name, label, split))

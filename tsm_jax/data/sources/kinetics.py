@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import io
 import pathlib
 import re
 
@@ -9,10 +10,11 @@ from tsm_jax import errors
 from tsm_jax.data.clips import videos
 from tsm_jax.data.sources import (
   annotations,
-  class_folders,
   columns,
   listings,
   lists,
+  spelling,
+  split_folders,
 )
 
 SPLITS = ('train', 'val', 'test')
@@ -96,9 +98,9 @@ def _rows(root, split):
   path = _list(root, split)
   if path is None:
     return []
+  text = spelling.read_text(path, f'The list {str(path)!r}')
   try:
-    with open(path, encoding='utf-8-sig', newline='') as file:
-      rows = list(csv.DictReader(file, strict=True))
+    rows = list(csv.DictReader(io.StringIO(text), strict=True))
     number = next((i for i, row in enumerate(rows, 1) if row.get(None)), 0)
     if number:
       raise ValueError(
@@ -115,7 +117,7 @@ def _rows(root, split):
     ]
   except KeyError as error:
     reason = f'there is no column {error}'
-  except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+  except (ValueError, TypeError, AttributeError, csv.Error) as error:
     reason = str(error)
   raise errors.InputError(f'The list {str(path)!r} cannot be read: {reason}.')
 
@@ -141,7 +143,7 @@ def _list(root, split):
 def _files(root):
   """All videos below `root`, as a mapping from name to paths."""
   files: dict[str, list[pathlib.Path]] = {}
-  for path in class_folders.walk(root):
+  for path in split_folders.walk(root):
     if path.suffix.lower() in videos.SUFFIXES:
       files.setdefault(path.stem, []).append(path)
   return files

@@ -36,12 +36,8 @@ def read(path, field, known=frozenset()):
     raise errors.InputError(
       f'{field} is {str(path)!r}, but no such file exists.'
     )
-  try:
-    text = spelling.composed(path.read_text(encoding='utf-8-sig'))
-  except (OSError, ValueError) as error:
-    raise errors.InputError(
-      f'{field} is {str(path)!r}, which cannot be read: {error}.'
-    ) from error
+  text = spelling.read_text(path, f'{field} is {str(path)!r}, which')
+  text = spelling.composed(text)
   try:
     return _checked(_names(text, known))
   except _Problem as problem:

@@ -104,18 +104,15 @@ def _rows(source, field):
       f'{field} is the file {str(source)!r}; a list must end in '
       f'{" or ".join(SUFFIXES)}.'
     )
-  try:
-    text = source.read_text(encoding='utf-8-sig')
-    if source.suffix.lower() == '.json':
-      rows = json.loads(text, object_pairs_hook=_object)
-  except (OSError, ValueError, RecursionError) as error:
-    is_text = not isinstance(error, UnicodeDecodeError)
-    remedy = '' if is_text else '; save it as UTF-8'
-    raise errors.InputError(
-      f'The list {str(source)!r} cannot be read: {error}{remedy}.'
-    ) from error
+  text = spelling.read_text(source, f'The list {str(source)!r}')
   if source.suffix.lower() == '.csv':
     return _csv(text, source)
+  try:
+    rows = json.loads(text, object_pairs_hook=_object)
+  except (ValueError, RecursionError) as error:
+    raise errors.InputError(
+      f'The list {str(source)!r} cannot be read: {error}.'
+    ) from error
   if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
     raise errors.InputError(
       f'{str(source)!r} must hold an array of objects with path and label.'

@@ -7,13 +7,13 @@ from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
 from tsm_jax.data.sources import (
   annotations,
-  class_folders,
   frame_lists,
   kinetics,
   listings,
   motion,
   small_sets,
   spelling,
+  split_folders,
   twentybn,
 )
 
@@ -191,7 +191,7 @@ def _what_lies_in(root):
   suffixes = (*videos.SUFFIXES, *images.SUFFIXES)
   clips = (
     path.relative_to(root).as_posix()
-    for path in class_folders.walk(root)
+    for path in split_folders.walk(root)
     if path.suffix.lower() in suffixes
   )
   some = list(itertools.islice(clips, 3))

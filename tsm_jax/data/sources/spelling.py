@@ -7,6 +7,27 @@ import pathlib
 import re
 import unicodedata
 
+from tsm_jax import errors
+
+
+def read_text(path, called):
+  """The content of a text file in UTF-8, with or without a mark of that.
+
+  Args:
+    path: a `pathlib.Path`.
+    called: how the message begins, for example "The list 'a.csv'".
+
+  Raises:
+    InputError: if it cannot be read, or is in another encoding.
+  """
+  try:
+    return path.read_text(encoding='utf-8-sig')
+  except OSError as error:
+    reason = str(error)
+  except UnicodeDecodeError as error:
+    reason = f'{error}; save it as UTF-8'
+  raise errors.InputError(f'{called} cannot be read: {reason}.')
+
 
 def composed(text):
   """A text with every letter as one character where there is one (NFC).
