@@ -13,11 +13,11 @@ FLOORS = (
   'errors modalities',
   'configuration',
   'cli files models sharding',
-  'data stream',
+  'data',
   'configs',
   'runs',
   'checkpoints convert program',
-  'evaluate insight plan',
+  'evaluate insight plan stream',
   'bench ensemble predict report train',
   'main',
 )

@@ -4,14 +4,15 @@ import doctest
 
 import pytest
 
-from tsm_jax import convert, models, stream
+from tsm_jax import convert, models
 from tsm_jax.convert import official_form
 from tsm_jax.models import shift
+from tsm_jax.stream import cache
 
 
 @pytest.mark.parametrize(
   'module, number',
-  [(shift, 2), (models, 1), (stream, 2), (convert, 1), (official_form, 1)],
+  [(shift, 2), (models, 1), (cache, 2), (convert, 1), (official_form, 1)],
 )
 def test_examples(module, number):
   finder, runner = doctest.DocTestFinder(), doctest.DocTestRunner()
