@@ -81,6 +81,17 @@ def read(folder, options, modality):
   return videos.Video(frames, 0.0, damage, count / expected), size[::-1]
 
 
+def count(folder, modality='rgb'):
+  """The number of images (of flow, pairs) of a whole folder.
+
+  Raises:
+    VideoError: if it holds none, or several clips.
+  """
+  found = _flow(folder) if modality == 'flow' else _frames(folder)
+  first, step = numbered.counted(found)
+  return (max(found) - first) // step + 1
+
+
 def _to_video(jpegs):
   encoder = h264.Encoder()
   for data in jpegs:
