@@ -10,7 +10,7 @@ import os
 import re
 from typing import NamedTuple
 
-from tsm_jax.data.clips import films
+from tsm_jax.data.clips.films import length
 
 SECONDS = ('start', 'end')
 FRAMES = ('start_frame', 'end_frame')
@@ -132,7 +132,7 @@ def in_seconds(items):
     part = item.segment or Segment(0)
     path = os.fspath(item.path)
     if (part.end is None or part.unit == 'frames') and path not in opened:
-      opened[path] = films.read(path)
+      opened[path] = length.read(path)
     start, end = part.start, part.end
     if part.unit == 'frames':
       rate = opened[path].require('fps')

@@ -9,7 +9,7 @@ import av
 from tsm_jax.data.clips import containers, images, opening
 
 
-class Film(NamedTuple):
+class Length(NamedTuple):
   """What a file states; 0 where it states nothing.
 
   Attributes:
@@ -31,13 +31,13 @@ class Film(NamedTuple):
 
 
 def read(path, modality='rgb'):
-  """The `Film` of a video file, or of a folder of numbered images.
+  """The `Length` of a video file, or of a folder of numbered images.
 
   Raises:
     VideoError: if it does not open.
   """
   if os.path.isdir(path):
-    return Film(0.0, images.count(path, modality), 0.0)
+    return Length(0.0, images.count(path, modality), 0.0)
   with opening.container(path) as container:
     stream = opening.video(container)
     fps = float(stream.average_rate or 0)
@@ -46,4 +46,4 @@ def read(path, modality='rgb'):
     if not seconds and container.duration:
       seconds = container.duration / av.time_base
     count = claimed.num_frames or math.floor(seconds * fps)
-    return Film(seconds or (count / fps if fps else 0.0), count, fps)
+    return Length(seconds or (count / fps if fps else 0.0), count, fps)
