@@ -13,7 +13,7 @@ from tsm_jax.data.sources import (
   segments,
   spelling,
 )
-from tsm_jax.data.sources.recordings import checks
+from tsm_jax.data.sources.recordings import checks, reading
 
 
 def scan(
@@ -66,7 +66,9 @@ def scan(
       f'{called("holdout")} is {holdout!r}; it must be in [0, 1).'
     )
   notes = []
-  if source.is_dir():
+  if read_annotations := reading.reader(source):
+    items = reading.read(source, read_annotations, notes)
+  elif source.is_dir():
     items = class_folders.read(source, modality, notes)
   else:
     items = lists.read(source, called('source'), notes)
