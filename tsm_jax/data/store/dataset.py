@@ -131,6 +131,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
+  build_report.check_seconds(path, report)
   return Dataset(path, report)
 
 
