@@ -157,16 +157,6 @@ def _require(clips, splits, what):
       )
 
 
-def _check_background(data, source):
-  """Raises InputError if a built dataset lacks the class of `background`."""
-  label = data.get('background', '')
-  if label and label not in build_report.read(source)['labels']:
-    raise errors.InputError(
-      f'data.background is {label!r}, but the dataset {str(source)!r} was '
-      f'built without it; build it from its list, or by --background {label!r}.'
-    )
-
-
 def prepare(data, modality='rgb', log=print, splits=()):
   """The `Dataset` that a configuration asks for; it is built if need be.
 
@@ -219,6 +209,16 @@ def _build(data, stored, log, splits):
   _require(clips, splits, f'data.source is {str(source)!r}, which')
   plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
   return builder.build(plan, log)
+
+
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )
 
 
 def _draw_motion(data_dir, log):
