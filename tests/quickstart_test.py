@@ -33,19 +33,21 @@ def top1(workdir):
 @pytest.mark.slow
 def test_tsm_sees_the_direction_of_time(data_dir, tmp_path):
   """It is right 19 times of 20 at one of its evaluations, and may end then."""
-  with subprocess.Popen(
-    command('quickstart.py', data_dir, tmp_path),
-    cwd=helpers.ROOT,
-    env=commands.environment(fast=False),  # as users run it
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
-  ) as process:
+  printed = tmp_path / 'printed'
+  with (
+    open(printed, 'w') as output,
+    subprocess.Popen(
+      command('quickstart.py', data_dir, tmp_path),
+      cwd=helpers.ROOT,
+      env=commands.environment(fast=False),  # as users run it
+      stdout=output,
+      stderr=output,
+    ) as process,
+  ):
     while process.poll() is None and max(top1(tmp_path), default=0) < 0.95:
       time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    printed = process.stdout.read()
-  assert process.returncode in (0, stopping.EXIT_AGAIN), printed
+  assert process.returncode in (0, stopping.EXIT_AGAIN), printed.read_text()
   found = top1(tmp_path)
   assert max(found) >= 0.95
   assert found[0] < 0.5  # it has learned it
