@@ -58,7 +58,7 @@ def test_tsn_trains_and_is_at_chance(data_dir, tmp_path):
   # Less of what teaches it nothing: after 8 epochs, too, it is at chance.
   done = commands.run(
     command(
-      'quickstart.py:shift=none', data_dir, tmp_path, '--config.epochs=1'
+      'quickstart.py:shift=none', data_dir, tmp_path, '--config.epochs=1.5'
     ),
     fast=False,
   )
