@@ -110,7 +110,7 @@ def test_kills_change_nothing(two, folder, data_dir, tmp_path):
   done = 0
   for _ in range(3 * KILLS):
     started = start()
-    killed_at = time.monotonic() + rng.uniform(0.2, 1.0) * seconds
+    killed_at = time.monotonic() + rng.uniform(0.5, 2.0) * seconds
     # Not beyond its share of the run, so that there is something left to kill.
     share = expected.step * (done + 1) // (KILLS + 1)
     while (
