@@ -6,9 +6,10 @@ import sys
 import time
 
 import chex
+import numpy as np
 import pytest
 
-from support import commands, helpers, slurm_cluster
+from support import commands, helpers, slurm_cluster, trainings
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, folders
 
@@ -97,7 +98,7 @@ def one_task(slurm, job):
 
 @pytest.mark.slow
 def test_a_job_continues_after_each_of_its_ends(
-  slurm, folder, data_dir, tmp_path
+  slurm, folder, data_dir, tmp_path, monkeypatch
 ):
   workdir, log = tmp_path / 'run', tmp_path / 'job.log'
   arguments = commands.training(folder, data_dir, workdir, *LONG)[3:]
@@ -122,15 +123,23 @@ def test_a_job_continues_after_each_of_its_ends(
   assert text.count('SIGTERM: step') == 2
   assert '8 clips on 2 cpu device(s)' in text  # two tasks as one
 
+  # Without an end, and in this process, whose two devices round otherwise.
   whole = commands.training(folder, data_dir, tmp_path / 'whole', *LONG)[3:]
-  job = submit(slurm, log, whole)
-  found = wait(slurm, job, log, ended)
-  text = log.read_text()
-  assert (found['JobState'], found['Restarts']) == ('COMPLETED', '0'), text
+  trainings.on_devices(monkeypatch, 2)
+  done = commands.call('main', *whole)
+  assert done.returncode == 0, done.stderr
+  # A batch lost or trained twice would change the losses after it altogether.
+  np.testing.assert_allclose(
+    list(trainings.losses(workdir).items()),
+    list(trainings.losses(tmp_path / 'whole').items()),
+    rtol=1e-3,
+  )
   expected = checkpoints.restore_model(tmp_path / 'whole')
   found = checkpoints.restore_model(workdir)
   assert found.step == expected.step == 200
-  chex.assert_trees_all_equal(found.variables, expected.variables)
+  chex.assert_trees_all_close(
+    found.variables, expected.variables, rtol=1e-2, atol=1e-3
+  )
 
 
 @pytest.mark.slow
@@ -177,5 +186,6 @@ print('of', os.environ['CUDA_VISIBLE_DEVICES'], 'mine is', mine)
   job = submit(slurm, log, [])
   found = wait(slurm, job, log, ended)
   assert found['JobState'] == 'COMPLETED', log.read_text()
+  assert found['Restarts'] == '0'
   lines = [s for s in log.read_text().splitlines() if s.startswith('of')]
   assert sorted(lines) == ['of 0,1 mine is 0', 'of 0,1 mine is 1']

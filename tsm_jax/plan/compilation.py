@@ -50,7 +50,7 @@ class Compiler:
       a chip; a loop's body counts once), `collectives`, `loop`, `seconds` and
       `out_of_memory` (a sentence of the compiler, or None).
     """
-    path = self._folder / f'{_key(lowered, self.target)}.json'
+    path = self._folder / f'{key(lowered, self.target)}.json'
     if not path.exists():
       self._folder.mkdir(parents=True, exist_ok=True)  # fails before the work
       start = time.perf_counter()
@@ -64,7 +64,7 @@ class Compiler:
     return json.loads(path.read_text())
 
 
-def _key(lowered, target):
+def key(lowered, target):
   """A hash of all that the compiled program depends on."""
   compilers = ('libtpu',)
   if target.chip.gpu:
@@ -75,6 +75,10 @@ def _key(lowered, target):
       versions.append(f'{name}=={importlib.metadata.version(name)}')
   flags = [os.environ.get(name) for name in ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')]
   parts = (RECORD, target.name, versions, flags, lowered.as_text())
+  # How hard the compiler tries, if somebody says so: JAX leaves it to XLA.
+  for name in ('exec_time_optimization_effort', 'memory_fitting_effort'):
+    if effort := getattr(jax.config, f'jax_{name}'):
+      parts += (name, effort)
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
