@@ -1,6 +1,9 @@
 """The commands of training, evaluation and prediction."""
 
+import contextlib
+import gc
 import json
+import resource
 import signal
 import subprocess
 import time
@@ -15,8 +18,13 @@ from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
 
 
+STEPS = 24
+
+
 def training(*args):
-  return commands.training(*args)[3:]  # without the program
+  """The arguments of a run of `STEPS` steps, without the program."""
+  more = ('--config.epochs=12', '--config.eval.every_epochs=4')
+  return commands.training(*args, *more)[3:]
 
 
 def end(arguments, workdir, step, signum, meanwhile=lambda process: None):
@@ -46,7 +54,8 @@ def end(arguments, workdir, step, signum, meanwhile=lambda process: None):
     ):
       assert process.poll() is None, process.stdout.read()
       assert time.monotonic() < deadline, 'the run makes no progress'
-      time.sleep(0.002)
+      # Its last seconds are short, and its first ones somebody else's, too.
+      time.sleep(0.002 if metrics.read(workdir) else 0.2)
     process.send_signal(signal.SIGSTOP)
     meanwhile(process)
     process.send_signal(signum)
@@ -74,6 +83,7 @@ def whole(folder, data_dir, tmp_path_factory):
   return workdir, done
 
 
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
 @pytest.mark.parametrize(
   ('signum', 'status'),
   [
@@ -106,7 +116,7 @@ def test_a_broken_off_run_ends_like_an_uninterrupted_one(
   assert 'Continuing' in last.stdout
   expected = checkpoints.restore_model(whole[0])
   found = checkpoints.restore_model(tmp_path)
-  assert found.step == expected.step == 48
+  assert found.step == expected.step == STEPS
   chex.assert_trees_all_equal(found.variables, expected.variables)
   assert without_speed(tmp_path) == without_speed(whole[0])
   shown, expected = (
@@ -116,17 +126,26 @@ def test_a_broken_off_run_ends_like_an_uninterrupted_one(
   assert shown == expected
 
 
+@contextlib.contextmanager
+def small_files():
+  """No file beyond 12 kB, and a checkpoint has larger ones.
+
+  Its write fails half-way, as on a full disk.
+  """
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (12 * 1024, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def fill_the_disk(arguments, workdir):
   """Continues a run that can save nothing more: the last checkpoint stays."""
   before = checkpoints.restore_model(workdir)
-  # No file beyond 12 kB, and a checkpoint has larger ones: its write fails
-  # half-way, as on a full disk.
-  full = commands.run(
-    [
-      *('sh', '-c', 'ulimit -f 24; exec "$@"', 'sh'),
-      *commands.command('main', *arguments),
-    ]
-  )
+  with small_files():
+    full = commands.call('main', *arguments)
+  gc.collect()  # what Orbax leaves of a failed save complains
   assert full.returncode == 2
   (message,) = (
     line for line in full.stderr.splitlines() if line.startswith('error: ')
@@ -146,7 +165,7 @@ def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
   arguments = training(folder, data_dir, workdir)
   again = commands.call('main', *arguments)
   assert again.returncode == 0
-  assert 'This run finished at step 48' in again.stdout
+  assert f'This run finished at step {STEPS}' in again.stdout
 
   refused = commands.call('main', *arguments, '--config.model.fold_div=2')
   assert refused.returncode == 2
@@ -158,14 +177,14 @@ def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
     'main', *arguments, '--mode=eval', *(f'--config.eval.{v}' for v in views)
   )
   assert evaluated.returncode == 0, evaluated.stderr
-  assert "4 clips of 'val', step 48: top-1 100.00%" in evaluated.stdout
+  assert f"4 clips of 'val', step {STEPS}: top-1 100.00%" in evaluated.stdout
   assert json.loads((workdir / 'eval_val.json').read_text())['views'] == 6
 
 
 def test_predict_names_the_label_of_clips(whole, folder):
   workdir, _ = whole
   clips = [folder / 'train/jump/0.mp4', folder / 'train/run/3.mp4']
-  done = commands.run(commands.command('predict', workdir, *clips))
+  done = commands.call('predict', workdir, *clips)
   assert done.returncode == 0, done.stderr
   assert 'jump' in done.stdout and '%' in done.stdout
   machine = commands.call(
@@ -241,17 +260,10 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, capsys):
   assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-  ('config', 'parameters'),
-  [
-    ('kinetics', '24,327,632'),
-    ('kinetics:modality=flow', '24,349,584'),
-    ('jester:model=mobilenet_v2', '2,258,459'),
-  ],
-)
-def test_describe_needs_no_data(config, parameters):
-  # As many parameters as the released models have, with the classes of the
-  # published datasets.
-  done = commands.call('main', f'--config={config}', '--mode=describe')
+def test_describe_needs_no_data():
+  # As many parameters as the released model has.
+  done = commands.call(
+    'main', '--config=kinetics:modality=flow', '--mode=describe'
+  )
   assert done.returncode == 0, done.stderr
-  assert f'{parameters} parameters' in done.stdout
+  assert '24,349,584 parameters' in done.stdout

@@ -42,9 +42,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
       model__dropout=0.5,
       data__flip='on',
       data__randaugment_ops=2,
-      mixup_alpha=0.4,
-      cutmix_alpha=1.0,
-      erase_probability=0.5,
+      erase_probability=0.5,  # mixing is resumed in before_house_test
       ema_decay=0.8,
       log_every_steps=4,
       eval__every_epochs=0.8,  # two steps

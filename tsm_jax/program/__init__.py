@@ -82,7 +82,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
   ema = eval_variables.create_ema(config.ema_decay)
   init = functools.partial(step.init_state, model, tx, ema, clip_shape)
   key = jax.eval_shape(jax.random.key, 0)
-  state = jax.eval_shape(init, key)
+  state = jax.eval_shape(functools.partial(step.first_state, tx, ema), shapes)
   shardings = state_shardings(state, mesh, config.fsdp)
   return Program(
     model=model,
