@@ -17,7 +17,6 @@ from tsm_jax import cli
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
 
-
 STEPS = 24
 
 
