@@ -4,9 +4,12 @@ import contextlib
 import gc
 import json
 import resource
+import runpy
 import signal
 import subprocess
+import sys
 import time
+import warnings
 
 import chex
 import jax
@@ -213,6 +216,10 @@ def test_predict_names_the_label_of_clips(whole, folder):
     assert failed.stderr.startswith('error: ') and message in failed.stderr
 
 
+COMMANDS = (
+  *('bench', 'convert', 'data.build', 'data.doctor', 'data.fingerprint'),
+  *('ensemble', 'main', 'plan', 'predict', 'report'),
+)
 BAD_INPUT = (
   (['--config.lerning_rate=1'], "did you mean 'learning_rate'"),
   (['--config.model.fold_dif=1'], "did you mean 'model.fold_div'"),
@@ -247,6 +254,16 @@ def test_bad_input_is_a_sentence_and_no_traceback(call, tmp_path):
     assert message in done.stderr
     assert done.stderr.startswith('error: ')
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('module', COMMANDS)
+def test_every_command_is_a_program(module, monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', [module, '--help'])
+  with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+    warnings.simplefilter('ignore', RuntimeWarning)  # it is imported already
+    runpy.run_module(f'tsm_jax.{module}', run_name='__main__', alter_sys=True)
+  assert ended.value.code == 0
+  assert f'python -m tsm_jax.{module} ' in capsys.readouterr().out
 
 
 def test_a_device_that_is_not_there_is_a_sentence(monkeypatch, capsys):

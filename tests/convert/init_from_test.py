@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support import golden, helpers, torch_weights, trainings
-from tsm_jax import convert, errors, models, train
+from tsm_jax import convert, errors, models
 from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import fit, init_from
 from tsm_jax.runs import checkpoints
@@ -184,9 +184,8 @@ def test_a_run_starts_from_it_once_and_says_so(
     return fields
 
   def run(config, workdir):
-    lines = []
-    train.train(config, workdir, lines.append)
-    return checkpoints.restore_model(workdir), '\n'.join(lines)
+    *_, log = trainings.run(config, workdir)
+    return checkpoints.restore_model(workdir), log
 
   # With a rate of 0, the parameters stay those that the run began with.
   still = config(init_from=str(tsn), base_learning_rate=0.0)

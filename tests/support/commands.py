@@ -105,7 +105,3 @@ def free_port():
   with socket.socket() as server:
     server.bind(('localhost', 0))
     return server.getsockname()[1]
-
-
-def convert(*args):
-  return run(command('convert', *args))

@@ -74,8 +74,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
   )
   clip_shape = preprocessing.clip_shape()
-  frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+  shapes = models.shapes(model, clip_shape)
   tx = optim.create_optimizer(
     shapes['params'], schedule, config.optimizer, config.model
   )
