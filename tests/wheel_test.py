@@ -89,5 +89,5 @@ def test_a_step_is_trained_from_an_empty_folder(installed, folder, tmp_path):
   assert str(helpers.ROOT) not in place and 'site-packages' in place
   assert '1 steps of 20' in printed
   assert (empty / 'runs' / 'folder-depth=18' / 'report.md').exists()
-  assert 'mine:width=4, 1000 classes' in printed
+  assert 'mine-width=4, 1000 classes' in printed
   assert 'ssv2, 174 classes' in printed
