@@ -63,9 +63,8 @@ def test_flow_is_mirrored_with_its_sign_and_the_label_swapped():
   frames = uint8_frames((40, 3, 6, 8, 10))
   label = np.arange(40, dtype=np.int32) % 4
   mirrored = np.array([1, 0, 2, -1], np.int32)
-  result, labels = augment.random_flip(
-    jax.random.key(0), frames, label, mirrored, 'flow'
-  )
+  flip = jax.jit(augment.random_flip, static_argnums=4)
+  result, labels = flip(jax.random.key(0), frames, label, mirrored, 'flow')
   result = np.asarray(result)
   flipped = np.any(result != frames, axis=(1, 2, 3, 4))
   assert 8 <= flipped.sum() <= 22 and not flipped[label == 3].any()
@@ -149,8 +148,8 @@ def test_erasing_sets_one_box_of_a_clip_to_the_mean():
     assert min(positions) < 0.1 and max(positions) > 0.9
 
 
-def many_weights(mixup_alpha, cutmix_alpha, size=(20, 24), count=2000):
-  keys = jax.random.split(jax.random.key(0), count)
+def many_weights(mixup_alpha, cutmix_alpha, size=(20, 24)):
+  keys = jax.random.split(jax.random.key(0), 2000)
   draw = jax.vmap(
     lambda key: augment.mix_weights(key, size, mixup_alpha, cutmix_alpha)
   )
@@ -200,9 +199,9 @@ def test_cutmix_boxes_are_those_of_its_authors():
 
 
 def test_with_both_a_batch_gets_one_of_them():
-  weights = many_weights(1.0, 1.0, count=600)
+  weights = many_weights(1.0, 1.0)
   cut = np.array([set(np.unique(w)) <= {0, 1} for w in weights])
-  assert 250 <= cut.sum() <= 350
+  assert 900 <= cut.sum() <= 1100  # of 2000
 
 
 def test_cut_boxes_take_the_previous_clip_and_its_share_of_the_label():
@@ -222,14 +221,14 @@ def test_cut_boxes_take_the_previous_clip_and_its_share_of_the_label():
 
 def test_eight_devices_augment_as_one():
   batch = {'frames': uint8_frames(), 'label': np.arange(32, dtype=np.int32) % 4}
-  all_on = config(mixup_alpha=0.4, cutmix_alpha=1.0, erase_probability=0.5)
+  all_on = config(cutmix_alpha=1.0, erase_probability=0.5)
   mirrored = np.array([1, 0, 2, 3], np.int32)
 
   @jax.jit
   def run(key, batch):
     return augment.augment(key, batch, all_on, mirrored)
 
-  for seed in range(3):  # mixup and CutMix among them
+  for seed in range(3):
     key = jax.random.key(seed)
     one = run(key, batch)
     mesh = sharding.create_mesh()

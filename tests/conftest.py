@@ -13,7 +13,7 @@ import av
 import jax
 import pytest
 
-from support import commands, helpers
+from support import commands, helpers, trainings
 from tsm_jax.data.clips import workers
 
 _CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
@@ -64,6 +64,7 @@ def _compile_fast():
 
 
 _compile_fast()
+trainings.share_programs()
 
 
 @pytest.fixture(scope='module')

@@ -99,18 +99,27 @@ def run(members, mean, views, **kwargs):
   return result, report, lines
 
 
-@pytest.mark.parametrize('mean', scoring.MEANS)
-def test_two_streams_equal_numpy(sources, members, mean, tmp_path):
-  views = records.Views(clips=2, crops=3)
-  rgb, flow = members
-  weighted = [rgb, flow._replace(weight=1.5)]
-  result, report, lines = run(weighted, mean, views)
+VIEWS = records.Views(clips=2, crops=3)
+
+
+@pytest.fixture(scope='module')
+def logits_by_hand(members):
+  """`by_hand` of either member, seen in `VIEWS`."""
   found = []
   for member in members:
     config = helpers.tiny_config('', '')
     config.unlock()
     config.data = data_of(member)
-    found.append(by_hand(member, views, config))
+    found.append(by_hand(member, VIEWS, config))
+  return found
+
+
+@pytest.mark.parametrize('mean', scoring.MEANS)
+def test_two_streams_equal_numpy(members, mean, logits_by_hand):
+  rgb, flow = members
+  weighted = [rgb, flow._replace(weight=1.5)]
+  result, report, lines = run(weighted, mean, VIEWS)
+  found = logits_by_hand
   assert list(found[0]) != list(found[1])  # another order of the same clips
   assert found[0].keys() == found[1].keys() and len(found[0]) == 8
   confusion, loss = np.zeros((2, 2), int), []
@@ -135,13 +144,12 @@ def test_two_streams_equal_numpy(sources, members, mean, tmp_path):
   place = 'the softmax of its' if mean == 'softmax' else 'its mean'
   assert f'of each model {place}' in lines[-1]
   # Which is first, and how clips are put into batches, does not matter.
-  other, _, _ = run(weighted[::-1], mean, views, batch_size=16)
+  other, _, _ = run(weighted[::-1], mean, VIEWS, batch_size=16)
   np.testing.assert_array_equal(other.confusion, confusion)
   assert other.loss == pytest.approx(result.loss, rel=1e-5)
 
 
-@pytest.mark.parametrize('mean', scoring.MEANS)
-def test_one_model_alone_is_its_evaluation(members, mean):
+def test_one_model_alone_is_its_evaluation(members):
   (member, _) = members
   config = helpers.tiny_config('', '', eval__clips=2)
   config.data.update(source=data_of(member)['source'])
@@ -149,11 +157,12 @@ def test_one_model_alone_is_its_evaluation(members, mean):
   expected = evaluate.evaluate_checkpoint(
     config, member.path, lambda line: None
   )
-  result, report, _ = run([member], mean, records.Views(clips=2))
-  np.testing.assert_array_equal(result.confusion, expected.confusion)
-  assert (result.top1, result.top5) == (expected.top1, expected.top5)
-  assert result.loss == pytest.approx(expected.loss, rel=1e-5)
-  assert report['members'][0]['top1'] == expected.top1
+  for mean in scoring.MEANS:
+    result, report, _ = run([member], mean, records.Views(clips=2))
+    np.testing.assert_array_equal(result.confusion, expected.confusion)
+    assert (result.top1, result.top5) == (expected.top1, expected.top5)
+    assert result.loss == pytest.approx(expected.loss, rel=1e-5)
+    assert report['members'][0]['top1'] == expected.top1
 
 
 def test_the_places_of_the_mean_by_hand():
@@ -211,11 +220,9 @@ def _with_source(one, other):
 def test_the_command(members, tmp_path):
   paths = [member.path for member in members]
   arguments = (*paths, f'--out={tmp_path / "out.json"}')
-  done = commands.run(
-    commands.command(
-      'ensemble',
-      *(*arguments, '--weights', '1', '3', '--mean=logits', '--batch_size=8'),
-    )
+  done = commands.call(
+    'ensemble',
+    *(*arguments, '--weights', '1', '3', '--mean=logits', '--batch_size=8'),
   )
   assert done.returncode == 0, done.stderr
   assert 'its mean logits over the views, weighted by 0.250' in done.stdout

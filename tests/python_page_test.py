@@ -11,12 +11,14 @@ import pytest
 from support import helpers, trainings
 import tsm_jax
 from tsm_jax import errors
+from tsm_jax.insight import run_report
 
 
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
   helpers.write_folder(tmp_path / 'videos', clips=5)
   monkeypatch.chdir(tmp_path)
   trainings.on_devices(monkeypatch, 1)
+  monkeypatch.setattr(run_report, 'write', lambda *args: None)
   page = (helpers.ROOT / 'docs/python.md').read_text()
   names = {}
   for match in re.finditer(r'```python\n(.*?)```', page, re.DOTALL):

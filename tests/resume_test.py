@@ -113,7 +113,10 @@ def test_a_workdir_that_is_removed_is_named(
   with pytest.raises(errors.InputError, match=f'{workdir} was removed while'):
     trainings.run(
       helpers.tiny_config(
-        folder, data_dir, model__stage_sizes=(1,), checkpoint__every_steps=3
+        *(folder, data_dir),
+        model__stage_sizes=(1,),
+        base_learning_rate=0.3,  # the program of the first test
+        checkpoint__every_steps=3,
       ),
       workdir,
     )

@@ -63,6 +63,18 @@ def view_logits(model, variables, frames, preprocessing):
   return logits.reshape((*frames.shape[:2], -1)).mean(axis=1)
 
 
+@functools.lru_cache(maxsize=4)  # a checkpoint is evaluated after its training
+def _make_step(model, preprocessing, mesh):
+  """The jitted function `(variables, batch) -> metrics.counts`."""
+
+  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+  def step(variables, batch):
+    logits = view_logits(model, variables, batch['frames'], preprocessing)
+    return metrics.counts(logits, batch['label'], batch['mask'])
+
+  return step
+
+
 class Evaluator:
   """Evaluates variables of one model; compiled once, for all devices."""
 
@@ -76,13 +88,7 @@ class Evaluator:
     """
     self._preprocessing, self._mesh = preprocessing, mesh
     self._compiled = None
-
-    @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
-    def step(variables, batch):
-      logits = view_logits(model, variables, batch['frames'], preprocessing)
-      return metrics.counts(logits, batch['label'], batch['mask'])
-
-    self._step = step
+    self._step = _make_step(model, preprocessing, mesh)
 
   def evaluate(self, variables, source, config, validation=False, stop=None):
     """Counts every clip of a split once.

@@ -10,7 +10,7 @@ from tsm_jax.bench import step
 
 CONFIG = (
   '--config=configs/quickstart.py',
-  '--config.model.stage_sizes=(1, 1)',
+  '--config.model.stage_sizes=(1,)',
   '--config.model.width=8',
   '--config.data.image_size=32',
   '--config.model.num_frames=4',

@@ -63,8 +63,8 @@ def test_a_converted_file_predicts_and_is_evaluated(
   source, labels, tmp_path, capsys
 ):
   out = tmp_path / 'converted'
-  done = commands.convert(
-    source, out, f'--labels={labels}', '--image_size=32', SMALL
+  done = commands.call(
+    'convert', source, out, f'--labels={labels}', '--image_size=32', SMALL
   )
   assert done.returncode == 0, done.stderr
   assert 'resnet with depth=18, fold_div=4, num_classes=3' in done.stdout

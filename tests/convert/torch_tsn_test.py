@@ -1,5 +1,6 @@
 """Variants of the networks: logits and strict loading against PyTorch."""
 
+import functools
 import re
 
 import jax
@@ -91,8 +92,13 @@ def check(network, frames, expected, **overrides):
   return config, variables, theirs
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def apply(model, variables, frames):
+  return model.apply(variables, frames)
+
+
 def logits(config, variables, frames):
-  return jax.jit(models.create_model(config).apply)(variables, frames)
+  return apply(models.create_model(config), variables, frames)
 
 
 def assert_near(ours, theirs):

@@ -139,13 +139,12 @@ def test_the_command(config, tmp_path):
     f'--config.data.data_dir={config.data.data_dir}',
     '--config.model.num_frames=4',
   )
-  command = commands.command('data.fingerprint', *arguments)
-  done = commands.run([*command, f'--out={tmp_path / "one.json"}'])
+  call = functools.partial(commands.call, 'data.fingerprint')
+  done = call(*arguments, f'--out={tmp_path / "one.json"}')
   assert done.returncode == 0, done.stderr
   assert "2 clips of 'val'" in done.stdout
   fingerprint.write(config, tmp_path / 'other.json')
 
-  call = functools.partial(commands.call, 'data.fingerprint')
   differ = call('compare', tmp_path / 'one.json', tmp_path / 'other.json')
   assert differ.returncode == 1
   assert "differ first in 'cropped'" in differ.stdout

@@ -1,3 +1,5 @@
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -18,18 +20,22 @@ def test_batch_norm_equals_pytorch():
     theirs.weight[:] = torch.tensor(weight)
   variables = batch_norm.BatchNorm(train=True).init(jax.random.key(0), x)
   variables['params']['scale'] = jnp.asarray(weight)
-  for _ in range(3):
-    t = torch.tensor(x.transpose((0, 3, 1, 2)), requires_grad=True)
-    expected = theirs(t)
-    expected.square().sum().backward()
 
-    def loss(x, variables=variables):
+  @jax.jit
+  def step(variables, x):
+    def loss(x):
       y, state = batch_norm.BatchNorm(train=True).apply(
         variables, x, mutable=['batch_stats']
       )
       return jnp.square(y).sum(), (y, state)
 
-    gradient, (y, state) = jax.grad(loss, has_aux=True)(x)
+    return jax.grad(loss, has_aux=True)(x)
+
+  for _ in range(3):
+    t = torch.tensor(x.transpose((0, 3, 1, 2)), requires_grad=True)
+    expected = theirs(t)
+    expected.square().sum().backward()
+    gradient, (y, state) = step(variables, x)
     variables = {**variables, **state}
     for ours, torch_value in ((y, expected), (gradient, t.grad)):
       torch_value = torch_value.detach().numpy().transpose((0, 2, 3, 1))
@@ -50,8 +56,10 @@ def test_batch_norm_equals_pytorch():
 def test_batch_norm_in_bfloat16_keeps_its_statistics_in_float32():
   x = jnp.bfloat16(np.random.default_rng(0).normal(size=(4, 8, 8, 3)))
   norm = batch_norm.BatchNorm(train=True, dtype=jnp.bfloat16)
-  variables = norm.init(jax.random.key(0), x)
-  y, state = norm.apply(variables, x, mutable=['batch_stats'])
+  variables = jax.jit(norm.init)(jax.random.key(0), x)
+  y, state = jax.jit(functools.partial(norm.apply, mutable=['batch_stats']))(
+    variables, x
+  )
   assert y.dtype == jnp.bfloat16
   chex.assert_type(jax.tree.leaves((variables, state)), jnp.float32)
 

@@ -3,9 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from support import helpers  # noqa: F401 (finds configs)
-from tsm_jax import models
-from tsm_jax.configs import common
+from tsm_jax import configuration, models
 from tsm_jax.insight import describe
 from tsm_jax.models import cost
 
@@ -13,13 +11,9 @@ from tsm_jax.models import cost
 def measured(**fields):
   """Parameters, and G multiply-adds of one clip of 224x224 pixels."""
   config = {**models.DEFAULTS, **fields}
-  model = models.create_model(config)
   shape = (1, config['num_frames'], 224, 224, 3)
-  frames = jax.ShapeDtypeStruct(shape, np.float32)
-  variables = jax.eval_shape(model.init, jax.random.key(0), frames)
-  layers, attention = cost.multiply_adds(model.apply, variables, frames)
-  count = cost.num_parameters(variables['params'])
-  return count, layers / 1e9, attention / 1e9
+  count, *macs = cost.network(models.create_model(config), shape)
+  return count, *(n / 1e9 for n in macs)
 
 
 # Parameters and GMACs of the official models.
@@ -28,18 +22,26 @@ def measured(**fields):
   [
     ({'depth': 18}, 174, 11_265_774, 14.51),
     ({'depth': 34}, 174, 21_373_934, 29.31),
-    ({'depth': 50}, 400, 24_327_632, 32.70),
     ({'depth': 50, 'non_local': True}, 400, 31_686_096, 49.15),
     ({'depth': 101}, 174, 42_856_686, 62.40),
-    ({'name': 'mobilenet_v2'}, 27, 2_258_459, 2.40),
   ],
 )
 def test_official_sizes_and_costs(fields, num_classes, parameters, gmacs):
-  # As --mode=describe prints them.
-  config = common.get_config('any')
-  config.model.update(num_classes=num_classes, **fields)
-  *_, line = describe.describe(config)
-  assert f'{parameters:,} parameters, {gmacs:.2f} G multiply-adds' in line
+  found = measured(num_classes=num_classes, **fields)
+  assert found[0] == parameters
+  assert found[1] == pytest.approx(gmacs, abs=0.005)
+
+
+@pytest.mark.parametrize(
+  ('name', 'told'),
+  [
+    ('kinetics', '24,327,632 parameters, 32.70 G multiply-adds'),
+    ('jester:model=mobilenet_v2', '2,258,459 parameters, 2.40 G multiply-adds'),
+  ],
+)
+def test_a_recipe_describes_the_official_model(name, told):
+  *_, line = describe.describe(configuration.load(name))
+  assert line.startswith(told)
 
 
 def test_the_shift_costs_nothing():

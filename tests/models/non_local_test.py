@@ -52,7 +52,7 @@ def attend(weights, x):
   batch_size, channels, num_frames, height, width = x.shape
   frames = x.transpose((0, 2, 3, 4, 1)).reshape((-1, height, width, channels))
   block = non_local.NonLocal(num_frames, NORM)
-  y = block.apply(variables_of(weights), frames)
+  y = jax.jit(block.apply)(variables_of(weights), frames)
   y = np.asarray(y).reshape((batch_size, num_frames, height, width, channels))
   return y.transpose((0, 4, 1, 2, 3))
 

@@ -44,7 +44,7 @@ def test_names_of_classes_in_a_dataset(built):
 
 def test_names_of_classes_in_a_model(built, tmp_path):
   config = helpers.tiny_config('', '')
-  mesh = sharding.create_mesh()
+  mesh = sharding.create_mesh(jax.devices()[:1])
   state = program.build(config, mesh, len(LABELS), 20).arguments[0]
   state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), state)
   state = jax.device_put(state, sharding.replicated(mesh))

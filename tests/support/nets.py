@@ -1,7 +1,6 @@
 """Networks, clips and variables for tests of models."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import models
@@ -15,7 +14,7 @@ def clips(*shape, seed=0):
 
 def tiny_variables(model, frames):
   """Random variables, none at its initial value; nothing is compiled."""
-  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+  shapes = models.shapes(model, frames.shape)
   rng = np.random.default_rng(1)
 
   def draw(path, x):
@@ -31,6 +30,5 @@ def tiny_variables(model, frames):
 
 def num_parameters(config, channels=3):
   model = models.create_model(config)
-  frames = jnp.zeros((1, 8, 64, 64, channels))
-  variables = jax.eval_shape(model.init, jax.random.key(0), frames)
+  variables = models.shapes(model, (1, 8, 64, 64, channels))
   return sum(x.size for x in jax.tree.leaves(variables['params']))

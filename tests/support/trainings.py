@@ -1,6 +1,7 @@
 """Trainings in this process: on fewer devices, stopped, and what they log."""
 
 import contextlib
+import functools
 import os
 import signal
 import struct
@@ -9,10 +10,33 @@ from unittest import mock
 import jax
 from tensorboardX.proto import event_pb2
 
-from tsm_jax import sharding, train
+from tsm_jax import program, sharding, train
 from tsm_jax.data.input import pipeline
-from tsm_jax.insight import run_report
-from tsm_jax.program import metrics
+from tsm_jax.insight import describe, run_report
+from tsm_jax.program import metrics, optim
+
+
+def share_programs():
+  """Equal runs of this process share what is compiled and described."""
+  build, shared = program.build, {}
+
+  def build_once(config, mesh, num_classes, num_clips, mirrored=None):
+    fields = config.to_dict()
+    for name in ('checkpoint', 'eval', 'init_from', 'log_every_steps', 'seed'):
+      del fields[name]  # no part of the program
+    fields['data'].update(source='', data_dir='')
+    # The schedule: a test replaces it.
+    key = str((fields, num_classes, num_clips, mirrored))
+    key = key, mesh, optim.create_schedule
+    if key not in shared:
+      shared[key] = build(config, mesh, num_classes, num_clips, mirrored)
+    return shared[key]
+
+  program.build = build_once
+  describe_model = describe.describe_model
+  describe.describe_model = functools.lru_cache(
+    lambda *args: tuple(describe_model(*args))
+  )
 
 
 def run(config, workdir, report=False):

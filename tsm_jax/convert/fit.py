@@ -146,11 +146,7 @@ def _fill(config, weights, origin, log):
     32,
     classifier.CHANNELS[config['modality']],
   )
-  shapes = traverse_util.flatten_dict(
-    jax.eval_shape(
-      model.init, jax.random.key(0), jax.ShapeDtypeStruct(size, jnp.float32)
-    )
-  )
+  shapes = traverse_util.flatten_dict(models.shapes(model, size))
   names = {p: naming.plain_leaf_name(p[1:], config['name']) for p in shapes}
   fresh = [p for p, k in names.items() if _may_be_new(k, weights)]
   if fresh:

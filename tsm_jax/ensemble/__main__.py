@@ -117,6 +117,20 @@ def _check(members, mean):
       )
 
 
+@functools.lru_cache(maxsize=4)  # members are often runs of one model
+def _make_step(model, preprocessing, mesh):
+  """The jitted function `(variables, batch) -> batch` with its logits."""
+
+  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+  def step(variables, batch):
+    logits = evaluate.view_logits(
+      model, variables, batch['frames'], preprocessing
+    )
+    return {**batch, 'frames': (), 'logits': logits}
+
+  return step
+
+
 def _logits(opened, reading, mesh):
   """A model's logits of every clip, the mean over its views.
 
@@ -124,17 +138,8 @@ def _logits(opened, reading, mesh):
     `(logits, label)`: float32 `[N, K]`, int32 `[N]`.
   """
   trained, preprocessing = opened.trained, opened.trained.preprocessing
-  model = trained.module()
-  everywhere = sharding.replicated(mesh)
-
-  @functools.partial(jax.jit, out_shardings=everywhere)
-  def step(variables, batch):
-    logits = evaluate.view_logits(
-      model, variables, batch['frames'], preprocessing
-    )
-    return {**batch, 'frames': (), 'logits': logits}
-
-  variables = jax.device_put(trained.variables, everywhere)
+  step = _make_step(trained.module(), preprocessing, mesh)
+  variables = jax.device_put(trained.variables, sharding.replicated(mesh))
   count = len(opened.records)
   batches = pipeline.eval_batches(
     opened.records,

@@ -13,17 +13,15 @@ from tsm_jax.program import optim
 
 def describe_model(model, preprocessing):
   """The model's parts, parameters and arithmetic, as lines."""
-  frames = jax.ShapeDtypeStruct(preprocessing.clip_shape(), np.float32)
+  clip_shape = preprocessing.clip_shape()
   tabulate = nn.tabulate(
     model,
     jax.random.key(0),
     depth=1,
     console_kwargs={'width': 110, 'force_terminal': False},
   )
-  yield tabulate(np.zeros(frames.shape, frames.dtype))  # traced, not run
-  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
-  count = cost.num_parameters(shapes['params'])
-  macs, attention = cost.multiply_adds(model.apply, shapes, frames)
+  yield tabulate(np.zeros(clip_shape, np.float32))  # traced, not run
+  count, macs, attention = cost.network(model, clip_shape)
   more = f' and {attention / 1e9:.2f} G in attention' if attention else ''
   yield (
     f'{count:,} parameters, {macs / 1e9:.2f} G multiply-adds{more} '

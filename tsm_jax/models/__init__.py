@@ -1,6 +1,10 @@
 """Networks for video recognition: `create_model` makes one from its fields."""
 
 import dataclasses
+import functools
+
+import jax
+import numpy as np
 
 from tsm_jax.models import bn_inception, mobilenet_v2, resnet
 from tsm_jax.models import config as model_config
@@ -46,6 +50,21 @@ def create_model(config):
     fields['bottleneck'] = bottleneck
     fields['stage_sizes'] = tuple(config['stage_sizes']) or stage_sizes
   return network(**fields)
+
+
+@functools.lru_cache(maxsize=16)  # a command asks for them several times
+def shapes(model, clip_shape):
+  """The shapes of a model's variables, which nobody changes.
+
+  Args:
+    model: from `create_model`.
+    clip_shape: `(1, T, H, W, C)`.
+
+  Returns:
+    A dict of params and batch_stats, trees of `jax.ShapeDtypeStruct`.
+  """
+  frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), frames)
 
 
 _NETWORKS = {

@@ -4,6 +4,26 @@ import math
 
 import jax
 from jax.extend import core
+import numpy as np
+
+
+def network(model, clip_shape):
+  """What one clip costs a model.
+
+  Args:
+    model: a Flax module.
+    clip_shape: `(1, T, H, W, C)`.
+
+  Returns:
+    `(parameters, layers, attention)`, integers: see `num_parameters` and
+    `multiply_adds`.
+  """
+  frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
+  # To initialise a model, Flax applies it: one trace tells both.
+  jaxpr, shapes = jax.make_jaxpr(model.init, return_shape=True)(
+    jax.random.key(0), frames
+  )
+  return num_parameters(shapes['params']), *_count(jaxpr.jaxpr)
 
 
 def multiply_adds(function, *args):

@@ -74,15 +74,14 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
   )
   clip_shape = preprocessing.clip_shape()
-  frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), frames)
+  shapes = models.shapes(model, clip_shape)
   tx = optim.create_optimizer(
     shapes['params'], schedule, config.optimizer, config.model
   )
   ema = eval_variables.create_ema(config.ema_decay)
   init = functools.partial(step.init_state, model, tx, ema, clip_shape)
   key = jax.eval_shape(jax.random.key, 0)
-  state = jax.eval_shape(init, key)
+  state = jax.eval_shape(functools.partial(step.first_state, tx, ema), shapes)
   shardings = state_shardings(state, mesh, config.fsdp)
   return Program(
     model=model,

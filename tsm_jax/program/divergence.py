@@ -5,6 +5,7 @@ the state when it would be saved or evaluated.
 """
 
 import contextlib
+import functools
 import json
 
 import jax
@@ -27,15 +28,21 @@ class Diverged(errors.InputError):
     self.step = step
 
 
+@functools.lru_cache(maxsize=4)
+def _make_flags(mesh):
+  """The jitted function from a tree of arrays to whether each is finite."""
+  return jax.jit(
+    lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree),
+    out_shardings=sharding.replicated(mesh),
+  )
+
+
 class Finite:
   """Finds the arrays that hold nan or infinity, on all devices."""
 
   def __init__(self, mesh):
     """Compiles nothing yet; then one program for all arrays of a run."""
-    self._flags = jax.jit(
-      lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree),
-      out_shardings=sharding.replicated(mesh),
-    )
+    self._flags = _make_flags(mesh)
 
   def bad(self, state, variables):
     """The names of the arrays that are not finite, a list.

@@ -26,6 +26,11 @@ class TrainState(NamedTuple):
 def init_state(model, tx, ema, clip_shape, key):
   """The state at step 0; the clip's size changes no shape in it."""
   variables = model.init(key, np.zeros(clip_shape, np.float32))
+  return first_state(tx, ema, variables)
+
+
+def first_state(tx, ema, variables):
+  """The state at step 0 of a model's variables."""
   params = variables['params']
   return TrainState(
     step=np.zeros((), np.int32),

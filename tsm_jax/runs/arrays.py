@@ -50,8 +50,7 @@ def check_fit(item, found, config):
   """
   model = models.create_model(config.model)
   clip = preprocess.Preprocessing.from_config(config).clip_shape()
-  frames = jax.ShapeDtypeStruct(clip, np.float32)
-  expected = jax.eval_shape(model.init, jax.random.key(0), frames)
+  expected = models.shapes(model, clip)
   found, expected = (
     {k: v.shape for k, v in traverse_util.flatten_dict(tree, sep='/').items()}
     for tree in (found, expected)

@@ -1,30 +1,16 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 from PIL import Image
 import pytest
 
-from support import browser, helpers
+from support import browser, commands, helpers
 from tsm_jax.data.clips import videos
 from tsm_jax.data.doctor import __main__ as doctor
 
 EVIL = '<img src=x onerror="document.title=\'owned\'">'
-
-
-def run(*args, **kwargs):
-  """The command as a process of its own."""
-  return subprocess.run(
-    [sys.executable, '-m', 'tsm_jax.data.doctor', *map(str, args)],
-    capture_output=True,
-    text=True,
-    timeout=120,
-    cwd=helpers.ROOT,
-    **kwargs,
-  )
 
 
 def main(*args):
@@ -59,7 +45,8 @@ def sick(tmp_path_factory):
   cut = helpers.write_video(val / 'red' / 'cut.mkv', 60, (64, 64), seed=22)
   cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
   out = tmp_path_factory.mktemp('out')
-  done = run(
+  done = commands.call(
+    'data.doctor',
     *(root, '--cache', out / 'cache'),
     *('--json', out / 'found.json', '--html', out / 'found.html'),
   )
