@@ -8,7 +8,7 @@ import numpy as np
 from tsm_jax.stream.events import answers, demo, rules
 
 # Times are sums of steps, which are not exact.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def create(rule, labels):
@@ -105,7 +105,7 @@ class Decider:
       self._first = time
     self._last = time
     self._answers.append((time, np.asarray(logits, np.float64)))
-    oldest = time - self._rule.window + _ROUNDING
+    oldest = time - self._rule.window + ROUNDING
     while len(self._answers) > 1 and self._answers[0][0] <= oldest:
       self._answers.popleft()
     self.probabilities = answers.softmax(
@@ -186,7 +186,7 @@ class _Stretch:
     self.gap = self.gap[0] + probability, self.gap[1] + 1
 
   def is_over(self, time, merge_gap):
-    return self.end is not None and time - self.end >= merge_gap - _ROUNDING
+    return self.end is not None and time - self.end >= merge_gap - ROUNDING
 
   def is_event(self, time, min_length):
-    return self.reached and time - self.start >= min_length - _ROUNDING
+    return self.reached and time - self.start >= min_length - ROUNDING
