@@ -7,7 +7,7 @@ import stat
 from typing import NamedTuple
 import unicodedata
 
-from tsm_jax.data.sources import spelling
+from tsm_jax.data.sources import segments, spelling
 
 # Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
@@ -25,6 +25,7 @@ class Item(NamedTuple):
     label: class name.
     split: 'train', 'val' or 'test'.
     num_frames: as its list states, or 0.
+    segment: the part of the file that it is, or None if it is all of it.
   """
 
   path: pathlib.Path
@@ -32,6 +33,7 @@ class Item(NamedTuple):
   label: str
   split: str
   num_frames: int = 0
+  segment: segments.Segment | None = None
 
 
 class Listing(NamedTuple):
@@ -153,9 +155,9 @@ class _Unreadable:
 
   def __call__(self, item):
     path = os.path.normpath(item.path)
-    if path in self._seen:
+    if (path, item.segment) in self._seen:
       return 'is listed more than once; the first row counts'
-    self._seen.add(path)
+    self._seen.add((path, item.segment))
     if not item.label:
       return NO_LABEL
     try:
