@@ -1,0 +1,1 @@
+"""Where frames come from: files, pipes, cameras; and which of them are due."""
