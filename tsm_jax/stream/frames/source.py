@@ -129,6 +129,8 @@ class Source:
 
   def _finish(self):
     if not self._span.count:
+      if self._path is None and 'mp4' in self._container.format.name:
+        raise opening.VideoError(opening.NO_INDEX)
       reason = f': {self._failures[0]}' if self._failures else ''
       raise opening.NoFrameError(f'no frame decodes{reason}')
     claimed = videos.claims(
