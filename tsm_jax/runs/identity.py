@@ -60,12 +60,20 @@ def freeze_config(workdir, config):
   files.write(files.path(workdir) / CONFIG, text)
 
 
-def describe(config, labels, dataset):
-  """The JSON item of a checkpoint, without what changes from step to step."""
+def describe(config, labels, dataset, interval=None):
+  """The JSON item of a checkpoint, without what changes from step to step.
+
+  Args:
+    config: the resolved configuration.
+    labels: class names by index.
+    dataset: its name.
+    interval: the `intervals.Interval` of its training clips, if it is known.
+  """
   return {
     'config': _as_json(config),
     'labels': labels,
     'dataset': dataset,
+    'frame_interval': interval.as_dict() if interval else None,
     'initialised_from': None,  # see `init_from`
     'versions': {
       'tsm_jax': tsm_jax.__version__,

@@ -1,1 +1,1 @@
-"""Where frames come from: files, pipes, cameras; and which of them are due."""
+"""Where the frames of a stream come from, and which of them it is shown."""
