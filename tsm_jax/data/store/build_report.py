@@ -53,6 +53,29 @@ def read(path):
   return {'cut': [], **report, 'options': options}
 
 
+def check_seconds(path, report):
+  """Raises InputError if a report has `seconds`, but not of its clips.
+
+  Args:
+    path: of the folder of the dataset.
+    report: from `read`.
+  """
+  path = pathlib.Path(path) / NAME
+  counts = report['num_frames']
+  if 'seconds' not in report:
+    return
+  found = report['seconds']
+  if not isinstance(found, dict) or found.keys() != counts.keys():
+    raise integrity.damaged(path, "holds 'seconds' of other splits")
+  for split, seconds in found.items():
+    if (
+      not isinstance(seconds, list)
+      or len(seconds) != len(counts[split])
+      or any(type(x) not in (int, float) or not x >= 0 for x in seconds)
+    ):
+      raise integrity.damaged(path, 'holds lengths of clips that are none')
+
+
 def write(path, report):
   """Writes the report of the dataset in the folder `path`, whole or not."""
   unfinished = path / f'{NAME}.unfinished'

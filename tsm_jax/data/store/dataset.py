@@ -1,16 +1,19 @@
 """A built dataset: what it holds, and the records of its splits."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, motion
+from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
@@ -18,6 +21,8 @@ from tsm_jax.data.store import (
   locks,
   stored_records,
 )
+
+_SAMPLES = 1000  # records that are read where a report does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +61,30 @@ class Dataset:
   def num_frames(self):
     """A dict from split to the numbers of frames of its clips."""
     return self.report['num_frames']
+
+  @functools.cached_property
+  def seconds(self):
+    """A dict from split to the seconds that its clips take, 0 if unknown.
+
+    The reports of earlier versions do not have them: then they are those of
+    `_SAMPLES` clips of a split, spread evenly over it, and 0 of the others.
+    """
+    stated = self.report.get('seconds')
+    if stated is not None:
+      return stated
+    return {name: self._measure(name) for name in self.num_frames}
+
+  def _measure(self, name):
+    found = [0.0] * len(self.num_frames[name])
+    if not found:
+      return found
+    records = self.split(name)
+    numbers = np.linspace(0, len(found) - 1, _SAMPLES).astype(int)
+    for number in np.unique(numbers).tolist():
+      record = records[number]
+      if record['fps']:
+        found[number] = float(record['num_frames'] / record['fps'])
+    return found
 
   def split(self, name):
     """The records of a split, a random-access source; see `codec`.
@@ -102,6 +131,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
+  build_report.check_seconds(path, report)
   return Dataset(path, report)
 
 
@@ -161,14 +191,17 @@ def _build(data, stored, log, splits):
   source = data['source']
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
+    _check_background(data, source)
     return source
   data_dir = pathlib.Path(
     data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
   ).expanduser()
   if source == 'motion':
     source = _draw_motion(data_dir, log)
-  listing = folder.scan(
-    source, data['labels'], data['holdout'], data['holdout_seed'], stored
+  seed = data['holdout_seed']
+  listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
+  listing = background.add(
+    listing, data.get('background', ''), seed, data['labels']
   )
   clips = {}
   for item in listing.items:
@@ -176,6 +209,16 @@ def _build(data, stored, log, splits):
   _require(clips, splits, f'data.source is {str(source)!r}, which')
   plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
   return builder.build(plan, log)
+
+
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )
 
 
 def _draw_motion(data_dir, log):

@@ -3,9 +3,9 @@
 A film may have more parts than fit into memory: they wait in a file.
 """
 
+import contextlib
 import itertools
 import os
-import pathlib
 import pickle
 from typing import NamedTuple
 import uuid
@@ -37,10 +37,10 @@ class _Spooled(NamedTuple):
 def grouped(items):
   """Lists of items in their order: all parts of a video, or one clip."""
 
-  def video(item):
-    return segments.video(item) if item.segment else ('', id(item))
+  def place(item):
+    return os.fspath(item.path) if item.segment else id(item)
 
-  return (list(group) for _, group in itertools.groupby(items, video))
+  return (list(group) for _, group in itertools.groupby(items, place))
 
 
 def arguments(items):
@@ -88,7 +88,8 @@ def read(argument, to_record, options, modality, folder):
         found[number] = file.tell(), video._replace(frames=[], times=[])
         pickle.dump(record, file)
   except OSError as error:  # as a full disk, it is not the fault of the film
-    pathlib.Path(path).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      os.unlink(path)
     raise videos.PassingError(f'{folder!r} took no more: {error}') from error
   return _Spooled(path, found)
 
