@@ -11,6 +11,7 @@ from tsm_jax.configs import common
 from tsm_jax.data import intervals
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import preprocess, records
+from tsm_jax.stream.frames import pace
 
 HOW = stored.PREPROCESSING
 
@@ -59,13 +60,11 @@ def test_the_interval_that_is_set_is_that_of_every_clip():
     intervals.measure([9, 9], [1.0, 0.0], exact)
 
 
-def first_frames_not_earlier(times, start, interval, count):
-  """The indices of the frames that a stream is shown, by looking at each."""
-  wanted = times[start] + interval * np.arange(count)
-  return [
-    next((i for i, t in enumerate(times) if t > due - 1e-6), len(times) - 1)
-    for due in wanted
-  ]
+def shown(times, start, interval, count):
+  """The indices of the frames that a stream from `start` on is shown."""
+  following = pace.Pace(interval)
+  steps = [following.take(float(time)) for time in times[start:]]
+  return np.repeat(np.arange(start, len(times)), steps)[:count].tolist()
 
 
 @pytest.mark.parametrize('fps', [4, 12, 23.976, 25, 29.97, 60])
@@ -79,7 +78,7 @@ def test_a_timed_clip_is_what_a_stream_that_starts_there_is_shown(
   for clips in (1, 3):
     found = intervals.timed_indices(num_frames, fps, 8, interval, clips)
     for row in found.tolist():
-      assert row == first_frames_not_earlier(times, row[0], interval, 8)
+      assert row == shown(times, row[0], interval, 8)
     assert found.max() < num_frames
   # The middle clip leaves as many frames before it as after it.
   (middle,) = intervals.timed_indices(num_frames, fps, 8, interval)

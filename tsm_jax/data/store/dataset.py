@@ -6,10 +6,11 @@ import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
-from tsm_jax.data import defaults
+from tsm_jax.data import defaults, intervals
 from tsm_jax.data.sources import folder, motion
 from tsm_jax.data.store import (
   build_report,
@@ -18,6 +19,8 @@ from tsm_jax.data.store import (
   locks,
   stored_records,
 )
+
+SOME = 100  # clips that tell what the report of a dataset does not
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +78,34 @@ class Dataset:
         self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
       ) from error
     return stored_records.Records(source, self.path, len(self.labels))
+
+  def interval(self, name, preprocessing):
+    """How far apart the frames of the clips of a split are.
+
+    Of a dataset of an earlier version, whose report has no durations, some
+    clips are looked at.
+
+    Args:
+      name: of the split.
+      preprocessing: a `preprocess.Preprocessing`.
+
+    Returns:
+      An `intervals.Interval`, or None, see `intervals.measure`.
+
+    Raises:
+      InputError: as `intervals.measure`.
+    """
+    counts = self.num_frames[name]
+    seconds = self.report.get('seconds', {}).get(name)
+    if seconds is None:
+      source, last = self.split(name), len(counts) - 1
+      chosen = np.unique(np.linspace(0, last, SOME).astype(int)).tolist()
+      found = [
+        (r['num_frames'], r['fps']) for r in map(source.__getitem__, chosen)
+      ]
+      counts = [int(count) for count, _ in found]
+      seconds = [count / fps if fps else 0.0 for count, fps in found]
+    return intervals.measure(counts, seconds, preprocessing)
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
