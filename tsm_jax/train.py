@@ -80,7 +80,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     config, mesh, len(data.labels), len(train_source), mirrored
   )
   total_steps = built.total_steps
-  interval = data.interval('train', built.preprocessing)
+  interval = data.interval(splits, built.preprocessing)
   new_key = functools.partial(jax.random.key, config.seed)
   key = jax.jit(new_key, out_shardings=sharding.replicated(mesh))()
   for_use = eval_variables.EvalVariables(built, config, mesh, train_source)

@@ -11,6 +11,7 @@ from tsm_jax.configs import common
 from tsm_jax.data import intervals
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.store import dataset
 from tsm_jax.stream.frames import pace
 
 HOW = stored.PREPROCESSING
@@ -184,6 +185,24 @@ def test_images_of_flow_have_no_interval_of_their_own():
   common.look_at(config, 'flow')
   with pytest.raises(errors.InputError, match="'flow', whose images are those"):
     preprocess.Preprocessing.from_config(config)
+
+
+def test_a_dataset_is_measured_also_without_durations(tmp_path):
+  for name in ('a', 'b'):
+    helpers.write_frames(tmp_path / 'source' / 'train' / 'x' / name, 12)
+    helpers.write_video(tmp_path / 'source' / 'val' / 'x' / f'{name}.mp4', 12)
+  path, _ = helpers.build(tmp_path / 'source', tmp_path)
+  built = dataset.open(path)
+  report = {k: v for k, v in built.report.items() if k != 'seconds'}
+  for data in (built, dataclasses.replace(built, report=report)):
+    # Of images, no rate is known. Of the videos, 12 frames are half a second.
+    assert data.interval(['train', 'val'], HOW) is None
+    found = data.interval(['val'], HOW)
+    np.testing.assert_allclose(found, [0.125] * 3)
+    timed = dataclasses.replace(HOW, frame_interval=0.2)
+    assert data.interval(['val'], timed).seconds == 0.2
+    with pytest.raises(errors.InputError, match='2 of 2 clips have no frame r'):
+      data.interval(['val', 'train'], timed)
 
 
 def test_an_earlier_configuration_has_none():

@@ -79,14 +79,11 @@ class Dataset:
       ) from error
     return stored_records.Records(source, self.path, len(self.labels))
 
-  def interval(self, name, preprocessing):
+  def interval(self, splits, preprocessing):
     """How far apart the frames of the clips of a split are.
 
-    Of a dataset of an earlier version, whose report has no durations, some
-    clips are looked at.
-
     Args:
-      name: of the split.
+      splits: names; the first one is measured, the others may refuse, too.
       preprocessing: a `preprocess.Preprocessing`.
 
     Returns:
@@ -95,17 +92,29 @@ class Dataset:
     Raises:
       InputError: as `intervals.measure`.
     """
+    first, *_ = [
+      intervals.measure(*self._durations(name), preprocessing)
+      for name in splits
+    ]
+    return first
+
+  def _durations(self, name):
+    """`(frames, seconds)` of the clips of a split; 0 seconds are not known.
+
+    Of a dataset of an earlier version, whose report has none, some clips are
+    looked at.
+    """
     counts = self.num_frames[name]
-    seconds = self.report.get('seconds', {}).get(name)
-    if seconds is None:
-      source, last = self.split(name), len(counts) - 1
-      chosen = np.unique(np.linspace(0, last, SOME).astype(int)).tolist()
-      found = [
-        (r['num_frames'], r['fps']) for r in map(source.__getitem__, chosen)
-      ]
-      counts = [int(count) for count, _ in found]
-      seconds = [count / fps if fps else 0.0 for count, fps in found]
-    return intervals.measure(counts, seconds, preprocessing)
+    if seconds := self.report.get('seconds', {}).get(name):
+      return counts, seconds
+    source, last = self.split(name), len(counts) - 1
+    chosen = np.unique(np.linspace(0, last, SOME).astype(int)).tolist()
+    found = [
+      (int(record['num_frames']), float(record['fps']))
+      for record in map(source.__getitem__, chosen)
+    ]
+    seconds = [count / fps if fps else 0.0 for count, fps in found]
+    return [count for count, _ in found], seconds
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
