@@ -1,6 +1,7 @@
 """A built dataset: what it holds, and the records of its splits."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
@@ -12,6 +13,7 @@ import tensorflow_datasets as tfds
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults, intervals
 from tsm_jax.data.sources import folder, motion
+from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
@@ -20,7 +22,7 @@ from tsm_jax.data.store import (
   stored_records,
 )
 
-SOME = 100  # clips that tell what the report of a dataset does not
+_SAMPLES = 100  # records that are read where a report does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +61,30 @@ class Dataset:
   def num_frames(self):
     """A dict from split to the numbers of frames of its clips."""
     return self.report['num_frames']
+
+  @functools.cached_property
+  def seconds(self):
+    """A dict from split to the seconds that its clips take, 0 if unknown.
+
+    The reports of earlier versions do not have them: then they are those of
+    `_SAMPLES` clips of a split, spread evenly over it, and 0 of the others.
+    """
+    stated = self.report.get('seconds')
+    if stated is not None:
+      return stated
+    return {name: self._measure(name) for name in self.num_frames}
+
+  def _measure(self, name):
+    found = [0.0] * len(self.num_frames[name])
+    if not found:
+      return found
+    records = self.split(name)
+    numbers = np.linspace(0, len(found) - 1, _SAMPLES).astype(int)
+    for number in np.unique(numbers).tolist():
+      record = records[number]
+      if record['fps']:
+        found[number] = float(record['num_frames'] / record['fps'])
+    return found
 
   def split(self, name):
     """The records of a split, a random-access source; see `codec`.
@@ -99,22 +125,11 @@ class Dataset:
     return first
 
   def _durations(self, name):
-    """`(frames, seconds)` of the clips of a split; 0 seconds are not known.
-
-    Of a dataset of an earlier version, whose report has none, some clips are
-    looked at.
-    """
-    counts = self.num_frames[name]
-    if seconds := self.report.get('seconds', {}).get(name):
+    """`(frames, seconds)` of the clips of a split, or of some of them."""
+    counts, seconds = self.num_frames[name], self.seconds[name]
+    if 'seconds' in self.report or not any(seconds):
       return counts, seconds
-    source, last = self.split(name), len(counts) - 1
-    chosen = np.unique(np.linspace(0, last, SOME).astype(int)).tolist()
-    found = [
-      (int(record['num_frames']), float(record['fps']))
-      for record in map(source.__getitem__, chosen)
-    ]
-    seconds = [count / fps if fps else 0.0 for count, fps in found]
-    return [count for count, _ in found], seconds
+    return zip(*[pair for pair in zip(counts, seconds) if pair[1]])
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
@@ -207,8 +222,10 @@ def _build(data, stored, log, splits):
   ).expanduser()
   if source == 'motion':
     source = _draw_motion(data_dir, log)
-  listing = folder.scan(
-    source, data['labels'], data['holdout'], data['holdout_seed'], stored
+  seed = data['holdout_seed']
+  listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
+  listing = background.add(
+    listing, data.get('background', ''), seed, data['labels']
   )
   clips = {}
   for item in listing.items:
