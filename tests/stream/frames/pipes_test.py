@@ -110,17 +110,21 @@ def test_a_pipe_that_ends_in_the_middle_of_a_frame(
   ],
 )
 def test_what_is_no_video_is_named(monkeypatch, content, message):
-  with piped(monkeypatch, content):
-    with pytest.raises(errors.InputError, match=message):
-      pipes.read()
+  with (
+    piped(monkeypatch, content),
+    pytest.raises(errors.InputError, match=message),
+  ):
+    pipes.read()
 
 
 def test_a_film_with_its_index_at_the_end_is_refused(tmp_path, monkeypatch):
   path = helpers.write_video(tmp_path / 'a.mp4', 12, (128, 256))
   assert path.stat().st_size > 2**17  # more than FFmpeg keeps
-  with piped(monkeypatch, path.read_bytes()):
-    with pytest.raises(errors.InputError, match=r'\+faststart'):
-      list(pipes.read())
+  with (
+    piped(monkeypatch, path.read_bytes()),
+    pytest.raises(errors.InputError, match=r'\+faststart'),
+  ):
+    list(pipes.read())
 
 
 def test_a_silent_pipe_ends_when_told_to(tmp_path, monkeypatch):

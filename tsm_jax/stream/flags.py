@@ -1,0 +1,90 @@
+"""The flags of `predict --stream`."""
+
+import argparse
+import math
+
+from tsm_jax import errors
+from tsm_jax.stream.output import kinds
+
+
+def add(parser):
+  """Adds `--stream` and what belongs to it."""
+  group = parser.add_argument_group(
+    '--stream',
+    'Says when something happens in videos of any length, in a camera (its '
+    'index, such as 0, or an rtsp:// address) or in what comes through a pipe '
+    '(-), by a model that was trained with direction=past.',
+  )
+  group.add_argument(
+    '--stream',
+    action='store_true',
+    help='print events instead of labels; --json prints a line for each',
+  )
+  group.add_argument(
+    '--no_stream',
+    '--nostream',
+    dest='stream',
+    action='store_false',
+    help=argparse.SUPPRESS,
+  )
+  for flag, text in (
+    ('every', 'seconds between two frames; by default as in training'),
+    ('fps', 'the same as frames per second'),
+    ('seconds', 'end after so many seconds'),
+  ):
+    group.add_argument(f'--{flag}', type=positive, help=text)
+  kinds.add_flags(group)
+
+
+def positive(text):
+  """The type of a flag that is a positive number."""
+  if not 0 < float(text) < math.inf:
+    raise argparse.ArgumentTypeError(f'is {text}; it must be positive')
+  return float(text)
+
+
+positive.__name__ = 'float'  # argparse names it when the text is no number
+
+
+def check(args, others=()):
+  """Raises InputError if flags do not fit together.
+
+  Args:
+    args: what was parsed.
+    others: names of flags that are for single labels, with their defaults.
+  """
+  own = ('every', 'fps', 'seconds', *kinds.FLAGS)
+  if not args.stream:
+    if given := [flag for flag in own if getattr(args, flag)]:
+      raise errors.InputError(f'--{given[0]} needs --stream.')
+    return
+  for flag, default in others:
+    if getattr(args, flag) != default:
+      raise errors.InputError(
+        f'--{flag} is not for --stream, which goes through the whole video.'
+      )
+  if args.every and args.fps:
+    raise errors.InputError(
+      '--every and --fps say the same twice; give one of them.'
+    )
+  kinds.check(args)
+
+
+def interval(args, trained):
+  """Seconds between two frames, by the flags or the checkpoint.
+
+  Args:
+    args: with every and fps, None if not given.
+    trained: seconds of the checkpoint, or None.
+
+  Raises:
+    InputError: if neither says it.
+  """
+  if args.every or args.fps:
+    return args.every or 1 / args.fps
+  if trained is None:
+    raise errors.InputError(
+      'The checkpoint does not say how many seconds are between the frames of '
+      'its clips; give --every, in seconds, or --fps.'
+    )
+  return trained
