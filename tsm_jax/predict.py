@@ -33,8 +33,7 @@ class Prediction(NamedTuple):
 class Model(checkpoints.TrainedModel):
   """A trained model that labels video files; made by `load`.
 
-  It has the attributes of a `checkpoints.TrainedModel`: config, variables,
-  labels, preprocessing, meta and step.
+  Its attributes are those of a `checkpoints.TrainedModel`.
   """
 
   def predict(self, video, top=5, max_frames=MAX_FRAMES, **views):
@@ -194,9 +193,8 @@ def _answers(model, argument, options):
       if argument == arguments.STANDARD_INPUT:
         paths = {'-': stack.enter_context(arguments.standard_input())}
       else:
-        paths = {
-          path: path for path in arguments.expand(argument, progress.log)
-        }
+        found = arguments.expand(argument, progress.log)
+        paths = dict(zip(found, found))
     except (errors.InputError, OSError) as error:
       yield argument, None, str(error)
       return

@@ -88,17 +88,27 @@ def test_a_pipe_gives_the_frames_of_the_file(
 
 
 @pytest.mark.parametrize(
-  'name, damage',
-  [('a.ts', r'\d of \d+ frames are damaged'), ('a.mkv', r'of 2\.00 s')],
+  'name, write, share, damage',
+  [
+    ('a.ts', write, 0.618, 'its last packet is cut off'),
+    ('a.mkv', write, 0.618, r'ends after 1.\d+ of 2\.00 s'),
+    ('a.y4m', write_plain, 0.618, 'ends in the middle of a frame'),
+  ],
 )
 def test_a_pipe_that_ends_in_the_middle_of_a_frame(
-  tmp_path, monkeypatch, name, damage
+  tmp_path, monkeypatch, name, write, share, damage
 ):
-  data = write(tmp_path / name).read_bytes()
-  with piped(monkeypatch, data[: int(0.618 * len(data))]):
-    source = pipes.read()
-    assert 12 < len(list(source)) < 48
-  assert re.search(damage, source.damage)
+  path = write(tmp_path / name)
+  data = path.read_bytes()
+  with piped(monkeypatch, data[: int(share * len(data))]):
+    piece = pipes.read()
+    times = [frame.time for frame in piece]
+  assert 12 < len(times) < 48
+  assert re.search(damage, piece.damage)
+  path.write_bytes(data[: int(share * len(data))])
+  cut = files.read(path)
+  assert [frame.time for frame in cut] == times
+  assert cut.damage == piece.damage
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ class _Connection:
 def _refusal(error):
   if isinstance(error, _DENIED):
     return (
-      f'the camera refuses ({_words(error)}); a user and password belong into '
-      'the address, rtsp://USER:PASSWORD@HOST/...'
+      f'the camera refuses ({_words(error)}); give a user and a password '
+      'in the address, as in rtsp://USER:PASSWORD@HOST/PATH'
     )
   return f'the camera cannot be reached ({_words(error)})'
 
