@@ -84,6 +84,25 @@ def check_excluded(num_used, excluded, max_excluded):
   )
 
 
+def refuse_passing(passing):
+  """Raises InputError if clips could not be read for reasons that may pass."""
+  if not passing:
+    return
+  most = MAX_LINES
+  listed = ''.join(f'\n  {name}: {why}' for name, why in passing[:most])
+  if len(passing) > most:
+    listed += f'\n  ... and {len(passing) - most} more'
+  what = (
+    '1 video that was'
+    if len(passing) == 1
+    else (f'{len(passing)} videos that were')
+  )
+  raise errors.InputError(
+    f'{what} there when the build began could not be read; the others are '
+    f'done. Start again when it is possible, or without them:{listed}'
+  )
+
+
 def describe(report):
   """Yields the report as lines of text."""
   counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())

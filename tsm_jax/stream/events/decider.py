@@ -8,7 +8,7 @@ import numpy as np
 from tsm_jax.stream.events import answers, demo, rules
 
 # Times are sums of steps, which are not exact.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 
 def create(rule, labels):
@@ -91,9 +91,11 @@ class Decider:
     """
     ended = []
     for index, stretch in list(self._open.items()):
-      if stretch.end is None:
+      late = self._rule.shift_end
+      if stretch.end is None:  # it goes on to the end
         stretch.end = self._last if time is None else max(time, self._last)
-      ended.append(self._event(index))
+        late = 0
+      ended.append(self._event(index, late))
     self._answers.clear()
     self._first = self._last = self.probabilities = None
     self._show()
@@ -105,7 +107,7 @@ class Decider:
       self._first = time
     self._last = time
     self._answers.append((time, np.asarray(logits, np.float64)))
-    oldest = time - self._rule.window + _ROUNDING
+    oldest = time - self._rule.window + ROUNDING
     while len(self._answers) > 1 and self._answers[0][0] <= oldest:
       self._answers.popleft()
     self.probabilities = answers.softmax(
@@ -118,7 +120,7 @@ class Decider:
     stretch, event = self._open.get(index), None
     if probability >= self._off[index]:
       if stretch and stretch.is_over(time, rule.merge_gap):
-        stretch, event = None, self._event(index)
+        stretch, event = None, self._event(index, rule.shift_end)
       stretch = stretch or self._open.setdefault(index, _Stretch(time))
       stretch.go_on(probability, probability >= self._on[index])
       if stretch.decided is None and stretch.is_event(time, rule.min_length):
@@ -126,18 +128,23 @@ class Decider:
     elif stretch:
       stretch.fall(time, probability)
       if stretch.is_over(time, rule.merge_gap):
-        event = self._event(index)
+        event = self._event(index, rule.shift_end)
     return event
 
-  def _event(self, index):
-    """Removes an open stretch; the event that it was, or None."""
+  def _event(self, index, late):
+    """Removes an open stretch; the event that it was, or None.
+
+    Args:
+      index: of the class.
+      late: seconds by which the end is moved back.
+    """
     stretch, rule = self._open.pop(index), self._rule
     if not stretch.is_event(stretch.end, rule.min_length):
       return None
     start = max(self._first, stretch.start - rule.shift_start)
     return rules.Event(
       start,
-      max(start, stretch.end - rule.shift_end),
+      max(start, stretch.end - late),
       self._labels[index],
       float(stretch.total / stretch.count),
       stretch.end if stretch.decided is None else stretch.decided,
@@ -186,7 +193,7 @@ class _Stretch:
     self.gap = self.gap[0] + probability, self.gap[1] + 1
 
   def is_over(self, time, merge_gap):
-    return self.end is not None and time - self.end >= merge_gap - _ROUNDING
+    return self.end is not None and time - self.end >= merge_gap - ROUNDING
 
   def is_event(self, time, min_length):
-    return self.reached and time - self.start >= min_length - _ROUNDING
+    return self.reached and time - self.start >= min_length - ROUNDING

@@ -95,7 +95,9 @@ def from_dict(content, labels, where='The rule'):
       f'{where}: thresholds is {thresholds!r}; it must map labels to [on, off].'
     )
   background = content.get('background', [])
-  if not isinstance(background, list):
+  if not isinstance(background, list) or not all(
+    isinstance(label, str) for label in background
+  ):
     raise errors.InputError(
       f'{where}: background is {background!r}; it must be a list of labels.'
     )
@@ -152,6 +154,10 @@ def check(rule, labels, where='The rule'):
       raise errors.InputError(
         f'{where}: {field} is {value!r}; it must be seconds, 0 or more.'
       )
+  if not isinstance(rule.bgr, bool):
+    raise errors.InputError(
+      f'{where}: bgr is {rule.bgr!r}; it must be true or false.'
+    )
   _check_thresholds(where, 'every label', rule.on, rule.off)
   for label, pair in rule.thresholds.items():
     _check_thresholds(where, repr(label), *pair)
