@@ -33,6 +33,19 @@ def add(parser):
     ('seconds', 'end after so many seconds'),
   ):
     group.add_argument(f'--{flag}', type=positive, help=text)
+  group.add_argument(
+    '--rule',
+    default='',
+    help='a file from python -m tsm_jax.stream tune, or default, or '
+    'official_demo; by default the file in the workdir, if there is one',
+  )
+  group.add_argument(
+    '--background',
+    action='append',
+    default=[],
+    metavar='LABEL',
+    help='a label that is no event; by default that of the training',
+  )
   kinds.add_flags(group)
 
 
@@ -53,7 +66,7 @@ def check(args, others=()):
     args: what was parsed.
     others: names of flags that are for single labels, with their defaults.
   """
-  own = ('every', 'fps', 'seconds', *kinds.FLAGS)
+  own = ('every', 'fps', 'seconds', 'rule', 'background', *kinds.FLAGS)
   if not args.stream:
     if given := [flag for flag in own if getattr(args, flag)]:
       raise errors.InputError(f'--{given[0]} needs --stream.')

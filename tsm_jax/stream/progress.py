@@ -3,11 +3,13 @@
 import sys
 import time
 
+import psutil
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
 
 _LONG = '{desc}: {n:.0f} of {total:.0f} s |{bar}|{postfix}, {remaining} left'
+EARLY = 300.0  # seconds of a stream, after which its memory is noted
 _ENDLESS = '{desc}: {n:.0f} s{postfix}'
 
 
@@ -33,6 +35,7 @@ class Progress:
       dynamic_ncols=True,
     )
     self._start = time.monotonic()
+    self._early_memory = 0
     self.seconds = 0.0
 
   def __enter__(self):
@@ -55,6 +58,21 @@ class Progress:
     if self._bar.total and seconds > self._bar.total:
       self._bar.total = seconds  # the file stated too little
     self._bar.update(done)
+    if seconds >= EARLY and not self._early_memory:
+      self._early_memory = _memory()
+
+  def memory(self):
+    """What this process took early and takes now, in words, or ''."""
+    if not self._early_memory:
+      return ''
+    early, now = (
+      f'{x / 2**20:.0f} MB' for x in (self._early_memory, _memory())
+    )
+    return f'{early} of memory after {EARLY / 60:g} min and {now} at the end'
+
+
+def _memory():
+  return psutil.Process().memory_info().rss
 
 
 def show(line):

@@ -6,7 +6,7 @@ import os
 from tsm_jax import errors
 from tsm_jax.runs import stopping
 from tsm_jax.stream import flags, progress, session
-from tsm_jax.stream.events import rules
+from tsm_jax.stream.events import rule_file
 from tsm_jax.stream.frames import choice, due, pace
 from tsm_jax.stream.output import kinds, tables
 
@@ -28,8 +28,12 @@ def run(trained, args):
   Raises:
     InputError: if the model is not one for streams, or no interval is known.
   """
-  streams = session.Session(trained, rule=_rule(trained))
+  rule, origin = rule_file.choose(
+    args.checkpoint, trained, args.rule, args.background
+  )
+  streams = session.Session(trained, rule=rule)
   interval = flags.interval(args, streams.interval)
+  progress.log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with stopping.Stop() as stop:
     sources, num_bad = _sources(args.videos, stop)
     if sources:
@@ -50,11 +54,6 @@ def run(trained, args):
   if stop.signal:
     return 128 + stop.signal
   return 0 if not num_bad else 1 if num_good else 2
-
-
-def _rule(trained):
-  """The `rules.Rule` of a model."""
-  return rules.default(trained.labels)
 
 
 def _sources(names, stop):
@@ -188,6 +187,8 @@ class _Stream:
       f'{self._num_steps} steps',
       f'{self._num_events} events',
     ]
+    if memory := bar.memory():
+      words.append(memory)
     if frames.dropped:
       words.append(f'{frames.dropped} steps were dropped, as they came faster')
     damage = '' if self._stop.signal else frames.source.damage
