@@ -8,7 +8,12 @@ from tsm_jax.stream.output import kinds
 
 
 def add(parser):
-  """Adds `--stream` and what belongs to it."""
+  """Adds `--stream` and what belongs to it, after all flags for labels."""
+  of_labels = {}
+  for action in parser._actions:
+    if action.option_strings and action.dest not in ('help', 'json'):
+      of_labels.setdefault(action.dest, action.default)
+  parser.set_defaults(of_labels=of_labels)
   group = parser.add_argument_group(
     '--stream',
     'Says when something happens in videos of any length, in a camera (its '
@@ -59,22 +64,18 @@ def positive(text):
 positive.__name__ = 'float'  # argparse names it when the text is no number
 
 
-def check(args, others=()):
-  """Raises InputError if flags do not fit together.
-
-  Args:
-    args: what was parsed.
-    others: names of flags that are for single labels, with their defaults.
-  """
-  own = ('every', 'fps', 'seconds', 'rule', 'background', *kinds.FLAGS)
+def check(args):
+  """Raises InputError if flags do not fit together."""
   if not args.stream:
+    own = ('every', 'fps', 'seconds', 'rule', 'background', *kinds.FLAGS)
     if given := [flag for flag in own if getattr(args, flag)]:
       raise errors.InputError(f'--{given[0]} needs --stream.')
     return
-  for flag, default in others:
+  for flag, default in args.of_labels.items():
     if getattr(args, flag) != default:
       raise errors.InputError(
-        f'--{flag} is not for --stream, which goes through the whole video.'
+        f'--{flag} chooses or counts the clips of a label; --stream sees the '
+        'whole video, and has no such flag.'
       )
   if args.every and args.fps:
     raise errors.InputError(
