@@ -15,7 +15,7 @@ from tsm_jax.stream.frames import cut
 
 # Seconds that times may go back before they are taken for another count, as
 # where recordings were put together.
-BACK = 1.0
+BACK = 0.3
 START = 200  # bytes, in which a file says of what kind it is
 
 
