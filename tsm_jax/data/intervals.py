@@ -12,6 +12,8 @@ import numpy as np
 from tsm_jax import errors
 from tsm_jax.data import sampling
 
+ROUNDING = 1e-3  # seconds, by which the times of frames may be rounded
+
 
 class Interval(NamedTuple):
   """The seconds between two neighbouring frames of a clip.
@@ -134,3 +136,85 @@ def from_meta(meta):
   """
   found = meta.get('frame_interval')
   return None if found is None else from_dict(found)
+
+
+def timed_indices(num_frames, fps, num_segments, interval, clips=1):
+  """Test-time indices of clips whose frames are some seconds apart.
+
+  Frame i of a clip that starts at frame s is the first one that is not earlier
+  than i intervals later, `s + ceil(i * interval * fps)` but for a tolerance of
+  a millisecond: what a stream that starts there is shown, see `Pace`. Starts
+  are spread evenly over all from which the clip fits, a single clip is in the
+  middle. Where it does not fit, the last frame repeats.
+
+  Args:
+    num_frames: of the video, positive.
+    fps: its frames per second, positive.
+    num_segments: T, the frames of a clip, positive.
+    interval: seconds between two of them, positive.
+    clips: number of clips.
+
+  Returns:
+    int64 `[clips, T]`.
+
+  Raises:
+    ValueError: if an argument is not positive.
+
+  >>> timed_indices(100, fps=25, num_segments=4, interval=0.25)
+  array([[40, 47, 53, 59]])
+  >>> timed_indices(16, fps=25, num_segments=4, interval=0.25)
+  array([[ 0,  7, 13, 15]])
+  """
+  offsets, last = _timed(num_frames, fps, num_segments, interval)
+  fitting = max(0, last - offsets[-1])
+  starts = np.linspace(0, fitting, clips) if clips > 1 else [fitting // 2]
+  starts = np.asarray(starts).astype(np.int64)
+  return np.minimum(starts[:, None] + offsets, last)
+
+
+def random_timed_indices(
+  rng, num_frames, fps, num_segments, interval, jitter=0.0
+):
+  """Training indices of one clip whose frames are some seconds apart.
+
+  As `timed_indices`; the start is uniform over all from which the clip fits,
+  and the interval over `interval * [1 - jitter, 1 + jitter]`, one for the clip.
+
+  Args:
+    rng: numpy Generator.
+    num_frames: of the video, positive.
+    fps: its frames per second, positive.
+    num_segments: T, the frames of a clip, positive.
+    interval: seconds between two of them, positive.
+    jitter: a share, from 0 and below 1.
+
+  Returns:
+    int64 `[T]`.
+
+  Raises:
+    ValueError: if a number is not positive.
+
+  >>> rng = np.random.default_rng(0)
+  >>> np.diff(random_timed_indices(rng, 100, 20, 4, interval=0.25))
+  array([5, 5, 5])
+  """
+  if jitter:
+    interval *= rng.uniform(1 - jitter, 1 + jitter)
+  offsets, last = _timed(num_frames, fps, num_segments, interval)
+  start = rng.integers(max(0, last - offsets[-1]) + 1)
+  return np.minimum(start + offsets, last)
+
+
+def _timed(num_frames, fps, num_segments, interval):
+  """`(offsets, last)`: frames after the first int64 `[T]`, the last index."""
+  for name, value in (
+    ('num_frames', num_frames),
+    ('fps', fps),
+    ('num_segments', num_segments),
+    ('interval', interval),
+  ):
+    if not value > 0:
+      raise ValueError(f'{name} is {value}; it must be positive.')
+  # A frame that is due now is not missed for the rounding of its time.
+  due = np.arange(num_segments) * interval - min(ROUNDING, interval / 10)
+  return np.maximum(np.ceil(due * fps), 0).astype(np.int64), num_frames - 1

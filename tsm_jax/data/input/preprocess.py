@@ -80,7 +80,7 @@ class Preprocessing:
         f"spans {window} frames; choose fewer, or data.sampling='uniform'."
       )
     _check_normalization(config.model, data)
-    interval, jitter = _checked_interval(data)
+    interval, jitter = _checked_interval(data, config.model.modality)
     options = defaults.Options.from_fields(data)
     return cls(
       num_frames=config.model.num_frames,
@@ -142,7 +142,7 @@ def _check_memory(model, size):
       )
 
 
-def _checked_interval(data):
+def _checked_interval(data, modality):
   """`(frame_interval, frame_interval_jitter)`; older runs have neither."""
   interval = data.get('frame_interval', 0.0)
   jitter = data.get('frame_interval_jitter', 0.0)
@@ -167,6 +167,12 @@ def _checked_interval(data):
         f'{interval:g}, which chooses the frames by their times instead; set '
         'one of them.'
       )
+  if interval and modality != 'rgb':
+    raise errors.InputError(
+      f'data.frame_interval is {interval:g}, but model.modality is '
+      f"{modality!r}, whose images are those of the video's own rate; choose "
+      "'rgb', or set it to 0."
+    )
   fps = data.get('fps', 0.0)
   if interval and fps and interval * fps < 1 - 1e-6:
     raise errors.InputError(

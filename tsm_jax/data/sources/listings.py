@@ -1,5 +1,6 @@
 """What a folder, a list or a published dataset holds: clips and classes."""
 
+from collections.abc import Sequence
 import os
 import pathlib
 import re
@@ -46,6 +47,7 @@ class Listing(NamedTuple):
     notes: sentences on what is odd but harmless.
     fps: frames per second of the clips that do not state it; 0 if unknown.
     modality: what the clips are, 'rgb' or 'flow'.
+    listed: all that was read, also what is excluded.
   """
 
   items: list[Item]
@@ -54,6 +56,7 @@ class Listing(NamedTuple):
   notes: list[str]
   fps: float = 0.0
   modality: str = 'rgb'
+  listed: Sequence[Item] = ()
 
 
 def problem(label):

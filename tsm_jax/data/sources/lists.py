@@ -8,6 +8,7 @@ import re
 
 from tsm_jax import errors
 from tsm_jax.data.sources import columns, listings, segments, spelling
+from tsm_jax.data.sources.recordings import checks
 
 SUFFIXES = ('.csv', '.json')
 SPLITS = columns.SPLITS
@@ -37,6 +38,7 @@ def read(source, field='data.source', notes=None, split=''):
   items = [_item(number, row, source) for number, row in rows]
   if split:
     items = [item._replace(split=split) for item in items]
+  found += checks.rows(items, source)
   found += _strange({item.label for item in items}, source)
   if notes is not None:
     notes += found

@@ -113,6 +113,13 @@ def video(item):
   return item.video_id.removesuffix(f'@{item.segment}')
 
 
+def order(item):
+  """What items are ordered by: their names, parts of a video as they come."""
+  if item.segment is None:
+    return (item.video_id,)
+  return video(item), item.segment.unit, item.segment.start, item.video_id
+
+
 def in_seconds(items):
   """When the parts of every video begin and end.
 

@@ -45,12 +45,30 @@ def read(path):
   for counts in report['num_frames'].values():
     if not isinstance(counts, list) or any(type(n) is not int for n in counts):
       raise integrity.damaged(path, 'holds numbers of frames that are none')
+  _check_seconds(path, report)
   for name in ('excluded', 'damaged', 'cut'):
     pairs = report.get(name) or []  # older reports have no 'cut'
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
       raise integrity.damaged(path, f'holds {name!r} that are no pairs')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
+
+
+def _check_seconds(path, report):
+  """Raises InputError if a report has `seconds`, but not of its clips."""
+  counts = report['num_frames']
+  if 'seconds' not in report:
+    return
+  found = report['seconds']
+  if not isinstance(found, dict) or found.keys() != counts.keys():
+    raise integrity.damaged(path, "holds 'seconds' of other splits")
+  for split, seconds in found.items():
+    if (
+      not isinstance(seconds, list)
+      or len(seconds) != len(counts[split])
+      or any(type(x) not in (int, float) or not x >= 0 for x in seconds)
+    ):
+      raise integrity.damaged(path, 'holds lengths of clips that are none')
 
 
 def write(path, report):
