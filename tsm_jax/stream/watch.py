@@ -159,10 +159,7 @@ class _Stream:
       answer = self._streams.step(
         {self._name: frame.image}, {self._name: time}
       )[self._name]
-      label = answer.label
-      index = self._streams.labels.index(label) if label else None
-      score = 0.0 if index is None else float(answer.probabilities[index])
-      self._now, self._last = (label, score), time
+      self._now, self._last = (answer.label, answer.score), time
       self._num_steps += 1
       for output in self._outputs:
         output.answer(time, answer)
