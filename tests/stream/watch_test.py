@@ -15,7 +15,7 @@ import pytest
 
 from support import colours, commands, helpers, piped, rtsp_server
 from tsm_jax import checkpoints, stream
-from tsm_jax.data.clips import videos
+from tsm_jax.data.clips import player, videos
 from tsm_jax.stream.events import decider, rules
 from tsm_jax.stream.frames import cameras, files
 
@@ -93,11 +93,20 @@ def test_events_are_those_of_steps_by_hand(
 
 
 def test_a_pipe_decides_as_the_file(workdir, film, answered, monkeypatch):
+  converted, real = [], player.Player.image
+
+  def image(self, frame):
+    converted.append(frame)
+    return real(self, frame)
+
+  monkeypatch.setattr(player.Player, 'image', image)
   with piped.standard_input(monkeypatch, film.read_bytes()):
     done = run(workdir, '-', '--json')
   assert done.returncode == 0, done.stderr
   assert found(done) == [{**line, 'video': '-'} for line in found(answered)]
   assert len(found(done)) == 2
+  # The frames between are decoded only.
+  assert len(converted) == COUNT // 6
 
 
 def test_all_outputs_of_a_folder_of_videos(workdir, film, tmp_path):
@@ -221,6 +230,7 @@ def test_a_camera_of_the_network(workdir, film, monkeypatch):
     (('63',), 'Camera 63 cannot be opened'),
     (('rtsp://me:secret@127.0.0.1:9/x',), 'cannot be reached .*refused'),
     (('http://host/a.mp4',), 'is an address'),
+    (('0', 'a.mp4'), "^error: 'camera 0' has no end"),
     (('a.mp4', '--every=1', '--fps=2'), 'give one of them'),
     (('a.mp4', '--every=0'), '--every is 0; it must be positive'),
     (('a.mp4', '--clips=2'), '--clips chooses or counts'),

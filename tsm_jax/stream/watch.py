@@ -31,11 +31,13 @@ def run(trained, args):
   rule, origin = rule_file.choose(
     args.checkpoint, trained, args.rule, args.background
   )
+  if args.bgr:
+    rule = rule._replace(bgr=True)
   streams = session.Session(trained, rule=rule)
   interval = flags.interval(args, streams.interval)
   progress.log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with stopping.Stop() as stop:
-    sources, num_bad = _sources(args.videos, stop)
+    sources, num_bad = _sources(args, stop)
     if sources:
       streams.compile()
     num_good = 0
@@ -56,15 +58,21 @@ def run(trained, args):
   return 0 if not num_bad else 1 if num_good else 2
 
 
-def _sources(names, stop):
+def _sources(args, stop):
   """The sources that arguments name, and how many of these name none."""
   found, num_bad = [], 0
-  for name in names:
+  for name in args.videos:
     try:
       found += choice.sources(name, lambda: bool(stop.signal), progress.log)
     except (errors.InputError, OSError) as error:
       progress.log(f'error: {error}')
       num_bad += 1
+  endless = [name for name, live, _ in found if live and not args.seconds]
+  if endless and len(found) > 1:
+    raise errors.InputError(
+      f'{endless[0]!r} has no end, and what is named after it would never be '
+      'watched; give it alone, or --seconds.'
+    )
   return found, num_bad
 
 

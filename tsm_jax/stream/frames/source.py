@@ -99,8 +99,9 @@ class Source:
 
   def close(self):
     """Closes it before its end; it may be called again."""
-    self._frames.close()
-    self._stack.close()
+    with self._named():
+      self._frames.close()
+      self._stack.close()
 
   @contextlib.contextmanager
   def _named(self):
