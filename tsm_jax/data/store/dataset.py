@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults
-from tsm_jax.data.sources import folder, motion
+from tsm_jax.data.sources import folder, long_motion, motion
 from tsm_jax.data.store import (
   build_report,
   builder,
@@ -18,6 +18,8 @@ from tsm_jax.data.store import (
   locks,
   stored_records,
 )
+
+DRAWN = {'motion': motion, 'long_motion': long_motion}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,8 +167,8 @@ def _build(data, stored, log, splits):
   data_dir = pathlib.Path(
     data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
   ).expanduser()
-  if source == 'motion':
-    source = _draw_motion(data_dir, log)
+  if source in DRAWN:
+    source = _draw(source, data_dir, log)
   listing = folder.scan(
     source, data['labels'], data['holdout'], data['holdout_seed'], stored
   )
@@ -178,10 +180,10 @@ def _build(data, stored, log, splits):
   return builder.build(plan, log)
 
 
-def _draw_motion(data_dir, log):
-  """The folder of the quickstart's videos, drawn if they are not there."""
-  log(f'Drawing the motion videos in {data_dir} ...')
-  path = data_dir / f'motion_videos_{motion.VERSION}'
+def _draw(name, data_dir, log):
+  """The folder or list of a quickstart's videos, drawn if they are missing."""
+  log(f'Drawing the {name} videos in {data_dir} ...')
+  path = data_dir / f'{name}_videos_{DRAWN[name].VERSION}'
   lock = data_dir / 'video_folder' / f'.{path.name}.lock'
   with locks.held(lock, path, log):
-    return motion.make(path)
+    return DRAWN[name].make(path)
