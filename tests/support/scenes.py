@@ -1,10 +1,14 @@
 """Drawn scenes, and how far a decoded one is off."""
 
+import fractions
+
+import av
 import numpy as np
 from PIL import Image
 
 from tsm_jax.data.clips import videos
 
+_MS = fractions.Fraction(1, 1000)
 # Frames every 6 of which is a key frame, as damage is then soon over.
 FORMATS = {
   'mp4': ('libx264', {'g': '6', 'crf': '15'}),
@@ -48,3 +52,18 @@ def mean_error(frames, expected):
       for a, b in zip(frames, expected, strict=True)
     ]
   )
+
+
+def write_variable(path, times, rate=30):
+  """A video with frames at the given milliseconds, each of its own gray."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('libx264', rate=rate, options={'qp': '0'})
+    stream.width, stream.height, stream.pix_fmt = 32, 32, 'yuv420p'
+    stream.codec_context.time_base = _MS
+    for number, time in enumerate(times):
+      gray = np.full((32, 32, 3), 20 + 3 * number, np.uint8)
+      frame = av.VideoFrame.from_ndarray(gray, 'rgb24')
+      frame.pts, frame.time_base = time, _MS
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  return path

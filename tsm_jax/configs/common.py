@@ -112,6 +112,9 @@ def _add_data(config):
   data.labels = ''  # file with a class per line; '': the training split's
   data.holdout = defaults.HOLDOUT  # share for 'val' where no split is given
   data.holdout_seed = 0
+  # A class, whose clips are made of what is between the parts of long videos
+  # that a list names; '': none.
+  data.background = ''
   # The share of unusable videos above which the build stops.
   data.max_excluded = defaults.MAX_EXCLUDED
   # How clips are stored: short_side (pixels; smaller ones are not enlarged),

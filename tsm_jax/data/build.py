@@ -7,6 +7,7 @@ import sys
 from tsm_jax import cli, errors, modalities
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, published
+from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import beam, build_report, builder
 
 EXAMPLE = """
@@ -38,6 +39,12 @@ def build(args):
       args.labels,
       modality=args.modality,
       called=lambda name: f'--{"manual_dir" if name == "source" else name}',
+    )
+    listing = background.add(
+      listing,
+      args.background,
+      labels_file=args.labels,
+      called='--background',
     )
     stem = ''
   else:
@@ -82,10 +89,11 @@ def _check(args):
     raise errors.InputError(
       f"--split is {args.split}; a 'folder' has no published splits."
     )
-  if args.name != 'folder' and args.labels:
-    raise errors.InputError(
-      f"--labels is {args.labels!r}; only a 'folder' takes it."
-    )
+  for name in ('labels', 'background'):
+    if args.name != 'folder' and (value := getattr(args, name)):
+      raise errors.InputError(
+        f"--{name} is {value!r}; only a 'folder' takes it."
+      )
 
 
 def _parser():
@@ -124,6 +132,12 @@ def _parser():
   )
   _add_beam(add)
   add('--labels', default='', help="classes of a 'folder', one per line")
+  add(
+    '--background',
+    default='',
+    metavar='LABEL',
+    help="of a 'folder': a class of what is between the parts of its videos",
+  )
   return parser
 
 

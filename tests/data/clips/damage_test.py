@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from support import scenes
-from tsm_jax.data.clips import containers, videos
+from tsm_jax.data.clips import containers, player, videos
 
 pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
 
@@ -57,7 +57,7 @@ def test_a_cut_file_without_its_index(tmp_path, suffix):
 @pytest.mark.parametrize('failing', ['demux', 'decode'])
 def test_reading_goes_on_after_any_failure(failing):
   class Packet:
-    is_discard = False
+    is_discard, pts = False, None
 
     def __init__(self, number):
       self.number = number
@@ -78,8 +78,9 @@ def test_reading_goes_on_after_any_failure(failing):
         yield Packet(number)
 
   failures = []
-  assert list(videos._decode(Container(), None, failures, [])) == [0, 1, 3, 4]
-  assert failures == ['bad disk' if failing == 'demux' else 'bad argument']
+  assert list(player.decode(Container(), None, failures, [])) == [0, 1, 3, 4]
+  reason = 'bad disk' if failing == 'demux' else 'bad argument'
+  assert failures == [(reason, None)]
 
 
 def test_a_disk_that_fails_for_ever_ends():
@@ -89,8 +90,8 @@ def test_a_disk_that_fails_for_ever_ends():
       yield
 
   failures = []
-  assert list(videos._decode(Container(), None, failures, [])) == []
-  assert len(failures) == videos.MAX_FAILURES
+  assert list(player.decode(Container(), None, failures, [])) == []
+  assert len(failures) == player.MAX_FAILURES
 
 
 def test_a_clip_cut_without_encoding_again_is_whole(tmp_path):

@@ -5,7 +5,7 @@ import av
 import numpy as np
 import pytest
 
-from support import helpers
+from support import helpers, scenes
 from tsm_jax.data.clips import frame_rate, videos
 
 MS = fractions.Fraction(1, 1000)
@@ -53,21 +53,6 @@ def test_a_gap_that_is_too_long():
     counts([0, 61_000], 1, 1000)
 
 
-def write_variable(path, times, rate=30):
-  """A video with frames at the given milliseconds, each of its own gray."""
-  with av.open(str(path), 'w') as container:
-    stream = container.add_stream('libx264', rate=rate, options={'qp': '0'})
-    stream.width, stream.height, stream.pix_fmt = 32, 32, 'yuv420p'
-    stream.codec_context.time_base = MS
-    for number, time in enumerate(times):
-      gray = np.full((32, 32, 3), 20 + 3 * number, np.uint8)
-      frame = av.VideoFrame.from_ndarray(gray, 'rgb24')
-      frame.pts, frame.time_base = time, MS
-      container.mux(stream.encode(frame))
-    container.mux(stream.encode())
-  return path
-
-
 def ffmpeg(path, fps, beginning=0):
   """The grays that FFmpeg's own filter makes of a video.
 
@@ -105,7 +90,9 @@ def test_a_variable_frame_rate_is_what_ffmpeg_makes_of_it(
 ):
   rng = np.random.default_rng(int(fps))
   times = np.cumsum(rng.choice([33, 34, 66, 100, 250, 400], 67))
-  path = write_variable(tmp_path / f'a.{suffix}', (times - times[0]).tolist())
+  path = scenes.write_variable(
+    tmp_path / f'a.{suffix}', (times - times[0]).tolist()
+  )
   video = videos.read(path, lambda image: int(image.mean()), fps)
   expected = ffmpeg(path, fps)
   assert len(set(expected)) > 40 or fps == 5
@@ -124,7 +111,7 @@ def ranks(values):
 
 
 def test_a_video_that_stands_still_for_too_long(tmp_path):
-  path = write_variable(tmp_path / 'a.mkv', [0, 40, 100_000])
+  path = scenes.write_variable(tmp_path / 'a.mkv', [0, 40, 100_000])
   with pytest.raises(videos.VideoError, match='no frame for 100 s'):
     videos.read(path, fps=10)
   assert len(videos.read(path).frames) == 3

@@ -5,6 +5,7 @@ packets; only the frames that are needed are decoded. Optical flow is stored as
 two grey images of each frame, of x and of y.
 """
 
+import functools
 import os
 
 import av
@@ -12,6 +13,7 @@ import numpy as np
 
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import h264, images, limits, pixels, videos
+from tsm_jax.data.clips.films import parts
 
 
 def to_record(path, options=defaults.USUAL, modality='rgb'):
@@ -32,15 +34,22 @@ def to_record(path, options=defaults.USUAL, modality='rgb'):
   """
   if os.path.isdir(path):
     video, size = images.read(path, options, modality)
-    frames = video.frames
-  elif modality == 'flow' and os.path.exists(path):
+    return _record(video.frames, size, video, modality)
+  _refuse_flow(path, modality)
+  writer = Writer(options)
+  video = videos.read(path, writer.add, options.fps, options.max_frames)
+  return _record(writer.end(), writer.size, video)
+
+
+def _refuse_flow(path, modality):
+  if modality == 'flow' and os.path.exists(path):
     raise videos.VideoError(
       'is not a folder of images; flow is only read from such folders'
     )
-  else:
-    writer = Writer(options)
-    video = videos.read(path, writer.add, options.fps, options.max_frames)
-    frames, size = writer.end(), writer.size
+
+
+def _record(frames, size, video, modality='rgb'):
+  """What `to_record` returns."""
   height, width = size
   per_frame = 2 if modality == 'flow' else 1
   record = {
@@ -51,6 +60,48 @@ def to_record(path, options=defaults.USUAL, modality='rgb'):
     'fps': video.fps,
   }
   return record, video._replace(frames=frames)
+
+
+def to_records(path, segments, options=defaults.USUAL, modality='rgb'):
+  """The stored forms of several parts of a clip, which is decoded once.
+
+  Args:
+    path: as in `to_record`.
+    segments: a `segments.Segment` for each part. Those of a folder of images
+      are in frames.
+    options: `defaults.Options`; `max_frames` is that of a part.
+    modality: as in `to_record`.
+
+  Yields:
+    `(number, result)` of every part, as soon as it ends: its number in
+    `segments`, and what `to_record` returns or the `VideoError` that it raises.
+
+  Raises:
+    VideoError: if nothing of the clip can be used.
+  """
+  if os.path.isdir(path):
+    for number, segment in enumerate(segments):
+      try:
+        video, size = images.read(path, options, modality, segment)
+        yield number, _record(video.frames, size, video, modality)
+      except videos.PassingError:
+        raise
+      except videos.VideoError as error:
+        yield number, error
+    return
+  _refuse_flow(path, modality)
+  found = parts.read(
+    path,
+    segments,
+    functools.partial(Writer, options),
+    options.fps,
+    options.max_frames,
+  )
+  for number, writer, video in found:
+    if writer is None:
+      yield number, video  # why there is none
+    else:
+      yield number, _record(writer.end(), writer.size, video)
 
 
 class Writer:

@@ -72,8 +72,9 @@ def resample(shown, fps, beginning=0):
     beginning: seconds at which the result begins, see `beginning`.
 
   Yields:
-    `(frame, start, count)` of all frames, the counts 0 or more. At least one
-    frame is seen.
+    `(frame, start, end, slot, count)` of all frames: as in `shown`, the number
+    of the first frame of the result that shows it, counted from `beginning`,
+    and how many do, 0 or more. At least one frame is seen.
 
   Raises:
     GapError: if no frame comes for more than `MAX_GAP` seconds.
@@ -85,13 +86,14 @@ def resample(shown, fps, beginning=0):
     slot = _nearest((start - beginning) * fps)
     if held is not None:
       count = _count(now, slot, fps)
-      yield held, held_start, count
+      yield held, held_start, held_end, now, count
       seen += count
     now = slot if held is None else max(now, slot)
     held, held_start, held_end = frame, start, end
   if held is not None:
     count = _count(now, _nearest((held_end - beginning) * fps), fps)
-    yield held, held_start, max(count, 0 if seen else 1)
+    count = max(count, 0 if seen else 1)
+    yield held, held_start, held_end, now, count
 
 
 def _count(now, slot, fps):

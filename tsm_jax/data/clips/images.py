@@ -25,7 +25,7 @@ _BROKEN = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 MAX_BLANK = 16.0  # deviation of the blue values of an image of x and y
 
 
-def read(folder, options, modality):
+def read(folder, options, modality, segment=None):
   """The stored form of a folder of numbered images.
 
   JPEG images that need no shrinking are stored as the bytes they are. Numbers
@@ -44,6 +44,8 @@ def read(folder, options, modality):
     folder: path of the folder.
     options: `defaults.Options`.
     modality: 'rgb' or 'flow'.
+    segment: the `segments.Segment` to read, in frames, or None for all. Frame 0
+      is the first image; one that is missing counts.
 
   Returns:
     `(video, (height, width))`: a `videos.Video` with the stored bytes as its
@@ -58,6 +60,10 @@ def read(folder, options, modality):
       'needs'
     )
   found = _flow(folder) if modality == 'flow' else _frames(folder)
+  first, step = numbered.counted(found)
+  last, odd = max(found), _odd(found, first, step)
+  if segment:
+    found, first, last, odd = _part(found, segment, first, step)
   if reason := limits.too_long(len(found), options.max_frames):
     raise videos.VideoError(reason)
   as_video = options.storage == 'video'
@@ -67,18 +73,60 @@ def read(folder, options, modality):
     # Where they become a video, nothing is lost to JPEG before.
     quality=100 if as_video else options.quality,
   )
-  first, step = numbered.counted(found)
-  stored, size, problem = _read_all(found, store, first, step)
+  stored, size, problem = _read_all(found, store, first, step, not segment)
+  problem = problem or odd
   if not stored:
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
   count = len(stored)
-  expected = (max(found) - first) // step + 1
+  expected = (last - first) // step + 1
   damage = ''
   if problem:
     damage = f'{count} of {expected} images are good: {problem}'
   frames = _to_video(frames) if as_video else frames
   return videos.Video(frames, 0.0, damage, count / expected), size[::-1]
+
+
+def _part(found, segment, first, step):
+  """Of a part: its images, first and last number, and what it lacks, or ''."""
+  if segment.unit == 'seconds':
+    raise videos.VideoError(
+      'is a folder of images without times; give start_frame and end_frame'
+    )
+  total = (max(found) - first) // step + 1
+  start, end = segment.start, segment.end or total
+  if start >= total:
+    raise videos.NoFrameError(
+      f'begins at frame {start}, but there are {total} images'
+    )
+  low, high = first + start * step, first + end * step
+  some = {i: paths for i, paths in found.items() if low <= i < high}
+  if not some:
+    raise videos.NoFrameError(f'image {low} is missing, and the others of it')
+  odd = f'ends at frame {end}, but there are {total} images'
+  return some, low, high - step, odd if end > total else ''
+
+
+def _odd(images, first, step):
+  """What is said of numbers that do not start at 0 or 1, or skip some."""
+  if (first, step) == (min(first, 1), 1):
+    return ''
+  return (
+    f'they are numbered from {first} to {max(images)}'
+    + (f' in steps of {step}' if step > 1 else '')
+    + ', which is taken as all of the clip'
+  )
+
+
+def count(folder, modality='rgb'):
+  """The number of images (of flow, pairs) of a whole folder.
+
+  Raises:
+    VideoError: if it holds none, or several clips.
+  """
+  found = _flow(folder) if modality == 'flow' else _frames(folder)
+  first, step = numbered.counted(found)
+  return (max(found) - first) // step + 1
 
 
 def _to_video(jpegs):
@@ -88,23 +136,16 @@ def _to_video(jpegs):
   return encoder.end()
 
 
-def _read_all(images, store, first, step):
+def _read_all(images, store, first, step, whole):
   """What `store` makes of each image, their size, and the first problem."""
   stored, size, problems, num_bytes = [], None, [], 0
   expected = first
-  others = []
-  if (first, step) != (min(first, 1), 1):
-    others.append(
-      f'they are numbered from {first} to {max(images)}'
-      + (f' in steps of {step}' if step > 1 else '')
-      + ', which is taken as all of the clip'
-    )
   for number in sorted(images):
     # Numbers may be timestamps: do not loop over what is missing.
     if number != expected and not problems:
       problems.append(
         f'its numbers start at {number} instead of 0 or 1'
-        if number == min(images)
+        if whole and number == min(images)
         else f'image {expected} is missing'
       )
     expected = number + step
@@ -120,7 +161,7 @@ def _read_all(images, store, first, step):
       num_bytes += sum(map(len, parts))
       if reason := limits.too_heavy(num_bytes):
         raise videos.VideoError(reason)
-  return stored, size, (problems + others + [''])[0]
+  return stored, size, next(iter(problems), '')
 
 
 def _frames(folder):

@@ -16,6 +16,7 @@ MAX_RECORD_BYTES = 2_000_000_000  # of a stored clip; protocol buffers end there
 # as many of this size as the usual max_frames.
 CLIP_WIDTH, CLIP_HEIGHT = 3840, 2160
 MAX_SECONDS = 3600.0  # for a clip
+MAX_FILM_SECONDS = 12 * 3600.0  # for all parts of a long video together
 
 
 def too_long(count, most):
@@ -51,11 +52,9 @@ def too_much(num_pixels, max_frames):
   )
 
 
-def too_slow(seconds):
-  """Why a clip is given up that took so long of a processor, or ''."""
-  if seconds <= MAX_SECONDS:
-    return ''
-  return f'takes more than {MAX_SECONDS:g} s to decode'
+def too_slow(seconds, most=MAX_SECONDS):
+  """Why what took so long of a processor is given up, or ''."""
+  return f'takes more than {most:g} s to decode' if seconds > most else ''
 
 
 def too_heavy(num_bytes):

@@ -11,16 +11,14 @@ import time
 from typing import Any, NamedTuple
 
 import av
-from av.video import reformatter
 import numpy as np
 
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import (
   containers,
-  frame_rate,
   limits,
   opening,
-  orientation,
+  player,
 )
 
 # What usually holds a film; whether it can be read shows when it is decoded.
@@ -30,7 +28,6 @@ SUFFIXES = (
   *('.mov', '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf', '.ogm', '.ogv'),
   *('.qt', '.rm', '.rmvb', '.ts', '.vob', '.webm', '.wmv', '.y4m'),
 )
-MAX_FAILURES = 1000  # broken packets, after which the rest is given up
 VideoError = opening.VideoError
 NoFrameError = opening.NoFrameError
 PassingError = opening.PassingError
@@ -89,50 +86,61 @@ def read(
       `PassingError` if the file is away or its disk fails.
   """
   with opening.container(path) as container:
-    stream = opening.video(container)
-    most = _Most(stream, max_frames)
-    # One for all frames: setting it up costs more than decoding small frames.
-    converter = reformatter.VideoReformatter()
-    kept, times, failures, discarded, size = [], [], [], [], None
-    shown = None
-    concealed = 0
-    frames = _decode(container, stream, failures, discarded)
-    stated = False
-    for frame, start, count in _resample(frames, container, stream, fps):
-      shown = shown or orientation.read(frame)
-      size = size or (frame.width, frame.height)
-      stated = stated or frame.pts is not None
+    shown = player.Player(container, fps)
+    most = Most(max_frames)
+    most.refuse_index(shown.stream)
+    kept, times, concealed = [], [], 0
+    for frame, start, _, stated, _, count in shown:
       times.append(float(start) if stated else math.nan)
       concealed += frame.is_corrupt
-      most.add(frame, size, count)
+      most.add(frame, shown.size, count)
       if count:
-        image = converter.reformat(frame, *size, 'rgb24').to_ndarray()
-        image = shown.apply(image)
+        image = shown.image(frame)
         kept += [keep(image) for _ in range(count)]
+    reasons = [failure.reason for failure in shown.failures]
     if not kept:
-      reason = f': {failures[0]}' if failures else ''
+      reason = f': {reasons[0]}' if reasons else ''
       raise NoFrameError(f'no frame decodes{reason}')
-    native = float(stream.average_rate or 0)
-    claimed = containers.read(container, stream, len(discarded), shown.rotation)
-    if containers.stated_for_all(container):
-      claimed = _without_others(claimed, path, times, native)
-  damage, share = containers.damage(claimed, native, times, failures)
+    claimed = claims(path, container, shown, times)
+  damage, share = containers.damage(claimed, shown.rate, times, reasons)
   if concealed and not damage:
     # Their packets decode, but FFmpeg made up a part of the picture.
     damage = f'{concealed} of {len(times)} frames are damaged'
-  return Video(kept, float(fps or native), damage, share, times, claimed)
+  return Video(kept, float(fps or shown.rate), damage, share, times, claimed)
 
 
-class _Most:
-  """Counts frames, pixels and time; raises VideoError if they are too many."""
+def claims(path, container, shown, times):
+  """The `containers.Claims` of a video that is decoded to its end.
 
-  def __init__(self, stream, max_frames):
+  Args:
+    path: of the file.
+    container: of it, open.
+    shown: the `player.Player` that has come to its end.
+    times: seconds at which its frames are shown, NaN where not stated.
+  """
+  claimed = containers.read(
+    container, shown.stream, len(shown.discarded), shown.rotation
+  )
+  if containers.stated_for_all(container):
+    claimed = _without_others(claimed, path, times, shown.rate)
+  return claimed
+
+
+class Most:
+  """Counts the frames, pixels and time of a clip.
+
+  Its methods raise VideoError if they are too many.
+  """
+
+  def __init__(self, max_frames):
     self._max_frames = max_frames
     self._frames = self._pixels = 0
     self._start = time.thread_time()
-    # At once, where the container has an index; what it states may be wrong.
+
+  def refuse_index(self, stream):
+    """At once, where the container has an index; it may state too little."""
     num_pixels = len(stream.index_entries) * stream.width * stream.height
-    self._refuse(limits.too_much(num_pixels, max_frames))
+    self._refuse(limits.too_much(num_pixels, self._max_frames))
 
   def add(self, frame, size, count):
     """Adds a frame that is scaled to `size` and seen `count` times."""
@@ -162,48 +170,6 @@ def _without_others(claimed, path, times, rate):
   with opening.container(path) as container:
     end = containers.last_time(container)
   return claimed._replace(duration=0.0) if end >= least else claimed
-
-
-def _resample(frames, container, stream, fps):
-  """Yields `(frame, start, count)`; the count is 1 unless `fps` is set."""
-  shown = frame_rate.show(frames, container, stream, fps)
-  if not fps:
-    yield from ((frame, start, 1) for frame, start, _ in shown)
-    return
-  try:
-    yield from frame_rate.resample(
-      shown, fps, frame_rate.beginning(container, stream)
-    )
-  except frame_rate.GapError as error:
-    raise VideoError(str(error)) from None
-
-
-def _decode(container, stream, failures, discarded):
-  """Yields the frames of every packet that decodes.
-
-  Args:
-    container: open.
-    stream: of the video.
-    failures: takes the reason of every packet that does not decode.
-    discarded: takes the times of packets that an edit list cuts away, as
-      programs leave them that cut without encoding again.
-  """
-  packets = container.demux(stream)
-  while len(failures) < MAX_FAILURES:
-    try:
-      packet = next(packets, None)
-    except (av.error.FFmpegError, ValueError) as error:
-      failures.append(opening.reason(error))
-      packets = container.demux(stream)  # a generator that raised has ended
-      continue
-    if packet is None:
-      return
-    if packet.is_discard:
-      discarded.append(packet.pts)
-    try:
-      yield from packet.decode()
-    except (av.error.FFmpegError, ValueError) as error:
-      failures.append(opening.reason(error))
 
 
 def write(path, frames, fps=24, codec='libx264', options=None):

@@ -16,7 +16,8 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import workers
 from tsm_jax.data.doctor import diagnosis, examine, kinds, page
 from tsm_jax.data.sources import folder, published
-from tsm_jax.data.store import build_report, dataset
+from tsm_jax.data.sources.recordings import background
+from tsm_jax.data.store import build_report, dataset, films
 
 MAX_LINES = 10  # of each kind that are shown; the JSON file has all
 EPILOG = """
@@ -68,9 +69,17 @@ def examine_all(args):
       args.modality,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
     )
+    listing = background.add(
+      listing,
+      args.background,
+      args.holdout_seed,
+      args.labels,
+      called='--background',
+    )
     source = diagnosis.Source.from_listing(listing, str(path))
   cache = pathlib.Path(args.cache).expanduser()
-  with workers.Workers(examine.facts) as pool:
+  limit = films.limit(source.items)
+  with workers.Workers(examine.facts, limit=limit) as pool:
     return diagnosis.diagnose(source, args.num_frames, cache, pool)
 
 
@@ -167,6 +176,7 @@ def _parser():
     help='share of a folder without splits, as data.holdout',
   )
   add('--holdout_seed', type=int, default=0, help='as data.holdout_seed')
+  add('--background', default='', metavar='LABEL', help='as data.background')
   add(
     '--cache',
     metavar='FOLDER',

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 
 from tqdm import auto as tqdm
 
-from tsm_jax.data.doctor import examine, findings, kinds, result_cache
+from tsm_jax.data.doctor import (
+  examine,
+  findings,
+  kinds,
+  reading,
+  result_cache,
+)
 from tsm_jax.data.sources import listings
 
 
@@ -38,11 +44,10 @@ class Source(NamedTuple):
   @classmethod
   def from_listing(cls, listing, name):
     """The `Source` of a `listings.Listing`."""
-    clips = [os.fspath(item.path) for item in listing.items]
-    keys = [_key(item.path) for item in listing.items]
+    keys = [_key(item.path, item.segment) for item in listing.items]
     if listing.modality != 'rgb':  # the same folder may hold RGB frames, too
-      clips = [(clip, listing.modality) for clip in clips]
       keys = [f'{listing.modality} {key}' for key in keys]
+    clips = [_clip(item, listing.modality) for item in listing.items]
     return cls(
       name=name,
       items=listing.items,
@@ -128,7 +133,15 @@ class Diagnosis(NamedTuple):
     )
 
 
-def _key(path):
+def _clip(item, modality):
+  """The argument of `examine.facts` for an item."""
+  path = os.fspath(item.path)
+  if item.segment:
+    return reading.Film(path, (item.segment,), modality)
+  return path if modality == 'rgb' else (path, modality)
+
+
+def _key(path, segment=None):
   """A text that changes when a file or a folder of images does."""
   try:
     files = [path, *path.iterdir()] if path.is_dir() else [path]
@@ -137,7 +150,8 @@ def _key(path):
     return f'{os.path.abspath(path)} {error}'
   size = sum(stat.st_size for stat in stats)
   time = max(stat.st_mtime_ns for stat in stats)
-  return f'{os.path.abspath(path)} {len(files)} {size} {time}'
+  part = f' {segment}' if segment else ''
+  return f'{os.path.abspath(path)} {len(files)} {size} {time}{part}'
 
 
 def _count(number, noun, ending='s'):
@@ -201,7 +215,8 @@ def _facts(source, cache, pool):
   unknown = [
     clip for clip, key in zip(source.clips, source.keys) if key not in known
   ]
-  outcomes = pool.outcomes(unknown)
+  arguments = list(reading.merged(unknown))
+  outcomes = reading.apart(arguments, pool.outcomes(arguments))
   progress = tqdm.tqdm(source.keys, desc='examine', leave=False, disable=None)
   try:
     for key in progress:

@@ -3,25 +3,21 @@
 It runs in processes of its own, so this module imports little.
 """
 
-import functools
 import hashlib
-import os
 import time
 
 import av
 import cv2
 import numpy as np
 
-from tsm_jax.data import defaults
-from tsm_jax.data.clips import codec, containers, pixels, videos, workers
+from tsm_jax.data.clips import containers, pixels, videos, workers
+from tsm_jax.data.doctor import reading
 
 # Facts of another version, or decoder, are not used again.
 VERSION = f'4_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
-ALL = 1 << 30  # a short side that no frame exceeds: as it is
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
 WIDEST = 360  # pixels; wider ones are less high, with bars
-CHUNK = 32  # frames of a record that are in memory at a time
 GAP = 3  # pixels between them
 
 
@@ -30,13 +26,15 @@ def facts(clip):
 
   Args:
     clip: path of a video file or of a folder of images, as text;
-      `(path, 'flow')` of a folder of flow; or `(dataset, split, index)` of a
-      record of a built dataset.
+      `(path, 'flow')` of a folder of flow; `(dataset, split, index)` of a
+      record of a built dataset; or a
+      `reading.Film`.
 
   Returns:
-    A dict for JSON. Where the clip cannot be used: error (the reason), empty
-    (whether it opens, but no frame decodes) and passing (whether it cannot be
-    read now, but perhaps later). Else: num_frames (of flow,
+    A dict for JSON, of a `reading.Film` a list of them. Where the clip cannot
+    be used: error (the reason), empty (whether it opens, but no frame decodes)
+    and passing (whether it cannot be read now, but perhaps later). Else:
+    num_frames (of flow,
     pairs of x and y), width, height; fps, damage and share as in
     `videos.Video`; stated_frames, stated_duration and rotation as it
     `claimed`; end, seconds at which the last frame ends; odd_intervals and
@@ -44,24 +42,48 @@ def facts(clip):
     from the first frame, in levels of grey; content, a hash of all pixels. Of
     a record also video_id and label.
   """
-  read, record = _open(clip)
-  found = _describe(read, _Seen())
+  if isinstance(clip, reading.Film):
+    found = _describe_parts(clip)
+    if any(one.get('passing') for one in found):
+      time.sleep(workers.PAUSE)
+      found = _describe_parts(clip)
+    return found
+  read, record = reading.open_clip(clip)
+  found = _describe(read)
   if found.get('passing'):  # once more, as in a build
     time.sleep(workers.PAUSE)
-    found = _describe(read, _Seen())
+    found = _describe(read)
   if record:
     found['video_id'] = record['video_id'].decode()
     found['label'] = int(record['label'])
   return found
 
 
-def _describe(read, seen):
+def _describe(read):
+  seen = _Seen()
   try:
-    video = read(seen.add)
+    return _as_dict(seen, read(seen.add))
   except videos.VideoError as error:
-    empty = isinstance(error, videos.NoFrameError)
-    passing = isinstance(error, videos.PassingError)
-    return {'error': str(error), 'empty': empty, 'passing': passing}
+    return _failed(error)
+
+
+def _describe_parts(film):
+  found = [None] * len(film.segments)
+  try:
+    for number, seen, video in reading.read_parts(film, _Seen):
+      found[number] = _as_dict(seen, video) if seen else _failed(video)
+  except videos.VideoError as error:
+    found = [_failed(error)] * len(found)
+  return found
+
+
+def _failed(error):
+  empty = isinstance(error, videos.NoFrameError)
+  passing = isinstance(error, videos.PassingError)
+  return {'error': str(error), 'empty': empty, 'passing': passing}
+
+
+def _as_dict(seen, video):
   odd_intervals, rates = _intervals(video.times)
   height, width = seen.size
   return {
@@ -86,7 +108,7 @@ def sheet(clip, count=8):
   """A contact sheet of a clip: pictures from its beginning to its end.
 
   Args:
-    clip: as in `facts`.
+    clip: as in `facts`; of a `reading.Film`, its first part.
     count: of the pictures; fewer where there are fewer frames.
 
   Returns:
@@ -96,8 +118,14 @@ def sheet(clip, count=8):
     VideoError: if there is none.
   """
   some = _Some(4 * count)
-  read, _ = _open(clip)
-  read(some.add)
+  if isinstance(clip, reading.Film):
+    one = clip._replace(segments=clip.segments[:1])
+    for _, kept, video in reading.read_parts(one, lambda: some):
+      if not kept:
+        raise video
+  else:
+    read, _ = reading.open_clip(clip)
+    read(some.add)
   last = len(some.kept) - 1
   chosen = np.unique(np.linspace(0, last, count).astype(int))
   gap = np.full((THUMBNAIL, GAP, 3), 128, np.uint8)
@@ -153,81 +181,6 @@ def _thumbnail(frame):
   bars = THUMBNAIL - size[1]
   sides = (bars // 2, bars - bars // 2), (0, 0), (0, 0)
   return np.pad(small, sides, constant_values=128)
-
-
-def _open(clip):
-  """`(read, record)`: the reader of a clip, and its record or None.
-
-  Args:
-    clip: as in `facts`.
-  """
-  if isinstance(clip, str):
-    return functools.partial(_read, clip), None
-  if len(clip) == 2:
-    path, modality = clip
-    return functools.partial(_read, path, modality=modality), None
-  dataset, split, index = clip
-  record = _split(dataset, split)[index]
-  return functools.partial(_read_record, record), record
-
-
-@functools.lru_cache
-def _split(path, split):
-  from tsm_jax.data.store import dataset
-
-  return dataset.open(path).split(split)
-
-
-def _read(path, keep, modality='rgb'):
-  """The `videos.Video` of a clip; `keep` is called with every frame."""
-  is_flow = modality == 'flow'
-  if not os.path.isdir(path) and not is_flow:
-    return videos.read(path, keep)
-  # JPEG images are kept as they are; others are encoded almost without loss.
-  record, video = codec.to_record(
-    path, defaults.Options(ALL, 95), modality=modality
-  )
-  for index in range(record['num_frames']):
-    if is_flow:
-      keep(_picture(record, index))
-    else:
-      keep(pixels.decode_jpeg(video.frames[index]))
-  return video._replace(frames=[None] * record['num_frames'])
-
-
-def _picture(record, index):
-  """One flow as a picture: x is red, y is green, and grey means no motion."""
-  (flow,) = codec.decode(record, [index], 'flow')
-  return np.pad(flow, [(0, 0), (0, 0), (0, 1)], constant_values=128)
-
-
-def _read_record(record, keep):
-  """As `_read`, of a record of a built dataset."""
-  stated = int(record['num_frames'])
-  # Of flow, each has an image of x and one of y, which may be empty.
-  is_flow = stated and len(record['frames']) == 2 * stated
-  count = stated if is_flow else len(record['frames'])
-  size = record['height'], record['width']
-  step = 1 if is_flow else CHUNK
-  for start in range(0, count, step):
-    where = f'of its record, after {start} frames,'
-    try:
-      some = np.arange(start, min(start + step, count))
-      frames = (
-        [_picture(record, start)] if is_flow else codec.decode(record, some)
-      )
-    except ValueError as error:
-      raise videos.VideoError(f'{where} are {error}') from error
-    for frame in frames:
-      if frame.shape[:2] != size:
-        raise videos.VideoError(
-          f'{where} one has the size {frame.shape[1::-1]}, not {size[::-1]}'
-        )
-      keep(frame)
-  if not count:
-    raise videos.NoFrameError('its record holds no frame')
-  claimed = containers.Claims(num_frames=stated)
-  return videos.Video([None] * count, 0.0, '', 1.0, claimed=claimed)
 
 
 def _intervals(times):

@@ -4,6 +4,7 @@ import difflib
 import re
 
 from tsm_jax import errors
+from tsm_jax.data.sources import segments
 
 # What people call their splits, and what they are called here.
 SPLITS = {
@@ -21,6 +22,7 @@ SPLITS = {
 }
 _USUAL = ('train', 'training', 'val', 'valid', 'validation', 'test')
 NAMES = ('path', 'label', 'split')
+_KNOWN = (*NAMES, *segments.COLUMNS)
 # Words in other names of the same, in lower case.
 _ALIKE = {
   'path': {'path', 'file', 'filename', 'filepath', 'video'},
@@ -35,6 +37,9 @@ _PART = re.compile(  # 'start', 'End (s)', 't_start', 'frameBegin'
   '(t|time|frame|stamp|s|ms|sec|second|at|in|idx|index|no)*s?'
 )
 _PAIRS = ({'from', 'to'}, {'t0', 't1'}, {'first', 'last'})
+_BEGINS = re.compile('start|begin|onset|from|t0|first')
+_ENDS = re.compile('end|stop|offset|to|t1|last')
+_LENGTHS = {'duration', 'length', 'dur', 'len', 'seconds', 'num_frames'}
 
 
 def splits_among(names):
@@ -68,7 +73,7 @@ def check(rows, source, given=()):
 
   Args:
     rows: `(number, row)` pairs; of a row, a dict, the keys are columns, as
-      the user writes them, or one of `NAMES`.
+      the user writes them, or one of `NAMES` or `segments.COLUMNS`.
     source: path of the list.
     given: of `NAMES`, what no column is needed for.
 
@@ -80,15 +85,19 @@ def check(rows, source, given=()):
     for name, value in row.items():
       if name not in first and value not in (None, '', []):
         first[name] = number
-  others = [name for name in first if name not in NAMES]
+  others = [name for name in first if name not in _KNOWN]
   plain = set(map(_plain, others))
   for name in others:
     where = f'Row {first[name]} of {str(source)!r} has the column {name!r}'
     is_time = _PART.fullmatch(re.sub('[^a-z]', '', name.lower()))
     if is_time or any(_plain(name) in pair <= plain for pair in _PAIRS):
       raise errors.InputError(
-        f'{where}, but clips are read as a whole; cut them, for example by '
-        'ffmpeg -ss START -to END -i FILE, and remove the column.'
+        f'{where}, but none is called so; {_renamed(name)}, else remove it.'
+      )
+    if _plain(name) in _LENGTHS and _is_open(set(first)):
+      raise errors.InputError(
+        f'{where}, but where a part of a video ends is read from end (seconds) '
+        'or end_frame; give that instead.'
       )
     values = [row[name] for _, row in rows if row.get(name)]
     meant = _meant(name, values, {*first, *given})
@@ -102,6 +111,36 @@ def check(rows, source, given=()):
     f'{", ".join(NAMES)} are read'
     for name in others
   ]
+
+
+def _renamed(name):
+  """What to call a column that seems to say when a part begins or ends."""
+  plain = _plain(name)
+  if _BEGINS.search(plain):
+    spelling = 'start'
+  elif _ENDS.search(plain):
+    spelling = 'end'
+  else:
+    return (
+      'rename it to start or end (seconds), or to start_frame or end_frame, if '
+      'a part of the video begins or ends there'
+    )
+  does = 'begins' if spelling == 'start' else 'ends'
+  if re.search('frame|idx|index', plain):
+    return (
+      f'rename it to {spelling}_frame if a part of the video {does} at that '
+      'frame, counted from 0'
+    )
+  return (
+    f'rename it to {spelling} if a part of the video {does} there, in seconds '
+    f'(frames: {spelling}_frame)'
+  )
+
+
+def _is_open(found):
+  """Whether parts have a start, but no end, among the columns of a list."""
+  starts, ends = zip(segments.SECONDS, segments.FRAMES)
+  return not found.isdisjoint(starts) and found.isdisjoint(ends)
 
 
 def _meant(name, values, found):
@@ -129,14 +168,15 @@ def named(names, source):
     source: path of the list.
 
   Returns:
-    A list of the same length, in which what is not one of `NAMES` is kept.
+    A list of the same length, in which what is not one of `NAMES` or
+    `segments.COLUMNS` is kept.
 
   Raises:
     InputError: if a column comes twice.
   """
   plain = [str(name).strip().lower() for name in names]
-  found = [p if p in NAMES else str(n) for p, n in zip(plain, names)]
-  for name in NAMES:
+  found = [p if p in _KNOWN else str(n) for p, n in zip(plain, names)]
+  for name in _KNOWN:
     if found.count(name) > 1:
       raise errors.InputError(
         f'{str(source)!r} has the column {name!r} more than once.'

@@ -1,17 +1,19 @@
 """A folder or a list of video files, read as (video, label, split)."""
 
-import hashlib
 import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import (
   class_folders,
+  holding_out,
   label_files,
   listings,
   lists,
+  segments,
   spelling,
 )
+from tsm_jax.data.sources.recordings import checks
 
 
 def scan(
@@ -68,11 +70,13 @@ def scan(
     items = class_folders.read(source, modality, notes)
   else:
     items = lists.read(source, called('source'), notes)
+  listed = items
   items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
-  items.sort(key=lambda item: item.video_id)
+  items.sort(key=segments.order)
   if not any(item.split for item in items):
-    items = _hold_out(items, holdout, seed)
+    items = holding_out.hold_out(items, holdout, seed)
+  checks.one_split(items)
   labels = _labels(items, labels_file, source, called('labels'))
   items, unplaced = listings.placed(items, labels)
   excluded = sorted(excluded + unplaced)
@@ -81,7 +85,9 @@ def scan(
   if source.is_dir():
     for names in spelling.alike(labels):
       notes.append(f'there are classes that hardly differ: {names}')
-  return listings.Listing(items, labels, excluded, notes, modality=modality)
+  return listings.Listing(
+    items, labels, excluded, notes, modality=modality, listed=listed
+  )
 
 
 def _require(items, source, excluded, modality):
@@ -93,29 +99,6 @@ def _require(items, source, excluded, modality):
       + '; a folder has one sub-folder per class with '
       f'{class_folders.WANTED[modality]}, a list the columns path and label.'
     )
-
-
-def _hold_out(items, holdout, seed):
-  """Gives every item a split: of each class, a fixed random share is 'val'."""
-
-  def place(item):  # in [0, 1), random but always the same
-    digest = hashlib.sha256(f'{seed}:{item.video_id}'.encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
-
-  classes = {}
-  for item in items:
-    classes.setdefault(item.label, []).append(item)
-  held_out = set()
-  for members in classes.values():
-    members = sorted(members, key=place)
-    count = sum(place(item) < holdout for item in members)
-    if holdout and len(members) > 1:
-      count = min(max(count, 1), len(members) - 1)
-    held_out.update(item.video_id for item in members[:count])
-  return [
-    item._replace(split='val' if item.video_id in held_out else 'train')
-    for item in items
-  ]
 
 
 def _labels(items, labels_file, source, field):

@@ -1,5 +1,6 @@
 """What a folder, a list or a published dataset holds: clips and classes."""
 
+from collections.abc import Sequence
 import os
 import pathlib
 import re
@@ -7,7 +8,7 @@ import stat
 from typing import NamedTuple
 import unicodedata
 
-from tsm_jax.data.sources import spelling
+from tsm_jax.data.sources import segments, spelling
 
 # Reasons, here and below, are part of the name of a dataset: they never change.
 NO_LABEL = 'has no label'
@@ -25,6 +26,7 @@ class Item(NamedTuple):
     label: class name.
     split: 'train', 'val' or 'test'.
     num_frames: as its list states, or 0.
+    segment: the part of the file that it is, or None if it is all of it.
   """
 
   path: pathlib.Path
@@ -32,6 +34,7 @@ class Item(NamedTuple):
   label: str
   split: str
   num_frames: int = 0
+  segment: segments.Segment | None = None
 
 
 class Listing(NamedTuple):
@@ -44,6 +47,7 @@ class Listing(NamedTuple):
     notes: sentences on what is odd but harmless.
     fps: frames per second of the clips that do not state it; 0 if unknown.
     modality: what the clips are, 'rgb' or 'flow'.
+    listed: all that was read, also what is excluded.
   """
 
   items: list[Item]
@@ -52,6 +56,7 @@ class Listing(NamedTuple):
   notes: list[str]
   fps: float = 0.0
   modality: str = 'rgb'
+  listed: Sequence[Item] = ()
 
 
 def problem(label):
@@ -153,9 +158,9 @@ class _Unreadable:
 
   def __call__(self, item):
     path = os.path.normpath(item.path)
-    if path in self._seen:
+    if (path, item.segment) in self._seen:
       return 'is listed more than once; the first row counts'
-    self._seen.add(path)
+    self._seen.add((path, item.segment))
     if not item.label:
       return NO_LABEL
     try:

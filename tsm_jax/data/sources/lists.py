@@ -7,7 +7,8 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import columns, listings, spelling
+from tsm_jax.data.sources import columns, listings, segments, spelling
+from tsm_jax.data.sources.recordings import checks
 
 SUFFIXES = ('.csv', '.json')
 SPLITS = columns.SPLITS
@@ -29,14 +30,15 @@ def read(source, field='data.source', notes=None, split=''):
 
   Raises:
     InputError: if the file is not such a list, a column seems to be misnamed,
-      or a row has too many fields, no path, a split of another name or a label
-      that is not one plain line of text.
+      or a row has too many fields, no path, a split of another name, a label
+      that is not one plain line of text, or a part that is none.
   """
   rows = list(enumerate(_rows(source, field), 1))
   found = columns.check(rows, source, ('split',) if split else ())
   items = [_item(number, row, source) for number, row in rows]
   if split:
     items = [item._replace(split=split) for item in items]
+  found += checks.rows(items, source)
   found += _strange({item.label for item in items}, source)
   if notes is not None:
     notes += found
@@ -66,11 +68,13 @@ def _item(number, row, source):
   split = split.strip() if isinstance(split, str) else split
   if split and str(split).lower() not in SPLITS:
     fail(f'the split {split!r}; choose from {", ".join(SPLITS)}')
+  segment = segments.read(row, fail)
   return listings.Item(
     path=source.parent / path,
-    video_id=path,
+    video_id=f'{path}@{segment}' if segment else path,
     label=_label(row.get('label'), fail),
     split=SPLITS.get(split.lower(), ''),
+    segment=segment,
   )
 
 

@@ -17,7 +17,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 from tsm_jax.data.clips import workers
-from tsm_jax.data.store import shards, tfds_builder
+from tsm_jax.data.store import films, shards, tfds_builder
 
 
 class Engine(NamedTuple):
@@ -36,7 +36,7 @@ class Job(NamedTuple):
   """What a worker needs to know to make any shard; it is pickled.
 
   Attributes:
-    work: from a path to what `codec.to_record` returns.
+    work: `films.read` of one argument.
     labels: class names.
     fps: of clips that do not state it.
     folder: where finished shards are; all workers must see it, and the clips.
@@ -102,9 +102,9 @@ def make(job, part):
   """Makes one shard, in a process of Beam's; returns its name."""
   kept = shards.Shards(job.folder)
   kept.report = shards.new_report()
-  with workers.Workers(job.work, size=1) as pool:
-    paths = part.paths()
-    stream = zip(paths, pool.outcomes(paths))
+  with workers.Workers(job.work, size=1, limit=films.limit(part.items)) as pool:
+    arguments = part.arguments()
+    stream = films.outcomes(arguments, pool.outcomes(arguments))
     clips = shards.examples(part.items, stream, job.fps, kept.report)
     features = tfds_builder.features(job.labels)
     writer.ShardWriter(

@@ -45,12 +45,30 @@ def read(path):
   for counts in report['num_frames'].values():
     if not isinstance(counts, list) or any(type(n) is not int for n in counts):
       raise integrity.damaged(path, 'holds numbers of frames that are none')
+  _check_seconds(path, report)
   for name in ('excluded', 'damaged', 'cut'):
     pairs = report.get(name) or []  # older reports have no 'cut'
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
       raise integrity.damaged(path, f'holds {name!r} that are no pairs')
   options = {**defaults.USUAL.as_dict(), **report['options']}
   return {'cut': [], **report, 'options': options}
+
+
+def _check_seconds(path, report):
+  """Raises InputError if a report has `seconds`, but not of its clips."""
+  counts = report['num_frames']
+  if 'seconds' not in report:
+    return
+  found = report['seconds']
+  if not isinstance(found, dict) or found.keys() != counts.keys():
+    raise integrity.damaged(path, "holds 'seconds' of other splits")
+  for split, seconds in found.items():
+    if (
+      not isinstance(seconds, list)
+      or len(seconds) != len(counts[split])
+      or any(type(x) not in (int, float) or not x >= 0 for x in seconds)
+    ):
+      raise integrity.damaged(path, 'holds lengths of clips that are none')
 
 
 def write(path, report):
@@ -81,6 +99,25 @@ def check_excluded(num_used, excluded, max_excluded):
     f'{len(excluded)} of {total} videos cannot be used, a share of '
     f'{len(excluded) / total:.3f}, and data.max_excluded is '
     f'{max_excluded}:\n{listed}'
+  )
+
+
+def refuse_passing(passing):
+  """Raises InputError if clips could not be read for reasons that may pass."""
+  if not passing:
+    return
+  most = MAX_LINES
+  listed = ''.join(f'\n  {name}: {why}' for name, why in passing[:most])
+  if len(passing) > most:
+    listed += f'\n  ... and {len(passing) - most} more'
+  what = (
+    '1 video that was'
+    if len(passing) == 1
+    else (f'{len(passing)} videos that were')
+  )
+  raise errors.InputError(
+    f'{what} there when the build began could not be read; the others are '
+    f'done. Start again when it is possible, or without them:{listed}'
   )
 
 

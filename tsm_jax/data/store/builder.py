@@ -26,6 +26,7 @@ from tsm_jax.data.store import (
   beam,
   build_report,
   disk,
+  films,
   locks,
   shards,
   tfds_builder,
@@ -194,18 +195,29 @@ def write(plan):
     'cut': [],
     'passing': [],
     'num_frames': {item.split: [] for item in listing.items},
+    'seconds': {item.split: [] for item in listing.items},
   }
   progress = tqdm.tqdm(
     total=len(listing.items), desc='decode', leave=False, disable=None
   )
+  waiting = plan.path().with_name(f'{plan.path().name}.parts')
   work = functools.partial(
-    plan.to_record, options=plan.options, modality=listing.modality
+    films.read,
+    to_record=plan.to_record,
+    options=plan.options,
+    modality=listing.modality,
+    folder=os.path.abspath(waiting),
   )
-  with progress, workers.Workers(work) as pool:
+  limit = films.limit(listing.items)
+  with (
+    progress,
+    _removed(waiting),
+    workers.Workers(work, limit=limit) as pool,
+  ):
 
-    def outcomes(paths):
-      for outcome in pool.outcomes(paths):
-        progress.update()
+    def outcomes(arguments):
+      for argument, outcome in zip(arguments, pool.outcomes(arguments)):
+        progress.update(films.num_clips(argument))
         yield outcome
 
     folder = plan.shards_path()
@@ -224,24 +236,14 @@ def write(plan):
       beam.run(builder.missing(), job, plan.engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()
-  _refuse_passing(report.pop('passing'))
+  build_report.refuse_passing(report.pop('passing'))
   return report
 
 
-def _refuse_passing(passing):
-  """Raises InputError if clips could not be read for reasons that may pass."""
-  if not passing:
-    return
-  most = build_report.MAX_LINES
-  listed = ''.join(f'\n  {name}: {why}' for name, why in passing[:most])
-  if len(passing) > most:
-    listed += f'\n  ... and {len(passing) - most} more'
-  what = (
-    '1 video that was'
-    if len(passing) == 1
-    else (f'{len(passing)} videos that were')
-  )
-  raise errors.InputError(
-    f'{what} there when the build began could not be read; the others are '
-    f'done. Start again when it is possible, or without them:{listed}'
-  )
+@contextlib.contextmanager
+def _removed(folder):
+  """Removes a folder at the end, if there is one."""
+  try:
+    yield
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)

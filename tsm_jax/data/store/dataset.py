@@ -1,16 +1,19 @@
 """A built dataset: what it holds, and the records of its splits."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from typing import Any
 
 import jax
+import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, long_motion, motion
+from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
@@ -20,6 +23,7 @@ from tsm_jax.data.store import (
 )
 
 DRAWN = {'motion': motion, 'long_motion': long_motion}
+_SAMPLES = 1000  # records that are read where a report does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,30 @@ class Dataset:
   def num_frames(self):
     """A dict from split to the numbers of frames of its clips."""
     return self.report['num_frames']
+
+  @functools.cached_property
+  def seconds(self):
+    """A dict from split to the seconds that its clips take, 0 if unknown.
+
+    The reports of earlier versions do not have them: then they are those of
+    `_SAMPLES` clips of a split, spread evenly over it, and 0 of the others.
+    """
+    stated = self.report.get('seconds')
+    if stated is not None:
+      return stated
+    return {name: self._measure(name) for name in self.num_frames}
+
+  def _measure(self, name):
+    found = [0.0] * len(self.num_frames[name])
+    if not found:
+      return found
+    records = self.split(name)
+    numbers = np.linspace(0, len(found) - 1, _SAMPLES).astype(int)
+    for number in np.unique(numbers).tolist():
+      record = records[number]
+      if record['fps']:
+        found[number] = float(record['num_frames'] / record['fps'])
+    return found
 
   def split(self, name):
     """The records of a split, a random-access source; see `codec`.
@@ -169,8 +197,10 @@ def _build(data, stored, log, splits):
   ).expanduser()
   if source in DRAWN:
     source = _draw(source, data_dir, log)
-  listing = folder.scan(
-    source, data['labels'], data['holdout'], data['holdout_seed'], stored
+  seed = data['holdout_seed']
+  listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
+  listing = background.add(
+    listing, data.get('background', ''), seed, data['labels']
   )
   clips = {}
   for item in listing.items:

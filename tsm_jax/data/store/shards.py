@@ -16,6 +16,7 @@ from tensorflow_datasets.core import file_adapters, writer
 
 from tsm_jax.data.clips import workers
 from tsm_jax.data.sources import listings
+from tsm_jax.data.store import films
 
 CLIPS_PER_SHARD = 128
 UNFINISHED = '.unfinished'  # how half a shard's name ends
@@ -28,9 +29,24 @@ class Part(NamedTuple):
   name: str
   items: list[listings.Item]
 
-  def paths(self):
-    """Of the clips, as text."""
-    return [os.fspath(item.path) for item in self.items]
+  def arguments(self):
+    """What `films.read` is called with for its clips, a list."""
+    return list(films.arguments(self.items))
+
+
+def parts(items):
+  """Items in their order, as lists for a shard each.
+
+  The parts of a video stay together, so that it is decoded once.
+  """
+  some = []
+  for group in films.grouped(items):
+    if some and len(some) + len(group) > CLIPS_PER_SHARD:
+      yield some
+      some = []
+    some += group
+  if some:
+    yield some
 
 
 def new_report():
@@ -41,6 +57,7 @@ def new_report():
     'cut': [],
     'passing': [],  # what may be read later; such a shard is not kept
     'num_frames': [],
+    'seconds': [],  # 0 where a clip states no rate
   }
 
 
@@ -49,8 +66,7 @@ def examples(items, stream, fps, report):
 
   Args:
     items: of the shard.
-    stream: iterator of `(path, (to_record's result, reason))` of each; no more
-      is taken from it.
+    stream: `films.outcomes` of them; no more is taken from it.
     fps: of clips that do not state it.
     report: as `new_report`; filled until the end.
   """
@@ -79,6 +95,8 @@ def examples(items, stream, fps, report):
     report['num_frames'].append(record['num_frames'])
     record.update(label=item.label, video_id=item.video_id)
     record['fps'] = record['fps'] or fps
+    seconds = record['num_frames'] / record['fps'] if record['fps'] else 0.0
+    report['seconds'].append(round(seconds, 3))
     yield item.video_id, record
     # TFDS keeps what a shard yields to its end, to count it: leave shells.
     record.clear()

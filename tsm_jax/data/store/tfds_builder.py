@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tsm_jax.data.store import shards
+from tsm_jax.data.store import films, shards
 
 
 class VideoFolder(tfds.core.ShardBasedBuilder):
@@ -18,7 +18,7 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     self, *, listing, outcomes, report, shards, name, skip, **kwargs
   ):
     self.listing = listing
-    self.outcomes = outcomes  # paths -> (to_record's result, reason) of each
+    self.outcomes = outcomes  # arguments of `films.read` -> its outcomes
     self.report = report
     self.shards = shards
     self.skip = skip  # called with the number of clips that are there already
@@ -46,13 +46,15 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
       splits.setdefault(item.split, []).append(item)
     for split, items in splits.items():
       template = self._get_filename_template(split)
-      starts = range(0, len(items), shards.CLIPS_PER_SHARD)
+      of_shards = list(shards.parts(items))
       parts[split] = [
         shards.Part(
-          template.sharded_filepath(shard_index=i, num_shards=len(starts)).name,
-          items[start : start + shards.CLIPS_PER_SHARD],
+          template.sharded_filepath(
+            shard_index=i, num_shards=len(of_shards)
+          ).name,
+          some,
         )
-        for i, start in enumerate(starts)
+        for i, some in enumerate(of_shards)
       ]
     return parts
 
@@ -60,8 +62,8 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     del dl_manager
     # One stream over all shards, so that no core waits at the end of each.
     # They are written in this order.
-    paths = [path for part in self.missing() for path in part.paths()]
-    self._stream = zip(paths, self.outcomes(paths))
+    arguments = [x for part in self.missing() for x in part.arguments()]
+    self._stream = films.outcomes(arguments, self.outcomes(arguments))
     return {
       split: [functools.partial(self._shard, part.items) for part in parts]
       for split, parts in self._parts().items()
@@ -81,7 +83,12 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
       yield from shards.examples(items, self._stream, self.listing.fps, done)
     for name in ('excluded', 'damaged', 'cut', 'passing'):
       self.report[name] += done.get(name, [])  # shards of before have no 'cut'
-    self.report['num_frames'][items[0].split] += done['num_frames']
+    split, num_frames = items[0].split, done['num_frames']
+    self.report['num_frames'][split] += num_frames
+    # Those of before have no 'seconds'.
+    self.report['seconds'][split] += done.get(
+      'seconds', [0.0] * len(num_frames)
+    )
 
 
 def features(labels):

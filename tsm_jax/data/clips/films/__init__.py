@@ -1,0 +1,1 @@
+"""Long videos, of which parts are clips."""
