@@ -70,9 +70,10 @@ def _stages(record, number, labels, preprocessing, views):
     records.num_images(record, preprocessing),
     preprocessing.kind().images,
   )
-  indices = records.eval_indices(count, preprocessing, views, number)
-  validation = records.eval_indices(
-    count, preprocessing, dataclasses.replace(views, validation=True), number
+  fps = records.frame_rate(record, preprocessing)
+  indices, validation = (
+    records.eval_indices(count, preprocessing, seen, number, fps)
+    for seen in (views, dataclasses.replace(views, validation=True))
   )
   following = sampling.following(indices, images, count)
   decoded = codec.decode(
