@@ -92,7 +92,7 @@ def test_boundaries_are_moved_back_but_not_before_the_beginning():
 
 
 def test_what_is_open_ends_with_the_stream_which_may_begin_anew():
-  one = decider.create(PLAIN, LABELS)
+  one = decider.create(PLAIN._replace(shift_end=0.5), LABELS)
   one.add(10, logits(wave=0.9))
   one.add(11, logits(wave=0.9, nod=0.05))
   assert one.label == 'wave'

@@ -91,9 +91,11 @@ class Decider:
     """
     ended = []
     for index, stretch in list(self._open.items()):
-      if stretch.end is None:
+      late = self._rule.shift_end
+      if stretch.end is None:  # it goes on to the end
         stretch.end = self._last if time is None else max(time, self._last)
-      ended.append(self._event(index))
+        late = 0
+      ended.append(self._event(index, late))
     self._answers.clear()
     self._first = self._last = self.probabilities = None
     self._show()
@@ -118,7 +120,7 @@ class Decider:
     stretch, event = self._open.get(index), None
     if probability >= self._off[index]:
       if stretch and stretch.is_over(time, rule.merge_gap):
-        stretch, event = None, self._event(index)
+        stretch, event = None, self._event(index, rule.shift_end)
       stretch = stretch or self._open.setdefault(index, _Stretch(time))
       stretch.go_on(probability, probability >= self._on[index])
       if stretch.decided is None and stretch.is_event(time, rule.min_length):
@@ -126,18 +128,23 @@ class Decider:
     elif stretch:
       stretch.fall(time, probability)
       if stretch.is_over(time, rule.merge_gap):
-        event = self._event(index)
+        event = self._event(index, rule.shift_end)
     return event
 
-  def _event(self, index):
-    """Removes an open stretch; the event that it was, or None."""
+  def _event(self, index, late):
+    """Removes an open stretch; the event that it was, or None.
+
+    Args:
+      index: of the class.
+      late: seconds by which the end is moved back.
+    """
     stretch, rule = self._open.pop(index), self._rule
     if not stretch.is_event(stretch.end, rule.min_length):
       return None
     start = max(self._first, stretch.start - rule.shift_start)
     return rules.Event(
       start,
-      max(start, stretch.end - rule.shift_end),
+      max(start, stretch.end - late),
       self._labels[index],
       float(stretch.total / stretch.count),
       stretch.end if stretch.decided is None else stretch.decided,

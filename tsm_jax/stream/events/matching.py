@@ -23,7 +23,7 @@ def overlaps(one, others):
   return np.divide(shared, union, out=np.zeros(len(others)), where=union > 0)
 
 
-def greedy(found, truths, least):
+def greedy(found, truths, levels):
   """Gives events to true ones, those of the highest score first.
 
   Each takes the true event of its recording that it overlaps most, of those
@@ -32,27 +32,37 @@ def greedy(found, truths, least):
   Args:
     found: a list, for every recording, of lists of `rules.Event`.
     truths: the same of `(start, end, label)`. Labels do not matter here.
-    least: temporal IoU that a match must have.
+    levels: temporal IoU that a match must have; for each, all is done anew.
 
   Returns:
-    A list of `(event, video, truth)`, the highest score first: the index of the
-    recording, and that of the true event in it or None.
+    A list of `(event, video, matches)`, the highest score first: the index of
+    the recording, and for every level that of the true event in it, or None.
   """
   ranked = [
     (event, video) for video, events in enumerate(found) for event in events
   ]
   ranked.sort(key=lambda pair: (-pair[0].score, pair[1], pair[0]))
-  taken, matches = set(), []
+  taken = [set() for _ in levels]
+  result = []
   for event, video in ranked:
-    best = None
-    if truths[video]:
-      shares = overlaps(event, truths[video])
-      for index in np.argsort(-shares, kind='stable').tolist():
-        if shares[index] < least:
-          break
-        if (video, index) not in taken:
-          best = index
-          taken.add((video, index))
-          break
-    matches.append((event, video, best))
-  return matches
+    near = _nearest(event, truths[video])
+    matches = []
+    for level, others in zip(levels, taken):
+      free = (
+        index
+        for share, index in near
+        if share >= level and (video, index) not in others
+      )
+      matches.append(next(free, None))
+      others.add((video, matches[-1]))
+    result.append((event, video, matches))
+  return result
+
+
+def _nearest(event, truths):
+  """`(overlap, index)` of the true events that it overlaps, the most first."""
+  if not truths:
+    return []
+  shares = overlaps(event, truths)
+  order = np.argsort(-shares, kind='stable').tolist()
+  return [(float(shares[i]), i) for i in order if shares[i] > 0]

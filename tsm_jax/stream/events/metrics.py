@@ -87,15 +87,17 @@ def evaluate(found, truths, labels, seconds):
   """
   precision, hits, delays = {}, 0, []
   for label in labels:
-    pair = of_label(found, label), of_label(truths, label)
-    matches = matching.greedy(*pair, LEAST)
-    for event, video, truth in matches:
-      if truth is not None:
+    true = of_label(truths, label)
+    matches = matching.greedy(of_label(found, label), true, LEVELS)
+    by_level = dict(zip(LEVELS, zip(*(match[2] for match in matches))))
+    for (event, video, _), index in zip(matches, by_level.get(LEAST, ())):
+      if index is not None:
         hits += 1
-        delays.append(event.decided - pair[1][video][truth][0])
-    if any(pair[1]):
+        delays.append(event.decided - true[video][index][0])
+    if count := sum(map(len, true)):
       precision[label] = {
-        level: average_precision(*pair, level) for level in LEVELS
+        level: average_precision(by_level.get(level, ()), count)
+        for level in LEVELS
       }
   return Result(
     precision,
@@ -113,25 +115,24 @@ def of_label(spans, label):
   return [[span for span in row if span[2] == label] for row in spans]
 
 
-def average_precision(found, truths, level):
+def average_precision(matches, count):
   """Average precision of one class, as ActivityNet computes it.
 
   Precision is made a falling function of recall, the largest one of this recall
   or a higher one; its integral is the average precision.
 
   Args:
-    found: of the class, a list for every recording of lists of `rules.Event`.
-    truths: the same of `(start, end, label)`.
-    level: temporal IoU.
+    matches: what each event that was found is, in the order of their scores;
+      None for one that is not true.
+    count: of the true events, positive.
 
   Returns:
-    Between 0 and 1; NaN if there are no true events.
+    Between 0 and 1.
+
+  >>> average_precision([0, None, 1, None], 2)  # 1 at once, 2 / 3 for all
+  0.8333333333333333
   """
-  count = sum(map(len, truths))
-  if not count:
-    return float('nan')
-  matches = matching.greedy(found, truths, level)
-  is_hit = np.array([truth is not None for *_, truth in matches], bool)
+  is_hit = np.array([match is not None for match in matches], bool)
   precision = np.cumsum(is_hit) / np.arange(1, len(is_hit) + 1)
   envelope = np.maximum.accumulate(precision[::-1])[::-1]
   return float(envelope[is_hit].sum() / count)
@@ -142,7 +143,7 @@ def _confusion(found, truths, labels):
   index = {label: number for number, label in enumerate(labels)}
   table = np.zeros((count + 1, count + 1), np.int64)
   left = [list(row) for row in truths]
-  for event, video, truth in matching.greedy(found, truths, LEAST):
+  for event, video, (truth,) in matching.greedy(found, truths, [LEAST]):
     row = count
     if truth is not None:
       row = index[truths[video][truth][2]]

@@ -38,7 +38,7 @@ def replay(scores, rule, labels):
   one, events = decider.create(rule, labels), []
   for time, logits in zip(scores.times.tolist(), scores.logits):
     events += one.add(time, logits)
-  return [*events, *one.end(scores.seconds)]
+  return [*events, *one.end()]
 
 
 def smooth(scores, window):
@@ -70,7 +70,7 @@ def find(scores, probability, rule, label):
   firsts, ends = above[::2], above[1::2]  # indices; an end is not in it
   if not len(firsts):
     return []
-  times = np.append(scores.times, max(scores.seconds, scores.times[-1]))
+  times = np.append(scores.times, scores.times[-1])
   parted = times[firsts[1:]] - times[ends[:-1]] >= (
     rule.merge_gap - decider.ROUNDING
   )
@@ -87,11 +87,12 @@ def find(scores, probability, rule, label):
     ):
       continue
     decided = np.flatnonzero(sure & reached & (part >= off))
+    late = rule.shift_end if end < len(probability) else 0
     start = max(times[0], times[first] - rule.shift_start)
     events.append(
       rules.Event(
         float(start),
-        float(max(start, times[end] - rule.shift_end)),
+        float(max(start, times[end] - late)),
         label,
         float(part.mean()),
         float(times[first + decided[0]] if len(decided) else times[end]),

@@ -1,0 +1,83 @@
+"""Chooses a rule by recordings whose events are known."""
+
+import math
+
+from tsm_jax.stream.events import rules, search
+
+_ROUNDS = 2
+# What the trade-off adds to the logits of `on`.
+STRICTER = tuple(step / 2 for step in range(-6, 13))
+
+
+def tune(recordings, background, limit, progress=lambda fields: fields):
+  """The rule of the best mean average precision, of few false alarms.
+
+  For every length of the window, one field after the other is tried at all its
+  values, twice; of equally good values, the middle one is taken, which is the
+  farthest from worse ones. Then classes get thresholds of their own where that
+  helps.
+
+  Args:
+    recordings: `search.Recordings`.
+    background: a tuple of the labels that are never events.
+    limit: false alarms per hour, at most.
+    progress: wraps the windows that are tried.
+
+  Returns:
+    A `rules.Rule`.
+  """
+  trials = search.Search(recordings, limit)
+  best = None
+  for window in progress(trials.windows()):
+    shift = round(window / 2, 3)
+    rule = rules.Rule(
+      window=window,
+      background=tuple(background),
+      min_length=0.0,
+      merge_gap=0.0,
+      shift_start=shift,
+      shift_end=shift,
+    )
+    trials.forget()
+    for _ in range(_ROUNDS):
+      rule = trials.round(rule)
+    if best is None or trials.point(rule) > trials.point(best):
+      best = rule
+  return trials.thresholds(best)
+
+
+def trade_off(recordings, rule):
+  """Misses against false alarms, of stricter rules and of laxer ones.
+
+  Args:
+    recordings: `search.Recordings`.
+    rule: a `rules.Rule` without a preset.
+
+  Returns:
+    A list of dicts, one for each of `STRICTER`, which is added to the logits
+    of all thresholds `on`, 0 being the rule itself: of `stricter`, the share
+    `misses` and `false_alarms_per_hour`.
+  """
+  trials = search.Search(recordings, math.inf)
+  points = []
+  for stricter in STRICTER:
+    found = trials.point(_stricter(rule, recordings.labels, stricter))
+    points.append(
+      {
+        'stricter': stricter,
+        'misses': abs(found.misses),
+        'false_alarms_per_hour': abs(found.false_alarms),
+      }
+    )
+  return points
+
+
+def _stricter(rule, labels, step):
+  """The rule with other `on`; laxer ones only down to `off`."""
+  moved = {}
+  for label in labels:
+    on, off = rule.of(label)
+    if step:
+      on = 1 / (1 + (1 / max(on, 1e-6) - 1) * math.exp(-step))
+    moved[label] = max(on, off), off
+  return rule._replace(thresholds=moved)
