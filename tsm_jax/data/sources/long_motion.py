@@ -19,7 +19,7 @@ from tsm_jax.data.sources import drawing, storyline
 VERSION = 1  # of the drawing: another one is another dataset
 FRAME_RATES = (10, 15, 24, 30)  # of a video, one of them
 SECONDS = (20, 60)  # length of a video
-SCENES = {'train': 40, 'val': 10, 'test': 20}  # two videos each
+SCENES = {'train': 60, 'val': 12, 'test': 30}  # two videos each
 COLUMNS = ('path', 'label', 'start', 'end', 'split')
 LIST = 'list.csv'
 
