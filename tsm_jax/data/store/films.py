@@ -3,9 +3,9 @@
 A film may have more parts than fit into memory: they wait in a file.
 """
 
+import contextlib
 import itertools
 import os
-import pathlib
 import pickle
 from typing import NamedTuple
 import uuid
@@ -88,7 +88,8 @@ def read(argument, to_record, options, modality, folder):
         found[number] = file.tell(), video._replace(frames=[], times=[])
         pickle.dump(record, file)
   except OSError as error:  # as a full disk, it is not the fault of the film
-    pathlib.Path(path).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      os.unlink(path)
     raise videos.PassingError(f'{folder!r} took no more: {error}') from error
   return _Spooled(path, found)
 
