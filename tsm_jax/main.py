@@ -70,7 +70,7 @@ def _run(args, config, workdir):
   elif args.mode == 'eval':
     evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
   else:
-    print('\n'.join(describe.describe(config)))
+    print('\n'.join(describe.describe(config, workdir)))
 
 
 def _parser():

@@ -11,6 +11,8 @@ from tsm_jax.configs import common
 from tsm_jax.data import intervals
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.store import dataset
+from tsm_jax.stream.frames import pace
 
 HOW = stored.PREPROCESSING
 
@@ -59,13 +61,11 @@ def test_the_interval_that_is_set_is_that_of_every_clip():
     intervals.measure([9, 9], [1.0, 0.0], exact)
 
 
-def first_frames_not_earlier(times, start, interval, count):
-  """The indices of the frames that a stream is shown, by looking at each."""
-  wanted = times[start] + interval * np.arange(count)
-  return [
-    next((i for i, t in enumerate(times) if t > due - 1e-6), len(times) - 1)
-    for due in wanted
-  ]
+def shown(times, start, interval, count):
+  """The indices of the frames that a stream from `start` on is shown."""
+  following = pace.Pace(interval)
+  steps = [following.take(float(time)) for time in times[start:]]
+  return np.repeat(np.arange(start, len(times)), steps)[:count].tolist()
 
 
 @pytest.mark.parametrize('fps', [4, 12, 23.976, 25, 29.97, 60])
@@ -79,7 +79,7 @@ def test_a_timed_clip_is_what_a_stream_that_starts_there_is_shown(
   for clips in (1, 3):
     found = intervals.timed_indices(num_frames, fps, 8, interval, clips)
     for row in found.tolist():
-      assert row == first_frames_not_earlier(times, row[0], interval, 8)
+      assert row == shown(times, row[0], interval, 8)
     assert found.max() < num_frames
   # The middle clip leaves as many frames before it as after it.
   (middle,) = intervals.timed_indices(num_frames, fps, 8, interval)
@@ -185,6 +185,24 @@ def test_images_of_flow_have_no_interval_of_their_own():
   common.look_at(config, 'flow')
   with pytest.raises(errors.InputError, match="'flow', whose images are those"):
     preprocess.Preprocessing.from_config(config)
+
+
+def test_a_dataset_is_measured_also_without_durations(tmp_path):
+  for name in ('a', 'b'):
+    helpers.write_frames(tmp_path / 'source' / 'train' / 'x' / name, 12)
+    helpers.write_video(tmp_path / 'source' / 'val' / 'x' / f'{name}.mp4', 12)
+  path, _ = helpers.build(tmp_path / 'source', tmp_path)
+  built = dataset.open(path)
+  report = {k: v for k, v in built.report.items() if k != 'seconds'}
+  for data in (built, dataclasses.replace(built, report=report)):
+    # Of images, no rate is known. Of the videos, 12 frames are half a second.
+    assert data.interval(['train', 'val'], HOW) is None
+    found = data.interval(['val'], HOW)
+    np.testing.assert_allclose(found, [0.125] * 3)
+    timed = dataclasses.replace(HOW, frame_interval=0.2)
+    assert data.interval(['val'], timed).seconds == 0.2
+    with pytest.raises(errors.InputError, match='2 of 2 clips have no frame r'):
+      data.interval(['val', 'train'], timed)
 
 
 def test_an_earlier_configuration_has_none():

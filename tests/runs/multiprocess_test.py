@@ -13,6 +13,7 @@ import pytest
 from support import commands, helpers
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
+from tsm_jax.stream import agreement
 
 
 def start(
@@ -149,6 +150,7 @@ def test_two_processes_with_all_options(one, folder, data_dir, tmp_path):
     '--config.model.bn_stats=local',
     '--config.ema_decay=0.5',
     '--config.eval.precise_bn_batches=1',
+    '--config.model.direction=past',
   )
   for count in (1, 2):
     train(folder, data_dir, tmp_path / str(count), count, *options, epochs=2)
@@ -156,6 +158,13 @@ def test_two_processes_with_all_options(one, folder, data_dir, tmp_path):
   assert found.config.ghost_clips == expected.config.ghost_clips == 2
   assert found.meta['initialised_from'] == expected.meta['initialised_from']
   assert found.meta['initialised_from']['step'] == 10
+  # One of two processes compares the stream with the clips.
+  several, alone = (
+    json.loads((tmp_path / count / agreement.FILE).read_text())
+    for count in ('2', '1')
+  )
+  assert several['num_clips'] == several['equal'] == 4
+  assert several['early'] == alone['early']
 
 
 def slurm(index, port):

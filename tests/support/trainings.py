@@ -13,6 +13,7 @@ from tsm_jax import sharding, train
 from tsm_jax.data.input import pipeline
 from tsm_jax.insight import run_report
 from tsm_jax.program import metrics
+from tsm_jax.stream import agreement
 
 
 def run(config, workdir, report=False):
@@ -21,12 +22,14 @@ def run(config, workdir, report=False):
   Args:
     config: a configuration.
     workdir: of the run.
-    report: whether it draws its report, which takes longer than to train.
+    report: whether it compares its stream with its clips and draws its report,
+      which takes longer than to train.
   """
   lines = []
   with contextlib.ExitStack() as stack:
     if not report:
       stack.enter_context(mock.patch.object(run_report, 'write'))
+      stack.enter_context(mock.patch.object(agreement, 'report'))
     state, result = train.train(config, workdir, lines.append)
   return state, result, '\n'.join(lines)
 

@@ -119,11 +119,14 @@ def compare(one, other):
     `(stage, lines)`: one of `STAGES` or None, and lines of text.
   """
   a, b = one['clips'], other['clips']
-  settings = {**one['settings'], **other['settings']}
+  # A setting that is newer than a file had its default there.
+  fields = dataclasses.fields(preprocess.Preprocessing)
+  usual = {field.name: field.default for field in fields}
+  first, second = ({**usual, **x['settings']} for x in (one, other))
   differing = [
-    f'{name} ({one["settings"].get(name)} and {other["settings"].get(name)})'
-    for name in settings
-    if one['settings'].get(name) != other['settings'].get(name)
+    f'{name} ({first.get(name)} and {second.get(name)})'
+    for name in {**one['settings'], **other['settings']}
+    if first.get(name) != second.get(name)
   ]
   lines = [f'Settings that differ: {", ".join(differing)}.'] * bool(differing)
   if len(a) != len(b):

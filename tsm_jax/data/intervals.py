@@ -12,7 +12,7 @@ import numpy as np
 from tsm_jax import errors
 from tsm_jax.data import sampling
 
-ROUNDING = 1e-3  # of a frame, by which a frame may be early
+ROUNDING = 1e-3  # seconds, by which the times of frames may be rounded
 
 
 class Interval(NamedTuple):
@@ -142,10 +142,10 @@ def timed_indices(num_frames, fps, num_segments, interval, clips=1):
   """Test-time indices of clips whose frames are some seconds apart.
 
   Frame i of a clip that starts at frame s is the first one that is not earlier
-  than i intervals later, `s + ceil(i * interval * fps)`: what a stream that
-  starts there is shown. Starts are spread evenly over all from which the clip
-  fits, a single clip is in the middle. Where it does not fit, the last frame
-  repeats.
+  than i intervals later, `s + ceil(i * interval * fps)` but for a tolerance of
+  a millisecond: what a stream that starts there is shown, see `Pace`. Starts
+  are spread evenly over all from which the clip fits, a single clip is in the
+  middle. Where it does not fit, the last frame repeats.
 
   Args:
     num_frames: of the video, positive.
@@ -216,6 +216,5 @@ def _timed(num_frames, fps, num_segments, interval):
     if not value > 0:
       raise ValueError(f'{name} is {value}; it must be positive.')
   # A frame that is due now is not missed for the rounding of its time.
-  exact = np.arange(num_segments) * interval * fps
-  offsets = np.ceil(exact - ROUNDING).astype(np.int64)
-  return offsets, num_frames - 1
+  due = np.arange(num_segments) * interval - min(ROUNDING, interval / 10)
+  return np.maximum(np.ceil(due * fps), 0).astype(np.int64), num_frames - 1

@@ -53,6 +53,7 @@ DIVERGED = 'diverged.json'
 # Fields that are left out of what a run writes while they have their defaults,
 # so that a version that does not know them can go on with it.
 NEWER = (
+  'data.background',
   'data.frame_interval',
   'data.frame_interval_jitter',
   'model.consensus',

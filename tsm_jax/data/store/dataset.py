@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
-from tsm_jax.data import defaults
+from tsm_jax.data import defaults, intervals
 from tsm_jax.data.sources import folder, long_motion, motion
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
@@ -23,7 +23,7 @@ from tsm_jax.data.store import (
 )
 
 DRAWN = {'motion': motion, 'long_motion': long_motion}
-_SAMPLES = 1000  # records that are read where a report does not say it
+_SAMPLES = 100  # records that are read where a report does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +105,32 @@ class Dataset:
         self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
       ) from error
     return stored_records.Records(source, self.path, len(self.labels))
+
+  def interval(self, splits, preprocessing):
+    """How far apart the frames of the clips of a split are.
+
+    Args:
+      splits: names; the first one is measured, the others may refuse, too.
+      preprocessing: a `preprocess.Preprocessing`.
+
+    Returns:
+      An `intervals.Interval`, or None, see `intervals.measure`.
+
+    Raises:
+      InputError: as `intervals.measure`.
+    """
+    first, *_ = [
+      intervals.measure(*self._durations(name), preprocessing)
+      for name in splits
+    ]
+    return first
+
+  def _durations(self, name):
+    """`(frames, seconds)` of the clips of a split, or of some of them."""
+    counts, seconds = self.num_frames[name], self.seconds[name]
+    if 'seconds' in self.report or not any(seconds):
+      return counts, seconds
+    return zip(*[pair for pair in zip(counts, seconds) if pair[1]])
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
