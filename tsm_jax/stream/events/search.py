@@ -75,6 +75,7 @@ class Search:
       end - start for row in recordings.truths for start, end, _ in row
     ]
     self._short = float(np.quantile(lengths, 0.1))
+    self.best = self._most = None
     self.forget()
 
   def forget(self):
@@ -90,7 +91,7 @@ class Search:
     return [round(x, 6) for x in tried if x <= most or not x]
 
   def point(self, rule):
-    """The `Point` of a rule."""
+    """The `Point` of a rule; `best` is the best one that was asked for."""
     numbers = [
       self._of_class(rule, label)
       for label in self._recordings.labels
@@ -99,12 +100,15 @@ class Search:
     precisions = [precision for precision, *_ in numbers if precision >= 0]
     found, hits, true = (sum(row[i] for row in numbers) for i in (1, 2, 3))
     alarms = (found - hits) / self._hours
-    return Point(
+    point = Point(
       min(0.0, self._limit - alarms),
       round(float(np.mean(precisions)), 9),
       -alarms,
       (hits - true) / true,
     )
+    if self._most is None or point > self._most:
+      self.best, self._most = rule, point
+    return point
 
   def _of_class(self, rule, label):
     """`(average precision or -1, found, hits, true)` of a class."""
@@ -141,28 +145,32 @@ class Search:
       )
     ]
 
-  def round(self, rule):
-    """Tries every field once."""
+  def round(self, rule, merit=lambda point: point):
+    """Tries every field once, and gives each its best value.
+
+    Args:
+      rule: `rules.Rule` to start from.
+      merit: of a `Point`, what is to be large.
+
+    Returns:
+      A rule.
+    """
     for field, values in (
       ('off', OFF),
       ('on', ON),
       ('merge_gap', self._seconds(_LENGTHS, self._short)),
       ('min_length', self._seconds(_LENGTHS, 0.75 * self._short)),
     ):
-      rule = self._best(rule, field, values)
-    return max(rule, self._shifted(rule), key=self.point)
+      tried = [rule._replace(**{field: value}) for value in values]
+      tried = [one for one in tried if one.off <= one.on]
+      merits = [merit(self.point(one)) for one in tried]
+      if max(merits) >= merit(self.point(rule)):
+        # Of equally good ones the middle one is the farthest from worse ones.
+        equal = [one for one, x in zip(tried, merits) if x == max(merits)]
+        rule = equal[(len(equal) - 1) // 2]
+    return max(rule, self.shifted(rule), key=lambda x: merit(self.point(x)))
 
-  def _best(self, rule, field, values):
-    """The rule with the best value of a field, the middle one of equals."""
-    tried = [rule._replace(**{field: value}) for value in values]
-    points = [(self.point(one), one) for one in tried if one.off <= one.on]
-    best = max(point for point, _ in points)
-    if best < self.point(rule):  # its value is none of these
-      return rule
-    equal = [one for point, one in points if point == best]
-    return equal[(len(equal) - 1) // 2]
-
-  def _shifted(self, rule):
+  def shifted(self, rule):
     """The rule whose shifts make up for how late boundaries are usually."""
     plain = rule._replace(shift_start=0.0, shift_end=0.0)
     late = []

@@ -1,0 +1,190 @@
+"""`tune` and `eval` on real videos, by a network that tells colours."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from support import colours, commands
+from tsm_jax import checkpoints, errors
+from tsm_jax.stream import recordings, score_cache
+from tsm_jax.stream.events import rule_file, whole
+
+PARTS = (
+  (2, 'idle', ''),
+  (1.5, 'red', 'red'),
+  (2, 'idle', ''),
+  (1, 'blue', 'blue'),
+  (2, 'idle', ''),
+  (0.25, 'red', ''),  # one frame of the network: no event
+  (1.25, 'idle', ''),
+)
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  return colours.save_model(tmp_path_factory.mktemp('colours') / 'run')
+
+
+@pytest.fixture(scope='module')
+def films(tmp_path_factory):
+  """A folder of recordings of two frame rates, and their lists."""
+  folder = tmp_path_factory.mktemp('films')
+  rows = ['path,label,start,end,split']
+  for number, (split, fps) in enumerate(
+    [('val', 8), ('val', 12), ('test', 24), ('train', 8)]
+  ):
+    name, time = f'{number}.mp4', 0.0
+    parts = PARTS[number:] + PARTS[:number]
+    colours.write_video(
+      folder / name, [(seconds, colour) for seconds, colour, _ in parts], fps
+    )
+    for seconds, _, label in parts:
+      if label:
+        rows.append(f'{name},{label},{time},{time + seconds},{split}')
+      time += seconds
+    rows.append(f'{name},idle,0,1,{split}')
+  (folder / 'list.csv').write_text('\n'.join(rows))
+  return folder
+
+
+def call(*args):
+  done = commands.call('stream', *args)
+  assert done.returncode == 0, done.stderr
+  return done
+
+
+def refused(*args):
+  done = commands.call('stream', *args)
+  assert done.returncode == 2, done.stdout
+  return done.stderr
+
+
+def test_without_a_rule_the_usual_one_is_used(workdir, films):
+  done = call('eval', workdir, films / 'list.csv', '--background', 'idle')
+  assert 'decided by the usual rule, which is not tuned' in done.stderr
+  assert 'false alarms per hour' in done.stdout
+  report = json.loads((workdir / 'events_val.json').read_text())
+  assert report['rule']['background'] == ['idle']
+  assert report['num_true'] == 4
+
+
+def test_tune_then_eval(workdir, films, monkeypatch):
+  done = call('tune', workdir, films / 'list.csv', '--background', 'idle')
+  written = json.loads((workdir / 'stream.json').read_text())
+  assert str(workdir / 'stream.json') in done.stdout
+  assert (workdir / 'stream.png').read_bytes().startswith(b'\x89PNG')
+  assert written['numbers']['false_alarms_per_hour'] == 0
+  assert written['numbers']['recall'] == 1
+  assert (written['list'], written['split']) == ('list.csv', 'val')
+  misses = [point['misses'] for point in written['trade_off']]
+  assert misses == sorted(misses) and misses[-1] > 0
+  # Held-out ones. None of the videos of tune is decoded again.
+  shown, score = [], recordings.score
+  monkeypatch.setattr(
+    recordings, 'score', lambda *args: shown.append(args) or score(*args)
+  )
+  done = call('eval', workdir, films / 'list.csv', '--split=test', '--json')
+  assert [args[1].name for args in shown] == ['2.mp4']
+  report = json.loads(done.stdout)
+  assert report['rule'] == written['rule']
+  assert report['mean_average_precision']['0.5'] == 1
+  assert report['false_alarms_per_hour'] == 0
+  assert report['hours'] == pytest.approx(10 / 3600, abs=1e-4)
+  assert 0 <= report['delay']['median'] < 1
+  (one,) = report['recordings']
+  assert [event['label'] for event in one['found']] == ['blue', 'red']
+  for true, found in zip(one['true'], one['found'], strict=True):
+    assert abs(true['start'] - found['start']) < 0.3
+  assert json.loads((workdir / 'events_test.json').read_text()) == report
+
+
+@pytest.mark.parametrize(
+  'rows, flags, message',
+  [
+    ('', (), "list.csv' lists no recording."),
+    ('0.mp4,red,1,2,val', ('--split=test',), "in the split 'test'; choose --s"),
+    ('0.mp4,red,1,2,', ('--split=test',), 'none: it has no column split'),
+    ('0.mp4,idle,1,2,', (), 'has no event: a row needs a label that is not'),
+    ('0.mp4,,,,val', (), "has no event in the split 'val'"),
+    ('0.mp4,rde,1,2,', (), "label 'rde', .* did you mean 'red'"),
+    ('x.mp4,red,1,2,', (), r"x.mp4', which is no file"),
+    (
+      '0.mp4,red,12,13,',
+      (),
+      "'red' of .*0.mp4' starts at 12 s, but .* at 10 s",
+    ),
+    ('0.mp4,red,2,1,', (), 'a part must end after it starts'),
+    ('list.csv,red,0,1,', (), 'list.csv'),
+    ('0.mp4,red,1,2,', ('--background', 'rd'), "'rd', .* did you mean 'red'"),
+    ('0.mp4,red,1,2,', ('--every=0',), '--every is 0; it must be positive'),
+    ('0.mp4,red,1,2,', ('--rule=official_demo',), '27 gestures of Jester'),
+    ('0.mp4,red,1,2,', ('--rule=x.json',), 'x.json does not exist'),
+  ],
+)
+def test_a_bad_list_or_flag_is_a_sentence(workdir, films, rows, flags, message):
+  path = films / 'bad' / 'list.csv'
+  path.parent.mkdir(exist_ok=True)
+  for name in ('0.mp4',):
+    link = path.parent / name
+    link.exists() or link.symlink_to(films / name)
+  path.write_text(f'path,label,start,end,split\n{rows}\n')
+  usual = () if '--background' in flags else ('--background', 'idle')
+  usual += () if 'rule' in str(flags) else ('--rule=default',)
+  said = refused('eval', workdir, path, *usual, *flags)
+  assert re.search(message, said), said
+  assert said.count('\n') == 1
+
+
+def test_a_video_in_two_splits_is_refused(workdir, films):
+  path = films / 'two.csv'
+  path.write_text(
+    'path,label,start,end,split\n0.mp4,red,1,2,val\n0.mp4,red,3,4,test\n'
+  )
+  said = refused('tune', workdir, path)
+  assert "0.mp4' in the splits 'val' and 'test'" in said
+
+
+@pytest.mark.parametrize(
+  'content, message',
+  [
+    ('{"rule": {"on": 2}, "labels": LABELS}', 'stream.json: on of every label'),
+    (
+      '{"rule": {"on": 0.2}, "labels": LABELS}',
+      'off of every label is 0.3, ab',
+    ),
+    ('{"rule": {}, "labels": ["a", "b"]}', 'for a model of other labels'),
+    ('{"labels": LABELS}', 'holds no rule; python -m tsm_jax.stream tune'),
+    ('{"rule": ', 'stream.json is no JSON'),
+  ],
+)
+def test_a_damaged_rule_is_a_sentence(tmp_path, content, message):
+  path = tmp_path / 'stream.json'
+  path.write_text(content.replace('LABELS', json.dumps(colours.LABELS)))
+  with pytest.raises(errors.InputError, match=message):
+    rule_file.read(path, colours.LABELS)
+
+
+def test_a_checkpoint_that_cannot_stream_says_why(tmp_path, films):
+  old = colours.save_model(tmp_path / 'old', interval=None)
+  arguments = films / 'list.csv', '--background', 'idle'
+  assert 'give --every, in seconds' in refused('tune', old, *arguments)
+  both = colours.save_model(tmp_path / 'both', direction='both')
+  assert "model.direction is 'both'" in refused('tune', both, *arguments)
+
+
+def test_scores_that_are_damaged_on_disk_are_made_again(workdir, films):
+  trained = checkpoints.restore_model(workdir)
+  video = films / '0.mp4'
+  cache = score_cache.Cache(workdir, trained, 0.5)
+  assert cache.load(video) is None
+  scores = whole.Scores(np.arange(2.0), np.zeros((2, 3), np.float32), 2.0)
+  cache.save(video, scores)
+  found = cache.load(video)
+  np.testing.assert_array_equal(found.times, scores.times)
+  np.testing.assert_array_equal(found.logits, scores.logits)
+  assert score_cache.Cache(workdir, trained, 0.25).load(video) != found
+  path = cache._file(video)
+  path.write_bytes(path.read_bytes()[:100])
+  assert cache.load(video) is None
