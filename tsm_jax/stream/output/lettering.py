@@ -47,6 +47,8 @@ def covering(text):
   if _covers(USUAL, text):
     return USUAL
   for entry in font_manager.fontManager.ttflist:
+    if 'LastResort' in entry.fname:  # it has a box for every letter
+      continue
     if _covers(entry.fname, text):
       return entry.fname
   return USUAL
