@@ -16,7 +16,7 @@ def get_config(arg=None):
   args = common.parse_arg(arg, shift='blockres', direction='past')
   config = common.get_config('quickstart_online', arg)
   config.batch_size = 32
-  config.epochs = 8.0
+  config.epochs = 7.0
   config.log_every_steps = 10
 
   config.model.update(

@@ -11,6 +11,7 @@ from tqdm import auto as tqdm
 from tsm_jax import errors
 from tsm_jax.data.clips import opening
 from tsm_jax.data.sources import lists, segments
+from tsm_jax.data.store import drawn
 from tsm_jax.stream import score_cache, session
 from tsm_jax.stream.events import rule_file, search, whole
 from tsm_jax.stream.frames import files, pace
@@ -188,7 +189,8 @@ def load(trained, args, rule):
     InputError: as `read` and `score`, if the model is not one for streams, or
       the interval between its frames is not known.
   """
-  listed = read(args.list, trained.labels, rule.background, args.split)
+  source = args.list or _of_training(trained)
+  listed = read(source, trained.labels, rule.background, args.split)
   streams = session.Session(trained)
   interval = args.every or streams.interval
   if not interval:
@@ -210,6 +212,16 @@ def load(trained, args, rule):
     scores.append(found)
     truths.append(_within(path, true, found.seconds))
   return listed, search.Recordings(scores, truths, streams.labels, interval)
+
+
+def _of_training(trained):
+  """The list that a model was trained by."""
+  data = trained.meta['config']['data']
+  if not data['source']:
+    raise errors.InputError(
+      'The checkpoint does not say by which list it was trained; give LIST.'
+    )
+  return drawn.source(data)
 
 
 def _within(path, truths, seconds):

@@ -19,9 +19,15 @@ from tsm_jax.data.sources import drawing, storyline
 VERSION = 1  # of the drawing: another one is another dataset
 FRAME_RATES = (10, 15, 24, 30)  # of a video, one of them
 SECONDS = (20, 60)  # length of a video
-SCENES = {'train': 60, 'val': 12, 'test': 30}  # two videos each
+SCENES = {'train': 150, 'val': 20, 'test': 45}  # two videos each
+NUM_TRAIN = 3000  # clips
 COLUMNS = ('path', 'label', 'start', 'end', 'split')
 LIST = 'list.csv'
+
+
+def num_train():
+  """`(classes, training clips)` of the whole dataset, with background."""
+  return 2 * len(storyline.PAIRS) + 1, NUM_TRAIN
 
 
 class Film(NamedTuple):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 from typing import Any
 
@@ -12,17 +11,16 @@ import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults, intervals
-from tsm_jax.data.sources import folder, long_motion, motion
+from tsm_jax.data.sources import folder
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
+  drawn,
   integrity,
-  locks,
   stored_records,
 )
 
-DRAWN = {'motion': motion, 'long_motion': long_motion}
 _SAMPLES = 100  # records that are read where a report does not say it
 
 
@@ -218,11 +216,7 @@ def _build(data, stored, log, splits):
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
     return source
-  data_dir = pathlib.Path(
-    data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  ).expanduser()
-  if source in DRAWN:
-    source = _draw(source, data_dir, log)
+  source = drawn.source(data, log)
   seed = data['holdout_seed']
   listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
   listing = background.add(
@@ -232,14 +226,7 @@ def _build(data, stored, log, splits):
   for item in listing.items:
     clips.setdefault(item.split, []).append(item)
   _require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
   return builder.build(plan, log)
-
-
-def _draw(name, data_dir, log):
-  """The folder or list of a quickstart's videos, drawn if they are missing."""
-  log(f'Drawing the {name} videos in {data_dir} ...')
-  path = data_dir / f'{name}_videos_{DRAWN[name].VERSION}'
-  lock = data_dir / 'video_folder' / f'.{path.name}.lock'
-  with locks.held(lock, path, log):
-    return DRAWN[name].make(path)
