@@ -161,7 +161,13 @@ def _eval_parser():
 def _add_shared(parser):
   add = parser.add_argument
   add('checkpoint', help='a workdir, or one step in it')
-  add('list', help='recordings with the start and end of their events')
+  add(
+    'list',
+    nargs='?',
+    default='',
+    help='recordings with the start and end of their events (default: those '
+    'of the training)',
+  )
   add(
     '--split', default='', help='of the list (default: val, if it has splits)'
   )

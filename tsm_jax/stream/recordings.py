@@ -11,6 +11,7 @@ from tqdm import auto as tqdm
 from tsm_jax import errors
 from tsm_jax.data.sources import folder, segments, spelling
 from tsm_jax.data.sources.recordings import checks
+from tsm_jax.data.store import drawn
 from tsm_jax.stream import flags, progress, score_cache, session
 from tsm_jax.stream.events import rule_file, search, whole
 from tsm_jax.stream.frames import due, files, pace
@@ -176,7 +177,8 @@ def load(trained, args, rule):
     InputError: as `read` and `score`, if the model is not one for streams, or
       the interval between its frames is not known.
   """
-  listed = read(args.list, trained.labels, rule.background, args.split)
+  source = args.list or _of_training(trained)
+  listed = read(source, trained.labels, rule.background, args.split)
   streams = session.Session(trained)
   interval = flags.interval(args, streams.interval)
   cache = score_cache.Cache(
@@ -193,6 +195,16 @@ def load(trained, args, rule):
     scores.append(found)
     truths.append(_within(path, true, found.seconds))
   return listed, search.Recordings(scores, truths, streams.labels, interval)
+
+
+def _of_training(trained):
+  """The list that a model was trained by."""
+  data = trained.meta['config']['data']
+  if not data['source']:
+    raise errors.InputError(
+      'The checkpoint does not say by which list it was trained; give LIST.'
+    )
+  return drawn.source(data)
 
 
 def _within(path, truths, seconds):
