@@ -48,7 +48,9 @@ def choose(checkpoint, trained, name='', background=()):
   path = files.path(name) if name else workdir(checkpoint) / FILE
   if name != DEFAULT and (name or path.exists()):
     content = read(path, labels)
-    split = f'the split {content.get("split")!r} of ' * bool(content.get('split'))
+    split = f'the split {content.get("split")!r} of ' * bool(
+      content.get('split')
+    )
     origin = f'the rule in {path}, tuned on {split}{content.get("list")}'
     return content['rule'], origin
   found = background or trained.meta['config']['data'].get('background', '')
