@@ -48,8 +48,8 @@ def tune(argv):
     list=listed.name,
     list_sha256=listed.sha256,
     split=listed.split,
-    objective='mean average precision, averaged over temporal IoU '
-    f'{metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, at no more than '
+    objective='mean average precision of the candidates, averaged over '
+    f'temporal IoU {metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, and recall at '
     f'{args.false_alarms_per_hour:g} false alarms per hour',
     false_alarms_per_hour=args.false_alarms_per_hour,
     numbers=report,
@@ -77,8 +77,7 @@ def evaluate(argv):
     rule = rule._replace(bgr=True)
   listed, found = recordings.load(trained, args, rule)
   _note(f'Events are decided by {origin}.')
-  events = [whole.replay(one, rule, found.labels) for one in found.scores]
-  result = metrics.evaluate(events, found.truths, found.labels, found.seconds())
+  events, result = found.decide(rule), found.evaluate(rule)
   folder = rule_file.workdir(args.checkpoint)
   report = {
     'rule': rules.as_dict(rule),
@@ -122,10 +121,9 @@ def _tune_parser():
   parser = cli.Parser(
     'stream tune',
     description='Chooses when scores over time are an event, by recordings '
-    'whose events are known: the best mean average precision, averaged over '
-    f'temporal IoU {metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, at few false '
-    'alarms. The rule is kept in the workdir of the checkpoint, in '
-    f'{rule_file.FILE}.',
+    'whose events are known: the best mean average precision, and the most '
+    'events that are found at few false alarms. The rule is kept in the '
+    f'workdir of the checkpoint, in {rule_file.FILE}.',
   )
   _add_shared(parser)
   parser.add_argument(

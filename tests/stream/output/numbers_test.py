@@ -19,7 +19,7 @@ def shown(result):
 
 
 def evaluated(events, truths):
-  return metrics.evaluate([events], [truths], LABELS, [1800])
+  return metrics.evaluate([events], [events], [truths], LABELS, [1800])
 
 
 def test_all_numbers_are_shown():

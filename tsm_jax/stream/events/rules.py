@@ -130,6 +130,12 @@ def stricter(rule, labels, step):
   return rule._replace(thresholds=moved)
 
 
+def lax(rule, labels):
+  """The rule by which all candidates are events: `on` is `off`."""
+  thresholds = {label: (rule.of(label)[1],) * 2 for label in labels}
+  return rule._replace(thresholds=thresholds)
+
+
 def default(labels, background=''):
   """The rule of a model for which none was tuned.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsm_jax.stream.events import answers, decider, rules
+from tsm_jax.stream.events import answers, decider
 
 
 class Scores(NamedTuple):
@@ -22,6 +22,21 @@ class Scores(NamedTuple):
   times: np.ndarray
   logits: np.ndarray
   seconds: float
+
+
+class Candidate(NamedTuple):
+  """What is an event if `peak` is at least `on`.
+
+  Attributes:
+    start, end, label, score: as those of `rules.Event`.
+    peak: the highest probability.
+  """
+
+  start: float
+  end: float
+  label: str
+  score: float
+  peak: float
 
 
 def replay(scores, rule, labels):
@@ -53,8 +68,8 @@ def smooth(scores, window):
   return answers.softmax(means)
 
 
-def find(scores, probability, rule, label):
-  """The events of one class.
+def candidates(scores, probability, rule, label):
+  """What may be events of one class: whatever `on` is.
 
   Args:
     scores: `Scores`.
@@ -63,28 +78,25 @@ def find(scores, probability, rule, label):
     label: the name of the class.
 
   Returns:
-    A list of `rules.Event`, by their start.
+    A list of `Candidate`, by their start.
   """
-  on, off = rule.of(label)
+  _, off = rule.of(label)
   firsts, ends = _stretches(scores.times, probability >= off, rule.merge_gap)
   if not len(firsts):
     return []
   times = np.append(scores.times, scores.times[-1])
-  longest = times[ends] - times[firsts]
-  highest = np.maximum.reduceat(probability, firsts)  # below `off` behind them
-  is_event = (highest >= on) & (longest >= rule.min_length - decider.ROUNDING)
-  events = []
-  for first, end in zip(firsts[is_event].tolist(), ends[is_event].tolist()):
-    part, since = probability[first:end], times[first:end] - times[first]
-    sure = np.maximum.accumulate(part) >= on
-    sure &= (since >= rule.min_length - decider.ROUNDING) & (part >= off)
-    decided = first + int(sure.argmax()) if sure.any() else end
-    late = rule.shift_end if end < len(probability) else 0
-    start = max(float(times[0]), float(times[first]) - rule.shift_start)
-    stop = max(start, float(times[end]) - late)
-    score = float(part.sum() / len(part))
-    events.append(rules.Event(start, stop, label, score, float(times[decided])))
-  return events
+  peaks = np.maximum.reduceat(probability, firsts)  # below `off` behind them
+  sums = np.append(0.0, np.cumsum(probability))
+  means = (sums[ends] - sums[firsts]) / (ends - firsts)
+  late = np.where(ends < len(probability), rule.shift_end, 0.0)
+  starts = np.maximum(times[0], times[firsts] - rule.shift_start)
+  stops = np.maximum(starts, times[ends] - late)
+  kept = times[ends] - times[firsts] >= rule.min_length - decider.ROUNDING
+  rows = (x[kept].tolist() for x in (starts, stops, means, peaks))
+  return [
+    Candidate(start, stop, label, mean, peak)
+    for start, stop, mean, peak in zip(*rows)
+  ]
 
 
 def _stretches(times, above, merge_gap):
