@@ -157,6 +157,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
+  build_report.check_seconds(path, report)
   return Dataset(path, report)
 
 
@@ -216,6 +217,7 @@ def _build(data, stored, log, splits):
   source = data['source']
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
+    _check_background(data, source)
     return source
   data_dir = pathlib.Path(
     data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
@@ -233,6 +235,16 @@ def _build(data, stored, log, splits):
   _require(clips, splits, f'data.source is {str(source)!r}, which')
   plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
   return builder.build(plan, log)
+
+
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )
 
 
 def _draw_motion(data_dir, log):
