@@ -89,7 +89,7 @@ def prepare(config, cameras, steps):
   model = models.create_model(config.model)
   shape = how.clip_shape()[2:]
   frames = np.zeros((1, 1, *shape), np.float32)
-  variables = jax.jit(model.init)(jax.random.key(0), frames)
+  variables = _random(jax.eval_shape(model.init, jax.random.key(0), frames))
   labels = list(map(str, range(config.model.num_classes)))
   trained = checkpoints.TrainedModel(
     config.model, variables, labels, how, {}, 0
@@ -105,6 +105,19 @@ def prepare(config, cameras, steps):
 
   turn(1)
   return turn
+
+
+def _random(shapes):
+  """Variables that keep the size of activations; nothing is compiled."""
+  rng = np.random.default_rng(0)
+
+  def draw(path, x):
+    if path[-1].key == 'kernel':
+      scale = np.float32(np.sqrt(2 * x.shape[-1] / x.size))
+      return scale * rng.standard_normal(x.shape, np.float32)
+    return np.full(x.shape, path[-1].key in ('var', 'scale'), np.float32)
+
+  return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def _ratio(times, others):
