@@ -1,42 +1,17 @@
 """What comes through a pipe is read as it comes, and ends when told to."""
 
-import contextlib
-import os
 import re
-import sys
-import threading
 import time
 
 import av
 import numpy as np
 import pytest
 
-from support import helpers
+from support import helpers, piped
 from tsm_jax import errors
 from tsm_jax.stream.frames import files, pipes
 
 pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
-
-
-@contextlib.contextmanager
-def piped(monkeypatch, content, close=True):
-  """Standard input is a real pipe, into which a thread writes `content`."""
-  read, write = os.pipe()
-
-  def feed():
-    with os.fdopen(write, 'wb', closefd=False) as file:
-      file.write(content)
-    if close:
-      os.close(write)
-
-  thread = threading.Thread(target=feed)
-  with os.fdopen(read) as stream:
-    monkeypatch.setattr(sys, 'stdin', stream)
-    thread.start()
-    yield
-  thread.join()
-  if not close:
-    os.close(write)
 
 
 def write(path, **options):
@@ -78,7 +53,7 @@ def test_a_pipe_gives_the_frames_of_the_file(
 ):
   path = write(tmp_path / name)
   expected = [(frame.time, frame.image) for frame in files.read(path)]
-  with piped(monkeypatch, path.read_bytes()):
+  with piped.standard_input(monkeypatch, path.read_bytes()):
     source = pipes.read()
     found = [(frame.time, frame.image) for frame in source]
   assert len(found) == 48 and source.damage == ''
@@ -88,17 +63,27 @@ def test_a_pipe_gives_the_frames_of_the_file(
 
 
 @pytest.mark.parametrize(
-  'name, damage',
-  [('a.ts', r'\d of \d+ frames are damaged'), ('a.mkv', r'of 2\.00 s')],
+  'name, write, share, damage',
+  [
+    ('a.ts', write, 0.618, 'its last packet is cut off'),
+    ('a.mkv', write, 0.618, r'ends after 1.\d+ of 2\.00 s'),
+    ('a.y4m', write_plain, 0.618, 'ends in the middle of a frame'),
+  ],
 )
 def test_a_pipe_that_ends_in_the_middle_of_a_frame(
-  tmp_path, monkeypatch, name, damage
+  tmp_path, monkeypatch, name, write, share, damage
 ):
-  data = write(tmp_path / name).read_bytes()
-  with piped(monkeypatch, data[: int(0.618 * len(data))]):
-    source = pipes.read()
-    assert 12 < len(list(source)) < 48
-  assert re.search(damage, source.damage)
+  path = write(tmp_path / name)
+  data = path.read_bytes()
+  with piped.standard_input(monkeypatch, data[: int(share * len(data))]):
+    piece = pipes.read()
+    times = [frame.time for frame in piece]
+  assert 12 < len(times) < 48
+  assert re.search(damage, piece.damage)
+  path.write_bytes(data[: int(share * len(data))])
+  cut = files.read(path)
+  assert [frame.time for frame in cut] == times
+  assert cut.damage == piece.damage
 
 
 @pytest.mark.parametrize(
@@ -110,22 +95,26 @@ def test_a_pipe_that_ends_in_the_middle_of_a_frame(
   ],
 )
 def test_what_is_no_video_is_named(monkeypatch, content, message):
-  with piped(monkeypatch, content):
-    with pytest.raises(errors.InputError, match=message):
-      pipes.read()
+  with (
+    piped.standard_input(monkeypatch, content),
+    pytest.raises(errors.InputError, match=message),
+  ):
+    pipes.read()
 
 
 def test_a_film_with_its_index_at_the_end_is_refused(tmp_path, monkeypatch):
   path = helpers.write_video(tmp_path / 'a.mp4', 12, (128, 256))
   assert path.stat().st_size > 2**17  # more than FFmpeg keeps
-  with piped(monkeypatch, path.read_bytes()):
-    with pytest.raises(errors.InputError, match=r'\+faststart'):
-      list(pipes.read())
+  with (
+    piped.standard_input(monkeypatch, path.read_bytes()),
+    pytest.raises(errors.InputError, match=r'\+faststart'),
+  ):
+    list(pipes.read())
 
 
 def test_a_silent_pipe_ends_when_told_to(tmp_path, monkeypatch):
   data = write(tmp_path / 'a.ts').read_bytes()
-  with piped(monkeypatch, data[:-1880], close=False):
+  with piped.standard_input(monkeypatch, data[:-1880], close=False):
     end = time.monotonic() + 0.3
     source = pipes.read(lambda: time.monotonic() > end)
     assert len(list(source)) > 24

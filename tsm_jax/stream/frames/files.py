@@ -23,4 +23,10 @@ def read(path):
     InputError: if the file is not a readable video, and on iteration if not a
       single frame decodes or its disk fails.
   """
-  return source.Source(os.fspath(path), opening.container(path), path)
+
+  def measure():
+    with open(path, 'rb') as file:
+      return os.path.getsize(path), file.read(source.START)
+
+  opened = opening.container(path)
+  return source.Source(os.fspath(path), opened, path, measure)

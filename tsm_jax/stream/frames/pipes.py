@@ -29,24 +29,36 @@ def read(stopped=lambda: False):
     InputError: if it is the keyboard, a text, or no readable video.
   """
   arguments.refuse_keyboard()
-  name = arguments.STANDARD_INPUT
-  return source.Source(name, opening.pipe(_Pipe(sys.stdin.buffer, stopped)))
+  pipe = _Pipe(sys.stdin.buffer, stopped)
+  return source.Source(
+    arguments.STANDARD_INPUT,
+    opening.pipe(pipe),
+    measure=lambda: (pipe.num_bytes, pipe.start),
+  )
 
 
 class _Pipe:
-  """What FFmpeg reads; a signal ends it also while nothing comes."""
+  """What FFmpeg reads; a signal ends it also while nothing comes.
+
+  Attributes:
+    num_bytes: that came.
+    start: the first of them.
+  """
 
   def __init__(self, file, stopped):
     self._file, self._stopped = file, stopped
-    self._number, self._started = None, False
+    self._number = None
+    self.num_bytes, self.start = 0, b''
     with contextlib.suppress(io.UnsupportedOperation):
       self._number = file.fileno()
 
   def read(self, size):
     data = self._wait(size)
-    if data and not self._started:
-      self._started = True
+    if data and not self.num_bytes:
       arguments.refuse_text(data)
+    room = source.START - len(self.start)
+    self.start += data[: max(room, 0)]
+    self.num_bytes += len(data)
     return data
 
   def _wait(self, size):

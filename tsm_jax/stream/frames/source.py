@@ -11,10 +11,12 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data.clips import containers, opening, player, videos
+from tsm_jax.stream.frames import cut
 
 # Seconds that times may go back before they are taken for another count, as
 # where recordings were put together.
-BACK = 1.0
+BACK = 0.3
+START = 200  # bytes, in which a file says of what kind it is
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,15 +26,21 @@ class Frame:
   Attributes:
     time: seconds since the beginning of the source; it never goes back.
     make: makes `image`; what nobody asks for is never converted to RGB.
+    anew: whether what came before it is of no use, as a camera was away.
   """
 
   time: float
   make: Callable[[], np.ndarray]
+  anew: bool = False
 
   @functools.cached_property
   def image(self):
     """The upright picture, uint8 `[H, W, 3]` RGB, of the size it came in."""
     return self.make()
+
+  def after(self, other):
+    """It in the place of `other`, which nobody has seen."""
+    return dataclasses.replace(self, anew=self.anew or other.anew)
 
 
 class Source:
@@ -51,19 +59,22 @@ class Source:
     damage: what is broken, complete after the last frame, else ''.
   """
 
-  def __init__(self, name, opened, path=None):
+  def __init__(self, name, opened, path=None, measure=None):
     """Opens it.
 
     Args:
       name: to call it by.
       opened: a context that gives an open `av.container.InputContainer`.
       path: of the file, None of a stream.
+      measure: returns at the end how many bytes there were, and the first
+        `START` of them; None if that says nothing.
 
     Raises:
       InputError: if it is no readable video; the message begins with the name.
     """
     self.name, self.damage, self.notes = name, '', []
-    self._path, self._stack = path, contextlib.ExitStack()
+    self._path, self._measure = path, measure
+    self._stack = contextlib.ExitStack()
     with self._named():
       self._container = self._stack.enter_context(opened)
       self._player = player.Player(self._container)
@@ -88,8 +99,9 @@ class Source:
 
   def close(self):
     """Closes it before its end; it may be called again."""
-    self._frames.close()
-    self._stack.close()
+    with self._named():
+      self._frames.close()
+      self._stack.close()
 
   @contextlib.contextmanager
   def _named(self):
@@ -142,6 +154,10 @@ class Source:
     if self._num_concealed and not self.damage:
       self.damage = (
         f'{self._num_concealed} of {self._span.count} frames are damaged'
+      )
+    if self._measure and not self.damage:
+      self.damage = cut.reason(
+        self._container, self._player.stream, *self._measure()
       )
     self._stack.close()
 

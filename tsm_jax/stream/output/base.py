@@ -31,7 +31,7 @@ class TextFile(Output):
       InputError: if it cannot be written.
     """
     check(path)
-    self._file = open(path, 'w', encoding='utf-8', newline='')
+    self._file = open(path, 'w', encoding='utf-8', newline='')  # noqa: SIM115
 
   def close(self):
     self._file.close()

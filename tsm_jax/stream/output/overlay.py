@@ -10,7 +10,6 @@ from tsm_jax import errors
 from tsm_jax.data.clips import pixels
 from tsm_jax.stream.output import base, lettering
 
-ENDINGS = ('.mp4', '.mkv')
 _CLOCK = 90_000  # of MPEG: ticks per second
 # MP4 in fragments: it needs no more memory the longer it gets, and what is
 # written can be played when the program was killed.
@@ -27,7 +26,7 @@ class Overlay(base.Output):
     """Creates the file.
 
     Args:
-      path: of a file that ends with one of `ENDINGS`.
+      path: of a file that ends with .mp4 or .mkv.
       rate: frames per second that the source states, or 0.
 
     Raises:
@@ -60,7 +59,8 @@ class Overlay(base.Output):
     even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), 'edge')
     if self._stream is None:
       rate = fractions.Fraction(self._rate or 25).limit_denominator(1001)
-      options = {'preset': 'veryfast', 'crf': '23'}
+      # Without B-frames, which would delay all: there is no edit list.
+      options = {'preset': 'veryfast', 'crf': '23', 'bf': '0'}
       self._stream = self._container.add_stream(
         'libx264', rate=rate, options=options
       )

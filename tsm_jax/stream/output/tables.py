@@ -15,13 +15,15 @@ EVENT_COLUMNS = ('path', 'start', 'end', 'label', 'score', 'decided')
 class Table(base.Output):
   """Prints every event as a row, as soon as it has ended."""
 
-  def __init__(self, show):
+  def __init__(self, show, name):
     """Prints the head of the table.
 
     Args:
       show: prints a line.
+      name: of the video.
     """
     self._show = show
+    show(errors.printable(name))
     show(f'{"start":>11} {"end":>11} {"score":>7}  label')
 
   def event(self, event):

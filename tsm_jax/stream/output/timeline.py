@@ -68,6 +68,7 @@ def draw(times, scores, labels, events, truth=None):
   Returns:
     The bytes of a PNG.
   """
+  times = np.asarray(times, np.float64)
   rows = {'found': events, **({} if truth is None else {'true': truth})}
   shown = _chosen(scores, labels, [e for row in rows.values() for e in row])
   colours = {label: f'C{i}' for i, label in enumerate(shown)}
