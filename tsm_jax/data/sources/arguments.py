@@ -106,16 +106,13 @@ def standard_input():
   Raises:
     InputError: if nothing comes, or a text.
   """
-  if sys.stdin.isatty():
-    raise errors.InputError(
-      "'-' is standard input, which is the keyboard; pipe a video into it."
-    )
+  refuse_keyboard()
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'video')
     with open(path, 'wb') as file:
       while chunk := sys.stdin.buffer.read(2**20):
         if not file.tell():
-          _refuse_text(chunk)
+          refuse_text(chunk)
         file.write(chunk)
         if file.tell() > _MOST_BYTES:
           raise errors.InputError(
@@ -126,7 +123,16 @@ def standard_input():
     yield path
 
 
-def _refuse_text(start):
+def refuse_keyboard():
+  """Raises InputError if nothing is piped into standard input."""
+  if sys.stdin.isatty():
+    raise errors.InputError(
+      "'-' is standard input, which is the keyboard; pipe a video into it."
+    )
+
+
+def refuse_text(start):
+  """Raises InputError if the first bytes of standard input are a text."""
   with contextlib.suppress(UnicodeDecodeError):
     if start[:1000].decode().isascii() and b'\0' not in start[:1000]:
       raise errors.InputError(
