@@ -62,6 +62,7 @@ def refused(*args):
 
 
 def test_without_a_rule_the_usual_one_is_used(workdir, films):
+  (workdir / 'stream.json').unlink(missing_ok=True)
   done = call('eval', workdir, films / 'list.csv', '--background', 'idle')
   assert 'decided by the usual rule, which is not tuned' in done.stderr
   assert 'false alarms per hour' in done.stdout
@@ -101,49 +102,76 @@ def test_tune_then_eval(workdir, films, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'rows, flags, message',
+  'rows, split, message',
   [
-    ('', (), "list.csv' lists no recording."),
-    ('0.mp4,red,1,2,val', ('--split=test',), "in the split 'test'; choose --s"),
-    ('0.mp4,red,1,2,', ('--split=test',), 'none: it has no column split'),
-    ('0.mp4,idle,1,2,', (), 'has no event: a row needs a label that is not'),
-    ('0.mp4,,,,val', (), "has no event in the split 'val'"),
-    ('0.mp4,rde,1,2,', (), "label 'rde', .* did you mean 'red'"),
-    ('x.mp4,red,1,2,', (), r"x.mp4', which is no file"),
+    ('', '', "list.csv' lists no recording."),
     (
-      '0.mp4,red,12,13,',
-      (),
-      "'red' of .*0.mp4' starts at 12 s, but .* at 10 s",
+      '0.mp4,red,1,2,val',
+      'test',
+      "in the split 'test'; choose --split from val",
     ),
-    ('0.mp4,red,2,1,', (), 'a part must end after it starts'),
-    ('list.csv,red,0,1,', (), 'list.csv'),
-    ('0.mp4,red,1,2,', ('--background', 'rd'), "'rd', .* did you mean 'red'"),
-    ('0.mp4,red,1,2,', ('--every=0',), '--every is 0; it must be positive'),
-    ('0.mp4,red,1,2,', ('--rule=official_demo',), '27 gestures of Jester'),
-    ('0.mp4,red,1,2,', ('--rule=x.json',), 'x.json does not exist'),
+    (
+      '0.mp4,red,1,2,',
+      'test',
+      'choose --split from none: it has no column spl',
+    ),
+    ('0.mp4,idle,1,2,', '', 'has no event: a row needs start, end and a label'),
+    ('0.mp4,red,,,', '', 'has no event: a row needs start, end and a label'),
+    ('0.mp4,,,,val', '', "has no event in the split 'val': a row needs start"),
+    ('0.mp4,rde,1,2,', '', "label 'rde', .* did you mean 'red'"),
+    ('x.mp4,red,1,2,', '', r"x.mp4', which is no file"),
+    ('0.mp4,red,2,1,', '', 'a part must end after it starts'),
+    ('list.csv,red,1,,', '', "list.csv' not a readable video"),
+    (
+      '0.mp4,red,1,2,val\n0.mp4,red,3,4,test',
+      '',
+      "of the video '0.mp4', but of the splits 'val' and 'test'",
+    ),
   ],
 )
-def test_a_bad_list_or_flag_is_a_sentence(workdir, films, rows, flags, message):
-  path = films / 'bad' / 'list.csv'
-  path.parent.mkdir(exist_ok=True)
-  for name in ('0.mp4',):
-    link = path.parent / name
-    link.exists() or link.symlink_to(films / name)
+def test_a_bad_list_is_a_sentence(tmp_path, films, rows, split, message):
+  (tmp_path / '0.mp4').symlink_to(films / '0.mp4')
+  path = tmp_path / 'list.csv'
   path.write_text(f'path,label,start,end,split\n{rows}\n')
-  usual = () if '--background' in flags else ('--background', 'idle')
-  usual += () if 'rule' in str(flags) else ('--rule=default',)
-  said = refused('eval', workdir, path, *usual, *flags)
+  with pytest.raises(errors.InputError, match=message):
+    recordings.read(path, colours.LABELS, ('idle',), split)
+
+
+def test_recordings_of_a_list(films, tmp_path):
+  listed = recordings.read(films / 'list.csv', colours.LABELS, ('idle',))
+  assert listed.split == 'val'
+  assert [path.name for path in listed.truths] == ['0.mp4', '1.mp4']
+  first, _ = listed.truths.values()
+  assert first == [(2.0, 3.5, 'red'), (5.5, 6.5, 'blue')]
+  # Without splits, all; nothing may happen in a recording.
+  path = films / 'plain.csv'
+  path.write_text('path,label,start,end\n0.mp4,red,1,2\n1.mp4,,,\n')
+  found = recordings.read(path, colours.LABELS)
+  assert [*found.truths.values()] == [[(1.0, 2.0, 'red')], []]
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (['--background=rd'], "'rd', .* did you mean 'red'"),
+    (['--every=0'], '--every is 0; it must be positive'),
+    (['--every=1', '--fps=1'], '--fps: not allowed with argument --every'),
+    (['--rule=official_demo'], '27 gestures of Jester'),
+    (['--rule=x.json'], 'x.json does not exist'),
+  ],
+)
+def test_a_bad_flag_is_a_sentence(workdir, films, flags, message):
+  default = [] if 'rule' in str(flags) else ['--rule=default']
+  said = refused('eval', workdir, films / 'list.csv', *default, *flags)
   assert re.search(message, said), said
   assert said.count('\n') == 1
 
 
-def test_a_video_in_two_splits_is_refused(workdir, films):
-  path = films / 'two.csv'
-  path.write_text(
-    'path,label,start,end,split\n0.mp4,red,1,2,val\n0.mp4,red,3,4,test\n'
-  )
-  said = refused('tune', workdir, path)
-  assert "0.mp4' in the splits 'val' and 'test'" in said
+def test_an_event_behind_the_end_of_its_video_is_refused(workdir, films):
+  path = films / 'behind.csv'
+  path.write_text('path,label,start,end\n0.mp4,red,12,13\n')
+  said = refused('eval', workdir, path, '--rule=default', '--every=5')
+  assert "0.mp4' starts at 12 s, but the video ends at 10 s" in said
 
 
 @pytest.mark.parametrize(

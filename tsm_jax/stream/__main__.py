@@ -1,9 +1,10 @@
 """When things happen in long recordings: choosing a rule, and its numbers.
 
-  python -m tsm_jax.stream tune CHECKPOINT LIST
-  python -m tsm_jax.stream eval CHECKPOINT LIST
+  python -m tsm_jax.stream tune CHECKPOINT [LIST]
+  python -m tsm_jax.stream eval CHECKPOINT [LIST]
 
-LIST is a list of recordings with the start and end of every event in them.
+LIST is a list of recordings with the start and end of every event in them; by
+default, that of the training.
 """
 
 import argparse

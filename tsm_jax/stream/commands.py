@@ -1,6 +1,5 @@
 """What `python -m tsm_jax.stream tune` and `eval` do."""
 
-import argparse
 import json
 import math
 import sys
@@ -8,7 +7,7 @@ import sys
 from tqdm import auto as tqdm
 
 from tsm_jax import checkpoints, cli, errors, files
-from tsm_jax.stream import recordings
+from tsm_jax.stream import flags, recordings
 from tsm_jax.stream.events import metrics, rule_file, rules, whole
 from tsm_jax.stream.events import tune as tuning
 from tsm_jax.stream.output import numbers, timeline, trade_off
@@ -162,31 +161,29 @@ def _eval_parser():
 def _add_shared(parser):
   add = parser.add_argument
   add('checkpoint', help='a workdir, or one step in it')
-  add('list', help='recordings with the start and end of their events')
+  add(
+    'list',
+    nargs='?',
+    default='',
+    help='recordings with the start and end of their events (default: those '
+    'of the training)',
+  )
   add(
     '--split', default='', help='of the list (default: val, if it has splits)'
   )
   add(
     '--background',
-    nargs='+',
-    default=(),
+    action='append',
+    default=[],
     metavar='LABEL',
-    help='labels that are never events (default: as in training)',
+    help='a label that is no event; by default that of the training',
   )
-  add(
-    '--every',
-    type=_positive,
-    help='seconds between two frames (default: as in training)',
-  )
-
-
-def _positive(text):
-  if not 0 < float(text) < math.inf:
-    raise argparse.ArgumentTypeError(f'is {text}; it must be positive')
-  return float(text)
-
-
-_positive.__name__ = 'float'  # argparse names it when the text is no number
+  pace = parser.add_mutually_exclusive_group()
+  for flag, text in (
+    ('every', 'seconds between two frames; by default as in training'),
+    ('fps', 'the same as frames per second'),
+  ):
+    pace.add_argument(f'--{flag}', type=flags.positive, help=text)
 
 
 def _note(line):

@@ -163,7 +163,7 @@ class _Stream:
     if frame.anew:
       self._tell(self._streams.reset(self._name))
       self._last = None
-    for time in _spread(self._last, frame.time, count):
+    for time in due.spread(self._last, frame.time, count):
       answer = self._streams.step(
         {self._name: frame.image}, {self._name: time}
       )[self._name]
@@ -201,14 +201,3 @@ class _Stream:
       words.append(f'damaged, {damage}')
     progress.log(f'{self._name}: {", ".join(words)}')
     return not damage
-
-
-def _spread(last, time, count):
-  """The times of `count` steps that show the frame of `time`.
-
-  >>> _spread(1.0, 2.0, 2), _spread(None, 2.0, 1)
-  ([1.5, 2.0], [2.0])
-  """
-  if last is None:
-    return [time] * min(count, 1)
-  return [last + (time - last) * (i + 1) / count for i in range(count)]

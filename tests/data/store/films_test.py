@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pickle
 import re
 import shutil
 
@@ -175,7 +176,10 @@ def test_only_what_waits_for_the_reader_is_on_the_disk(source, tmp_path):
     modality='rgb',
     folder=str(tmp_path / 'waiting'),
   )
-  found = films.outcomes(arguments, ((work(x), '') for x in arguments))
+  # As what goes to a process and comes back.
+  work, arguments = pickle.loads(pickle.dumps((work, arguments)))
+  results = (pickle.loads(pickle.dumps((work(x), ''))) for x in arguments)
+  found = films.outcomes(arguments, results)
   for _, ((record, _), reason) in found:
     assert record['num_frames'] and reason == ''
     assert len(list((tmp_path / 'waiting').iterdir())) == 1
@@ -239,6 +243,10 @@ def test_background_is_in_the_name(source, tmp_path):
   assert other not in (path, plain)
   again, _ = helpers.build(source, tmp_path, background='idle')
   assert again == path
+  same, _ = helpers.build(path, tmp_path, background='idle')
+  assert same == path
+  with pytest.raises(errors.InputError, match='was built without it'):
+    helpers.build(plain, tmp_path, background='idle')
 
 
 def test_the_command_takes_background(source, tmp_path, capsys):

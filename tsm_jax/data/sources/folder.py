@@ -13,7 +13,7 @@ from tsm_jax.data.sources import (
   segments,
   spelling,
 )
-from tsm_jax.data.sources.recordings import checks
+from tsm_jax.data.sources.recordings import checks, reading
 
 
 def scan(
@@ -29,6 +29,8 @@ def scan(
   A folder has one sub-folder per class, or sub-folders or lists called train,
   val, test. A list is a CSV file with a header or a JSON file with an array of
   objects: path (relative to the list), label and, if there are several, split.
+  Rows may be parts of videos, see `segments`; programs in which people mark
+  parts write other files, see `recordings.reading`.
 
   Args:
     source: path of the folder or list.
@@ -36,7 +38,8 @@ def scan(
       classes are the sorted labels of the training split, integers as numbers.
     holdout: about the share of every class that becomes 'val' where no split
       is given, at least one video and never all. `seed` and the name of a video
-      decide, so that more videos do not move the others.
+      decide, so that more videos do not move the others. All parts of a video
+      are in one split.
     seed: of the hold-out.
     modality: 'rgb', or 'flow', where every clip is a folder of images, see
       `codec.to_record`.
@@ -50,27 +53,13 @@ def scan(
       no labelled video, an empty class, or a class whose name is not a plain
       line of text.
   """
-  if not source:
-    raise errors.InputError(
-      f'{called("source")} is empty; give a folder of videos, a CSV or JSON '
-      'list, or a built dataset.'
-    )
-  source = pathlib.Path(source).expanduser()
-  if not source.exists():
-    raise errors.InputError(
-      f'{called("source")} is {str(source)!r}, but no such folder or list '
-      'exists.'
-    )
+  source = _existing(source, called('source'))
   if not 0 <= holdout < 1:
     raise errors.InputError(
       f'{called("holdout")} is {holdout!r}; it must be in [0, 1).'
     )
   notes = []
-  if source.is_dir():
-    items = class_folders.read(source, modality, notes)
-  else:
-    items = lists.read(source, called('source'), notes)
-  listed = items
+  items = listed = read(source, modality, called, notes)
   items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
   items.sort(key=segments.order)
@@ -88,6 +77,45 @@ def scan(
   return listings.Listing(
     items, labels, excluded, notes, modality=modality, listed=listed
   )
+
+
+def read(source, modality='rgb', called='data.{}'.format, notes=None):
+  """The clips of a folder, a list or a recording, as they are listed.
+
+  Args:
+    source: its path.
+    modality: as in `scan`.
+    called: as in `scan`.
+    notes: a list; sentences on what is odd are added to it.
+
+  Returns:
+    A list of `listings.Item`; a label or split that is not given is ''.
+
+  Raises:
+    InputError: as `scan`, as far as one clip is concerned.
+  """
+  source = _existing(source, called('source'))
+  notes = [] if notes is None else notes
+  if read_annotations := reading.reader(source):
+    return reading.read(source, read_annotations, notes)
+  if source.is_dir():
+    return class_folders.read(source, modality, notes)
+  return lists.read(source, called('source'), notes)
+
+
+def _existing(source, field):
+  """The path of a source that exists."""
+  if not source:
+    raise errors.InputError(
+      f'{field} is empty; give a folder of videos, a CSV or JSON '
+      'list, or a built dataset.'
+    )
+  source = pathlib.Path(source).expanduser()
+  if not source.exists():
+    raise errors.InputError(
+      f'{field} is {str(source)!r}, but no such folder or list exists.'
+    )
+  return source
 
 
 def _require(items, source, excluded, modality):

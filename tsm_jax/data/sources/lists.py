@@ -72,24 +72,29 @@ def _item(number, row, source):
   return listings.Item(
     path=source.parent / path,
     video_id=f'{path}@{segment}' if segment else path,
-    label=_label(row.get('label'), fail),
+    label=label(row.get('label'), fail),
     split=SPLITS.get(split.lower(), ''),
     segment=segment,
   )
 
 
-def _label(label, fail):
-  """A label as text; '' if there is none."""
-  if label is None:
+def label(value, fail):
+  """A label as text; '' if there is none.
+
+  Args:
+    value: as a list has it.
+    fail: raises InputError; it is called with what is wrong.
+  """
+  if value is None:
     return ''
-  if isinstance(label, bool) or not isinstance(label, (int, str)):
-    fail(f'the label {label!r}; a label is text or a whole number')
-  label = spelling.composed(str(label).strip())
-  if label and (problem := listings.problem(label)):
+  if isinstance(value, bool) or not isinstance(value, (int, str)):
+    fail(f'the label {value!r}; a label is text or a whole number')
+  text = spelling.composed(str(value).strip())
+  if text and (problem := listings.problem(text)):
     fail(
-      f'the label {label!r}, which {problem}; a label is one plain line of text'
+      f'the label {text!r}, which {problem}; a label is one plain line of text'
     )
-  return label
+  return text
 
 
 def _strange(labels, source):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 from typing import Any
 
@@ -12,13 +11,13 @@ import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
 from tsm_jax.data import defaults, intervals
-from tsm_jax.data.sources import folder, motion
+from tsm_jax.data.sources import folder
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
+  drawn,
   integrity,
-  locks,
   stored_records,
 )
 
@@ -157,6 +156,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
+  build_report.check_seconds(path, report)
   return Dataset(path, report)
 
 
@@ -216,12 +216,9 @@ def _build(data, stored, log, splits):
   source = data['source']
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
+    _check_background(data, source)
     return source
-  data_dir = pathlib.Path(
-    data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  ).expanduser()
-  if source == 'motion':
-    source = _draw_motion(data_dir, log)
+  source = drawn.source(data, log)
   seed = data['holdout_seed']
   listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
   listing = background.add(
@@ -231,14 +228,17 @@ def _build(data, stored, log, splits):
   for item in listing.items:
     clips.setdefault(item.split, []).append(item)
   _require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
   return builder.build(plan, log)
 
 
-def _draw_motion(data_dir, log):
-  """The folder of the quickstart's videos, drawn if they are not there."""
-  log(f'Drawing the motion videos in {data_dir} ...')
-  path = data_dir / f'motion_videos_{motion.VERSION}'
-  lock = data_dir / 'video_folder' / f'.{path.name}.lock'
-  with locks.held(lock, path, log):
-    return motion.make(path)
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )

@@ -49,29 +49,18 @@ def trade_off(recordings, rule):
 
   Returns:
     A list of dicts, one for each of `STRICTER`, which is added to the logits
-    of all thresholds `on`, 0 being the rule itself: of `stricter`, the share
-    `misses` and `false_alarms_per_hour`.
+    of all thresholds `on`, 0 being the rule itself, see `rules.stricter`: of
+    `stricter`, the share `misses` and `false_alarms_per_hour`.
   """
-  trials = search.Search(recordings, math.inf)
-  points = []
-  for stricter in STRICTER:
-    found = trials.point(_stricter(rule, recordings.labels, stricter))
+  trials, points = search.Search(recordings, math.inf), []
+  for step in STRICTER:
+    varied = rules.stricter(rule, recordings.labels, step)
+    found = trials.measure(varied)
     points.append(
       {
-        'stricter': stricter,
+        'stricter': step,
         'misses': abs(found.misses),
         'false_alarms_per_hour': abs(found.false_alarms),
       }
     )
   return points
-
-
-def _stricter(rule, labels, step):
-  """The rule with other `on`; laxer ones only down to `off`."""
-  moved = {}
-  for label in labels:
-    on, off = rule.of(label)
-    if step:
-      on = 1 / (1 + (1 / max(on, 1e-6) - 1) * math.exp(-step))
-    moved[label] = max(on, off), off
-  return rule._replace(thresholds=moved)

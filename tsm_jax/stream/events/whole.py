@@ -66,36 +66,41 @@ def find(scores, probability, rule, label):
     A list of `rules.Event`, by their start.
   """
   on, off = rule.of(label)
-  above = np.flatnonzero(np.diff(probability >= off, prepend=0, append=0))
-  firsts, ends = above[::2], above[1::2]  # indices; an end is not in it
+  firsts, ends = _stretches(scores.times, probability >= off, rule.merge_gap)
   if not len(firsts):
     return []
   times = np.append(scores.times, scores.times[-1])
-  parted = times[firsts[1:]] - times[ends[:-1]] >= (
-    rule.merge_gap - decider.ROUNDING
-  )
-  firsts = firsts[np.append(True, parted)]
-  ends = ends[np.append(parted, True)]
+  longest = times[ends] - times[firsts]
+  highest = np.maximum.reduceat(probability, firsts)  # below `off` behind them
+  is_event = (highest >= on) & (longest >= rule.min_length - decider.ROUNDING)
   events = []
-  for first, end in zip(firsts.tolist(), ends.tolist()):
-    part = probability[first:end]
-    # When the lower bound of the length is passed, and the upper threshold.
-    sure = times[first:end] - times[first] >= rule.min_length - decider.ROUNDING
-    reached = np.maximum.accumulate(part) >= on
-    if not reached[-1] or (
-      times[end] - times[first] < rule.min_length - decider.ROUNDING
-    ):
-      continue
-    decided = np.flatnonzero(sure & reached & (part >= off))
+  for first, end in zip(firsts[is_event].tolist(), ends[is_event].tolist()):
+    part, since = probability[first:end], times[first:end] - times[first]
+    sure = np.maximum.accumulate(part) >= on
+    sure &= (since >= rule.min_length - decider.ROUNDING) & (part >= off)
+    decided = first + int(sure.argmax()) if sure.any() else end
     late = rule.shift_end if end < len(probability) else 0
-    start = max(times[0], times[first] - rule.shift_start)
-    events.append(
-      rules.Event(
-        float(start),
-        float(max(start, times[end] - late)),
-        label,
-        float(part.mean()),
-        float(times[first + decided[0]] if len(decided) else times[end]),
-      )
-    )
+    start = max(float(times[0]), float(times[first]) - rule.shift_start)
+    stop = max(start, float(times[end]) - late)
+    score = float(part.sum() / len(part))
+    events.append(rules.Event(start, stop, label, score, float(times[decided])))
   return events
+
+
+def _stretches(times, above, merge_gap):
+  """`(firsts, ends)`: indices where stretches begin, and where they are over.
+
+  Args:
+    times: float64 `[N]`.
+    above: bool `[N]`.
+    merge_gap: seconds; shorter gaps part no stretches.
+  """
+  padded = np.zeros(len(above) + 2, np.int8)
+  padded[1:-1] = above
+  changes = np.flatnonzero(padded[1:] != padded[:-1])
+  firsts, ends = changes[::2], changes[1::2]
+  if len(firsts) < 2:
+    return firsts, ends
+  parted = times[firsts[1:]] - times[ends[:-1]] >= merge_gap - decider.ROUNDING
+  edge = np.array([True])
+  return firsts[np.append(edge, parted)], ends[np.append(parted, edge)]

@@ -104,6 +104,17 @@ def test_rows_of_the_label_count(tmp_path):
   assert not overlaps(*(item.segment for item in found))
 
 
+def test_rows_of_the_label_need_not_be_in_training(source):
+  text = source.read_text() + 'c.mp4,idle,val,15,17\n'
+  path = source.with_name('more.csv')
+  path.write_text(text)
+  plain = folder.scan(path)
+  assert [name for name, _ in plain.excluded] == ['a.mp4@14-17', 'c.mp4@15-17']
+  listing = background.add(plain, 'idle')
+  assert [name for name, _ in listing.excluded] == ['a.mp4@14-17']
+  assert 'c.mp4@15-17' in [item.video_id for item in made(listing)]
+
+
 @pytest.mark.parametrize('images', [False, True])
 def test_background_in_frames(tmp_path, images):
   columns = ('path', 'label', 'split', 'start_frame', 'end_frame')

@@ -56,6 +56,7 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
       f'{where}but no clip is a part of a video, with a start or an end: there '
       'is nothing between them.'
     )
+  listing = _with_rows(listing, label)
   found, notes = [], []
   occupied = checks.by_video(
     item._replace(path=spelling.find(item.path)) for item in listing.listed
@@ -65,7 +66,10 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
     try:
       found += _of_video(items, parts, label, seed, listing.modality)
     except videos.VideoError as error:
-      notes.append(f'{segments.video(items[0])} gives no background: {error}')
+      name = segments.video(items[0])
+      if isinstance(error, videos.PassingError):  # later, it would give some
+        raise errors.InputError(f'{name!r} {error}.') from error
+      notes.append(f'{name} gives no background: {error}')
   found = _bounded(found, listing.items, label, seed)
   if not found and label not in listing.labels:
     raise errors.InputError(
@@ -81,6 +85,33 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
     items=sorted([*listing.items, *found], key=segments.order),
     labels=labels,
     notes=[*listing.notes, *notes],
+  )
+
+
+def _with_rows(listing, label):
+  """A listing with all that is listed under the label.
+
+  Where none of it is for training, it was left out: the label was no class.
+  """
+  if label in listing.labels:
+    return listing
+  splits = {item.path: item.split for item in listing.items}
+  reason = f'has the label {label!r}, {listings.NOT_IN_MAP}'
+  names = {name for name, why in listing.excluded if why == reason}
+  listed = [
+    item._replace(split=item.split or splits.get(item.path, ''))
+    for item in listing.listed
+    if item.label == label and item.video_id in names
+  ]
+  listed = [item for item in listed if item.split]
+  restored = {item.video_id for item in listed}
+  return listing._replace(
+    items=[*listing.items, *listed],
+    excluded=[
+      (name, why)
+      for name, why in listing.excluded
+      if not (name in restored and why == reason)
+    ],
   )
 
 
