@@ -123,14 +123,13 @@ def _of_split(items, split, source):
   return chosen, split
 
 
-def score(streams, path, interval, bgr=False):
+def score(streams, path, interval):
   """A model's answers to a video, which it sees once, as a stream.
 
   Args:
     streams: a `session.Session` with a free slot.
     path: of the video.
     interval: seconds between two frames.
-    bgr: whether blue and red are exchanged.
 
   Returns:
     `whole.Scores`.
@@ -146,8 +145,7 @@ def score(streams, path, interval, bgr=False):
       for frame, count in due.Paced(source, pace.Pace(interval)):
         end = frame.time
         for time in due.spread(times[-1] if times else None, end, count):
-          image = frame.image[..., ::-1] if bgr else frame.image
-          answers = streams.step({name: image}, {name: time})
+          answers = streams.step({name: frame.image}, {name: time})
           logits.append(answers[name].logits)
           times.append(time)
         bar.reach(end)
@@ -179,7 +177,7 @@ def load(trained, args, rule):
   """
   source = args.list or _of_training(trained)
   listed = read(source, trained.labels, rule.background, args.split)
-  streams = session.Session(trained)
+  streams = session.Session(trained, rule=rule)
   interval = flags.interval(args, streams.interval)
   cache = score_cache.Cache(
     rule_file.workdir(args.checkpoint), trained, interval, rule.bgr
@@ -190,7 +188,7 @@ def load(trained, args, rule):
   ):
     found = cache.load(path)
     if found is None:
-      found = score(streams, path, interval, rule.bgr)
+      found = score(streams, path, interval)
       cache.save(path, found)
     scores.append(found)
     truths.append(_within(path, true, found.seconds))
