@@ -4,7 +4,8 @@
 
 Runs what a `stream.Session` runs, from uint8 frames of the network's size to
 logits on the host, with random weights. Three programs take turns: one camera,
-one camera without the shift, and several cameras in one batch.
+one camera without the shift, and several cameras in one batch. The processor
+time of all threads tells more where the devices are a CPU that others use, too.
 """
 
 import json
@@ -22,6 +23,7 @@ from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import published
 from tsm_jax.stream import batch
 
+CLOCKS = ('time', 'processor time')
 QUARTILES = (0.5, 0.25, 0.75)  # in the order in which they are shown
 
 
@@ -40,16 +42,17 @@ def main(argv=None):
     plain: prepare(without_shift(config), 1, options.steps),
     many: prepare(config, options.cameras, options.steps),
   }
-  ms = interleave.measure(turns, options.repeats)
+  measured = interleave.measure(turns, options.repeats)
+  times = {name: np.array(values) for name, values in measured.items()}
   ratios = {
-    'shift': _ratio(ms[one], ms[plain]),
-    'batch': _ratio(ms[many], ms[one]) / options.cameras,
+    'shift': _ratio(times[one], times[plain]),
+    'batch': _ratio(times[many], times[one]) / options.cameras,
   }
   if options.json:
-    found = {'measured': shown, 'ms': ms, 'ratios': _lists(ratios)}
-    print(json.dumps(found, indent=1))
+    found = {'measured': shown, 'ms': _by_clock(times)}
+    print(json.dumps({**found, 'ratios': _by_clock(ratios)}, indent=1))
   else:
-    show(ms, {one: 1, plain: 1, many: options.cameras}, ratios)
+    show(times, {one: 1, plain: 1, many: options.cameras}, ratios)
 
 
 def _parser():
@@ -80,7 +83,8 @@ def prepare(config, cameras, steps):
     steps: of a turn.
 
   Returns:
-    A function that runs the steps and returns the milliseconds of one.
+    A function that runs the steps and returns the milliseconds of one, by each
+    of `CLOCKS`.
 
   Raises:
     InputError: if the model is not one for streams.
@@ -98,10 +102,10 @@ def prepare(config, cameras, steps):
   shown = {row: rng.integers(0, 256, shape, np.uint8) for row in range(cameras)}
 
   def turn(steps=steps):
-    before = time.perf_counter()
+    before = _now()
     for _ in range(steps):
       rows.step(shown)  # waits for the logits
-    return 1e3 * (time.perf_counter() - before) / steps
+    return 1e3 * (_now() - before) / steps
 
   turn(1)
   return turn
@@ -120,42 +124,58 @@ def _random(shapes):
   return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
+def _now():
+  return np.array([time.perf_counter(), time.process_time()])
+
+
 def _ratio(times, others):
-  """Quartiles of the ratio of two programs in the same turn."""
-  return np.quantile(np.divide(times, others), QUARTILES)
+  """Quartiles `[3, 2]` of the ratio of two programs in the same turn."""
+  return np.quantile(times / others, QUARTILES, axis=0)
 
 
-def _lists(ratios):
-  return {name: values.tolist() for name, values in ratios.items()}
+def _by_clock(values):
+  """Arrays `[..., 2]` by name as lists for JSON, by name and clock."""
+  return {
+    name: {clock: array[..., i].tolist() for i, clock in enumerate(CLOCKS)}
+    for name, array in values.items()
+  }
 
 
-def show(ms, cameras, ratios):
+def show(times, cameras, ratios):
   """Prints the table and the ratios.
 
   Args:
-    ms: lists of milliseconds per step, by program.
+    times: milliseconds per step `[turns, 2]`, by program.
     cameras: how many each program follows.
-    ratios: quartiles of 'shift' and 'batch'.
+    ratios: quartiles `[3, 2]` of 'shift' and 'batch'.
   """
   rows = table.Table(
-    'program', 'ms per step', 'quartiles', 'frames/s of all cameras'
+    'program', 'ms per step', 'quartiles', 'processor ms', 'frames/s'
   )
-  for name, times in ms.items():
-    median, low, high = np.quantile(times, QUARTILES)
-    speed = f'{1e3 * cameras[name] / median:.1f}'
-    rows.add_row(name, f'{median:.2f}', f'{low:.2f}, {high:.2f}', speed)
+  for name, values in times.items():
+    (ms, processor), low, high = np.quantile(values, QUARTILES, axis=0)
+    rows.add_row(
+      name,
+      f'{ms:.2f}',
+      f'{low[0]:.2f}, {high[0]:.2f}',
+      f'{processor:.2f}',
+      f'{1e3 * cameras[name] / ms:.1f}',
+    )
   cli.show(rows)
   many = max(cameras.values())
   for name, sentence in (
-    ('shift', 'A step takes {} times as long as without the shift'),
+    ('shift', 'A step costs {}, as a share of one without the shift.'),
     (
       'batch',
-      f'{many} cameras in one batch take {{}} times as long as one by one',
+      f'{many} cameras in one batch cost {{}}, as a share of {many} '
+      'steps of one.',
     ),
   ):
-    median, low, high = ratios[name]
-    said = sentence.format(f'{median:.3f}')
-    print(f'{said} (quartiles {low:.3f}, {high:.3f}).')
+    shares = (
+      f'{middle:.3f} of the {clock} (quartiles {low:.3f}, {high:.3f})'
+      for clock, (middle, low, high) in zip(CLOCKS, ratios[name].T)
+    )
+    print(sentence.format(' and '.join(shares)))
 
 
 def _machine(config, options):
