@@ -25,11 +25,11 @@ def frame(label):
   return np.full((SIZE, SIZE, 3), COLOURS[label], np.uint8)
 
 
-def save_model(workdir, interval=0.25):
+def save_model(workdir, interval=0.25, direction='past'):
   """A checkpoint, whose last layer is solved for; returns the workdir."""
   config = helpers.tiny_config('', '')
   config.model.update(
-    stage_sizes=(1,), num_frames=2, direction='past', num_classes=16
+    stage_sizes=(1,), num_frames=2, direction=direction, num_classes=16
   )
   how = preprocess.Preprocessing.from_config(config)
   clips = np.stack([[frame(label)] * 2 for label in LABELS])
@@ -48,7 +48,7 @@ def save_model(workdir, interval=0.25):
     kernel=solved[:-1].astype(np.float32), bias=solved[-1].astype(np.float32)
   )
   config.model.num_classes = len(LABELS)
-  known = intervals.Interval(interval, interval, interval)
+  known = interval and intervals.Interval(interval, interval, interval)
   meta = identity.describe(config, LABELS, '', known)
   checkpoints.save_model(workdir, variables, meta)
   return workdir

@@ -136,13 +136,8 @@ class _Stream:
     source, streams = frames.source, self._streams
     with contextlib.ExitStack() as stack:
       stack.enter_context(contextlib.closing(frames))
-      print_to = tables.JsonLines if args.json else tables.Table
-      self._outputs.append(print_to(progress.show, self._name))
-      self._outputs += kinds.create(
-        args, self._name, streams.labels, source.rate, part
-      )
-      for output in self._outputs:
-        stack.enter_context(contextlib.closing(output))
+      for output in self._made_outputs(args, source.rate, part):
+        self._outputs.append(stack.enter_context(contextlib.closing(output)))
       bar = progress.Progress(self._name, source.length)
       stack.enter_context(bar)
       streams.add(self._name)
@@ -158,6 +153,11 @@ class _Stream:
       finally:
         self._tell(streams.remove(self._name))
     return self._sum_up(frames, bar)
+
+  def _made_outputs(self, args, rate, part):
+    kind = tables.JsonLines if args.json else tables.Table
+    yield kind(progress.show, self._name)
+    yield from kinds.create(args, self._name, self._streams.labels, rate, part)
 
   def _show(self, frame, count):
     if frame.anew:

@@ -112,11 +112,13 @@ class Source:
       raise errors.InputError(f'{self.name!r}: {error}.') from error
 
   def _read(self):
-    shown, size, clock = self._player, None, _Clock(self._player.beginning)
+    shown, size, clock = self._player, None, None
     for frame, start, end, stated, *_ in shown:
       self._note_failures()
       self._num_concealed += frame.is_corrupt
       self._span = self._span.add(float(start) if stated else math.nan)
+      # Cameras often leave out the time of the first frame, which is then 0.
+      clock = clock or _Clock(shown.beginning if stated else 0.0)
       size, old = (frame.width, frame.height), size
       time = clock.read(float(start), float(end))
       if old and size != old:
