@@ -3,6 +3,15 @@
   python -m tsm_jax.main --config configs/folder.py \\
       --config.data.source=/path/to/videos --config.data.flip=swap
 
+For a camera, `:direction=past` trains a model that never looks ahead, with a
+loss of every frame from the third on and frames 0.2 seconds apart (see
+docs/stream.md):
+
+  python -m tsm_jax.main --config configs/folder.py:direction=past \\
+      --config.data.source=/path/to/videos \\
+      --config.model.consensus=frames --config.model.consensus_from=3 \\
+      --config.data.frame_interval=0.2 --config.data.frame_interval_jitter=0.2
+
 Arguments: `configs/folder.py:depth=18,shift=none`. Mirrored clips are off until
 you ask for them: 'swap' where the names of classes tell left from right, else
 'on'. No number to expect: it is your data.

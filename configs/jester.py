@@ -10,7 +10,16 @@ That is the efficient protocol: one clip, its centre. The accurate one adds
 --config.eval.clips=2 --config.eval.crops=3 --config.eval.full_resolution=True.
 
 For a camera: :model=mobilenet_v2,direction=past trains the online form, which
-`tsm_jax.stream` runs frame by frame.
+`tsm_jax.stream` runs frame by frame. The clips last about three seconds, so
+that the eight frames of one are about 0.4 seconds apart; to decide earlier, and
+however long a gesture lasts, every frame from the third on may have a loss of
+its own, and the distance may be fixed:
+
+  python -m tsm_jax.main \\
+      --config configs/jester.py:model=mobilenet_v2,direction=past \\
+      --config.data.source=BUILT --config.init_from=mobilenetv2-imagenet.pth \\
+      --config.model.consensus=frames --config.model.consensus_from=3 \\
+      --config.data.frame_interval=0.25 --config.data.frame_interval_jitter=0.2
 
 Published top-1 (2 clips, full resolution; paper, table 1): default 97.0,
 :shift=none 83.9. The authors give no recipe for Jester, and none of its flow;

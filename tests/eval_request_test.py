@@ -94,6 +94,7 @@ def test_sampling_frames_and_size_are_done_and_recorded(call, config, workdir):
   for section, name, value in (
     ('data', 'sampling', 'dense'),
     ('data', 'image_size', 24),
+    ('data', 'frame_interval', 0.05),
     ('model', 'num_frames', 6),
   ):
     done, found = call(f'{section}.{name}={value}', 'model.dropout=0.1')
@@ -105,7 +106,29 @@ def test_sampling_frames_and_size_are_done_and_recorded(call, config, workdir):
     expected = by_hand(config, workdir, **{name: value})
     assert found['loss'] == pytest.approx(expected, rel=1e-5)
     losses.add(found['loss'])
-  assert len(losses) == 4
+  assert len(losses) == 5
+
+
+def test_the_consensus_of_a_trained_model_can_be_asked_for(
+  call, config, workdir
+):
+  done, found = call('model.consensus=frames', 'model.consensus_from=4')
+  assert done.returncode == 0, done.stderr
+  assert (found['consensus'], found['consensus_from']) == ('frames', 4)
+  trained = checkpoints.restore_model(workdir)
+  trained.config.update(consensus='frames', consensus_from=4)
+  mesh = sharding.create_mesh()
+  result = evaluate.Evaluator(
+    trained.module(), trained.preprocessing, mesh
+  ).evaluate(
+    jax.device_put(trained.variables, sharding.replicated(mesh)),
+    dataset.prepare(config.data, log=len).split('val'),
+    config,
+  )
+  assert found['loss'] == pytest.approx(result.loss, rel=1e-5)
+  _, plain = call()
+  assert (plain['consensus'], plain['frame_interval']) == ('mean', 0)
+  assert plain['loss'] != found['loss']
 
 
 @pytest.mark.parametrize(
@@ -119,6 +142,8 @@ def test_sampling_frames_and_size_are_done_and_recorded(call, config, workdir):
     ('eval.precise_bn_batches=2', 'eval.precise_bn_batches is 2, but'),
     ('data.sampling=dnese', "data.sampling is 'dnese'; choose from"),
     ('model.num_frames=0', 'model.num_frames is 0; it must be at least 1'),
+    ('model.consensus_from=2', "consensus_from is 2, but .* is 'mean'"),
+    ('data.frame_interval=-1', 'data.frame_interval is -1.0; it must be'),
   ],
 )
 def test_what_contradicts_the_weights_is_refused(field, message, call):

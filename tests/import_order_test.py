@@ -23,7 +23,7 @@ FLOORS = (
 )
 DATA_FLOORS = (
   'defaults sampling',
-  'clips',
+  'clips intervals',
   'input sources',
   'store',
   'build doctor fingerprint',

@@ -10,11 +10,13 @@ import pytest
 
 from support import helpers, trainings
 from tsm_jax import errors, evaluate, sharding, train
+from tsm_jax.data import intervals
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
 from tsm_jax.insight import describe
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, stopping
+from tsm_jax.stream import agreement
 
 STEPS = 20
 
@@ -92,7 +94,15 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
 def learnt(folder, data_dir, tmp_path_factory):
   """A finished run: its workdir, config, result, log and signs of life."""
   workdir, beats = tmp_path_factory.mktemp('learnt'), []
-  config = tiny(folder, data_dir, eval__split='train', eval__clips=2)
+  config = tiny(
+    folder,
+    data_dir,
+    eval__split='train',
+    eval__clips=2,
+    model__direction='past',
+    model__consensus='frames',
+    model__consensus_from=2,
+  )
   with pytest.MonkeyPatch.context() as patch:
     trainings.on_devices(patch, 1)
     patch.setattr(stopping.Watchdog, 'beat', lambda self: beats.append(self))
@@ -122,6 +132,31 @@ def test_real_clips_are_learnt_by_heart_and_reported(learnt):
   assert result.top1 == 1
   written = json.loads((workdir / 'eval_train.json').read_text())
   assert written['per_class'] == {'jump': 1.0, 'run': 1.0}
+
+
+def test_its_stream_is_its_clips_and_the_report_says_so(learnt):
+  line = 'stream top-1 100.00% = clip top-1 100.00%: 20 of 20 validation clips'
+  assert line in learnt.log and 'WARNING' not in learnt.log
+  path = learnt.workdir / agreement.FILE
+  found = json.loads(path.read_text())
+  assert found['num_clips'] == found['equal'] == 20
+  assert (found['consensus'], found['consensus_from']) == ('frames', 2)
+  assert [e['share'] for e in found['early']] == [0.25, 0.5, 0.75, 1.0]
+  assert found['early'][-1]['top1'] == found['clip_top1'] == 1
+  page = (learnt.workdir / 'report.md').read_text()
+  assert 'Of 20 clips, 20 have the same top-1 frame by frame' in page
+  assert (learnt.workdir / 'early_recognition.png').stat().st_size > 5000
+
+
+def test_a_checkpoint_says_how_far_apart_its_frames_are(learnt):
+  # Videos of 12 frames, 24 each second, in 4 segments: 3 frames apart.
+  found = intervals.from_meta(checkpoints.restore_model(learnt.workdir).meta)
+  assert found == pytest.approx((0.125,) * 3)
+  line = 'The frames of a clip are 0.125 s apart.'
+  assert line in learnt.log
+  config = learnt.config.copy_and_resolve_references()
+  *_, said = describe.describe(config, learnt.workdir)
+  assert said == f'{line} (step {STEPS} of {learnt.workdir})'
 
 
 def test_every_step_is_a_sign_of_life(learnt):

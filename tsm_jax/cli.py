@@ -231,3 +231,13 @@ def show(*tables):
     terminal.width = 1000
   for table in tables:
     terminal.print(table)
+
+
+def show_rows(columns, rows):
+  """Prints a table of texts as they are; rich takes brackets for styles."""
+  from rich import table, text
+
+  shown = table.Table(*columns)
+  for row in rows:
+    shown.add_row(*(text.Text(errors.printable(cell)) for cell in row))
+  show(shown)

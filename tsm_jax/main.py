@@ -67,10 +67,29 @@ def _run(args, config, workdir):
 
   if args.mode == 'train':
     train.train(config, workdir)
+    _name_next(config, workdir)
   elif args.mode == 'eval':
     evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
   else:
-    print('\n'.join(describe.describe(config)))
+    print('\n'.join(describe.describe(config, workdir)))
+
+
+def _name_next(config, workdir):
+  """Names the commands that follow where it was said when things happen."""
+  import jax
+
+  from tsm_jax import models
+  from tsm_jax.stream import agreement
+
+  if not config.data.background or jax.process_index():
+    return
+  model = models.create_model({**config.model, 'num_classes': 2})
+  if agreement.can_stream(model):
+    name = 'python -m tsm_jax.stream'
+    print(
+      f'When things happen is decided by thresholds; choose them by {name} '
+      f'tune {workdir}, then see {name} eval {workdir} --split=test.'
+    )
 
 
 def _parser():

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from rich import table, text
 
 from tsm_jax import cli, errors, evaluate
 from tsm_jax.data import defaults
@@ -18,6 +17,7 @@ from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
 from tsm_jax.runs import checkpoints
+from tsm_jax.stream import flags, progress, watch
 
 MAX_FRAMES = defaults.USUAL.max_frames
 
@@ -33,8 +33,7 @@ class Prediction(NamedTuple):
 class Model(checkpoints.TrainedModel):
   """A trained model that labels video files; made by `load`.
 
-  It has the attributes of a `checkpoints.TrainedModel`: config, variables,
-  labels, preprocessing, meta and step.
+  Its attributes are those of a `checkpoints.TrainedModel`.
   """
 
   def predict(self, video, top=5, max_frames=MAX_FRAMES, **views):
@@ -155,7 +154,7 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
     said = ' '.join(f'{type(error).__name__}: {error}'[:200].split())
     raise errors.InputError(f'{shown} cannot be decoded ({said}).') from error
   if video.damage:
-    _log(f'{path}: damaged, {video.damage}')
+    progress.log(f'{path}: damaged, {video.damage}')
   found = np.asarray(predict(frames))
   if not np.isfinite(found).all():
     raise errors.InputError(
@@ -168,14 +167,17 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
 @cli.command()
 def main(argv=None):
   args = _parser().parse_args(argv)
+  flags.check(args)
   model = load(args.checkpoint)
+  if args.stream:
+    return watch.run(model, args)
   views = args.clips, args.crops, args.full_resolution
   options = args.top, args.max_frames, _views(*views)
   results, num_bad = [], 0
   for argument in args.videos:
     for name, found, reason in _answers(model, argument, options):
       if reason:
-        print(f'error: {errors.printable(reason)}', file=sys.stderr)
+        progress.log(f'error: {reason}')
         num_bad += 1
       else:
         predictions = [prediction._asdict() for prediction in found]
@@ -191,7 +193,8 @@ def _answers(model, argument, options):
       if argument == arguments.STANDARD_INPUT:
         paths = {'-': stack.enter_context(arguments.standard_input())}
       else:
-        paths = {path: path for path in arguments.expand(argument, _log)}
+        found = arguments.expand(argument, progress.log)
+        paths = dict(zip(found, found))
     except (errors.InputError, OSError) as error:
       yield argument, None, str(error)
       return
@@ -200,10 +203,6 @@ def _answers(model, argument, options):
         yield name, model._predict_one(path, *options), ''
       except errors.InputError as error:
         yield name, None, str(error).replace(path, name)
-
-
-def _log(line):
-  print(errors.printable(line), file=sys.stderr)
 
 
 def _parser():
@@ -231,19 +230,20 @@ def _parser():
     help='longer videos are refused (default %(default)s)',
   )
   parser.add_switch('json', 'print JSON instead of a table')
+  flags.add(parser)
   return parser
 
 
 def print_table(results):
   """Prints one row per label, the most probable first."""
-  rows = table.Table('video', 'label', 'probability')
-  for result in results:
-    for rank, prediction in enumerate(result['predictions']):
-      name = result['video'] if rank == 0 else ''
-      # As they are: rich would take what stands in brackets for a style.
-      shown = map(errors.printable, (name, prediction['label']))
-      rows.add_row(*map(text.Text, shown), f'{prediction["probability"]:.2%}')
-  cli.show(rows)
+  rows = [
+    ('' if rank else result['video'], label, f'{probability:.2%}')
+    for result in results
+    for rank, (label, probability) in enumerate(
+      found.values() for found in result['predictions']
+    )
+  ]
+  cli.show_rows(('video', 'label', 'probability'), rows)
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from tsm_jax.runs import (
   processes,
   stopping,
 )
+from tsm_jax.stream import agreement
 
 
 def train(config, workdir, log=print):
@@ -79,6 +80,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     config, mesh, len(data.labels), len(train_source), mirrored
   )
   total_steps = built.total_steps
+  interval = data.interval(splits, built.preprocessing)
   new_key = functools.partial(jax.random.key, config.seed)
   key = jax.jit(new_key, out_shardings=sharding.replicated(mesh))()
   for_use = eval_variables.EvalVariables(built, config, mesh, train_source)
@@ -88,7 +90,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   # --- Where the run stands: what workdir holds, else init_from, else scratch.
   # In this order, so that a run that was killed and started again with the same
   # command does not begin anew from init_from.
-  meta = identity.describe(config, data.labels, data.name)
+  meta = identity.describe(config, data.labels, data.name, interval)
   window = metrics.Window()
   if not is_new:
     state, saved = kept.restore(built.arguments[0], meta)
@@ -115,13 +117,10 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   divergence.check_start(finite, state, kept, config.init_from)
   if active:
     identity.freeze_config(workdir, config)
-  for lines in (
-    describe.describe_model(built.model, built.preprocessing),
-    flips.describe(mirrored, data.labels),
-    describe.describe_plan(config, data, total_steps, mesh),
+  for line in describe.describe_run(
+    built, data, config, mesh, mirrored, interval
   ):
-    for line in lines:
-      log(line)
+    log(line)
 
   # --- Compile. Before the data starts: processes take different times, and
   # some collective operations wait half a minute only.
@@ -232,6 +231,8 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
                 f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
                 f'top-5 {result.top5:.2%} of {result.num_clips} clips'
               )
+          if last:
+            final = agreement.on_host(variables)
           del variables
     kept.wait()
 
@@ -242,7 +243,8 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     )
     raise SystemExit(stopping.exit_status(stop.signal))
   if active and result is not None:
-    path = run_report.write(workdir, data.labels, result)
+    online = agreement.report(workdir, built, final, eval_source, log)
+    path = run_report.write(workdir, data.labels, result, online)
     log(f'top-1 {result.top1:.2%}; the report is {path}')
   sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result

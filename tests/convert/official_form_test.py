@@ -48,17 +48,25 @@ def assert_same_model(one, other):
 
 
 def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
-  run = checkpointed.save(tmp_path / 'run', steps=(20,))
+  run = checkpointed.save(
+    tmp_path / 'run',
+    steps=(20,),
+    model__consensus='frames',
+    model__consensus_from=2,
+  )
   out = tmp_path / 'weights.pth'
   done = commands.call('convert', run, out)
   assert (done.returncode, done.stderr) == (0, '')
   told = "--fold_div=4 --num_frames=4 '--stage_sizes=(1, 1)'"
+  told += ' --consensus=frames --consensus_from=2'
+  assert 'mean over its frames from 2 on; the authors' in done.stdout
   assert f'read it with tsm_jax.convert, give {told}.' in done.stdout
   before = out.read_bytes()
   main.main([str(out), str(tmp_path / 'again'), *shlex.split(told)])
   one = checkpoints.restore_model(run)
   other = checkpoints.restore_model(tmp_path / 'again')
   jax.tree.map(np.testing.assert_array_equal, one.variables, other.variables)
+  assert (other.config.consensus, other.config.consensus_from) == ('frames', 2)
   # A single step is a checkpoint, too.
   (step,) = (p for p in (run / 'checkpoints').iterdir() if p.name.isdigit())
   capsys.readouterr()

@@ -66,6 +66,17 @@ def test_the_first_stage_that_differs_is_named(stage, changes, setting):
   assert ('Settings that differ' in '\n'.join(lines)) == bool(setting)
 
 
+def test_a_setting_that_a_file_is_older_than_had_its_default():
+  old = take()
+  for name in ('frame_interval', 'frame_interval_jitter'):
+    del old['settings'][name]
+  assert len(fingerprint.compare(old, take())[1]) == 1
+  source = [{**record, 'fps': 10.0} for record in SOURCE]
+  stage, lines = fingerprint.compare(old, take(source, frame_interval=0.2))
+  assert stage == 'indices'
+  assert lines[-1] == 'Settings that differ: frame_interval (0.0 and 0.2).'
+
+
 def test_quirks_of_validation_are_found():
   # Four frames of a clip of four: the official validation takes the first.
   short = stored(1, num_frames=4)

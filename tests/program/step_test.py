@@ -265,11 +265,12 @@ def test_accumulation_is_the_large_batch_where_bn_is_frozen():
 
 
 def test_accumulation_of_local_statistics_is_per_device_and_part():
-  # Two clips of each of two parts on each of four devices.
-  found = train(4, 2, accumulation=2, model__bn_stats='local')
-  expected = train(
-    1, 2, INTERLEAVED, model__bn_stats='ghost', model__ghost_clips=2
-  )
+  # Two clips of each of two parts on each of four devices; every frame's loss.
+  each = {'model__consensus': 'frames', 'model__consensus_from': 2}
+  parts = {'accumulation': 2, 'fsdp': True, 'label_smoothing': 0.1, **each}
+  found = train(4, 2, model__bn_stats='local', **parts)
+  parts = {'model__ghost_clips': 2, 'label_smoothing': 0.1, **each}
+  expected = train(1, 2, INTERLEAVED, model__bn_stats='ghost', **parts)
   chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=2e-5)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from support import helpers, several
 from tsm_jax.runs import checkpoints, stopping
+from tsm_jax.stream import agreement
 
 GENTLE = (
   '--config.checkpoint.every_steps=5',
@@ -38,6 +39,7 @@ def two(one, folder, data_dir, tmp_path_factory):
     '--config.model.bn_stats=local',
     '--config.ema_decay=0.5',
     '--config.eval.precise_bn_batches=1',
+    '--config.model.direction=past',
     '--join_seconds=30',
   )
   workdir = tmp_path_factory.mktemp('two')
@@ -90,11 +92,18 @@ def test_fewer_and_fewer_processes_train_as_one_does(one, folder, tmp_path):
 @pytest.mark.slow
 def test_two_processes_with_all_options(one, two, folder, data_dir, tmp_path):
   options, workdir, _ = two
-  several.alone(folder, data_dir, tmp_path, *options, epochs=8)
+  several.alone(folder, data_dir, tmp_path, *options, epochs=8, report=True)
   found, expected = several.assert_trained_alike(workdir, tmp_path)
   assert found.config.ghost_clips == expected.config.ghost_clips == 2
   assert found.meta['initialised_from'] == expected.meta['initialised_from']
   assert found.meta['initialised_from']['step'] == 50
+  # One of two processes compares the stream with the clips.
+  compared, alone = (
+    json.loads((path / agreement.FILE).read_text())
+    for path in (workdir, tmp_path)
+  )
+  assert compared['num_clips'] == compared['equal'] == 4
+  assert compared['early'] == alone['early']
 
 
 @pytest.mark.slow

@@ -14,10 +14,10 @@ LABELS = ['jump', 'run']
 
 
 @functools.cache
-def shapes():
+def shapes(**fields):
   """`(config, state)` of the tiny configuration: resolved, and shapes."""
   mesh = sharding.create_mesh(jax.devices()[:1])
-  config = helpers.tiny_config('', '', checkpoint__keep_best=2)
+  config = helpers.tiny_config('', '', checkpoint__keep_best=2, **fields)
   state = program.build(config, mesh, 2, 20).arguments[0]
   return checks.resolve(config, mesh, 2), state
 
@@ -39,9 +39,9 @@ def meta(config):
   return {**identity.describe(config, LABELS, 'data'), 'window': []}
 
 
-def save(workdir, steps=(10, 20), best=((10, 0.5), (20, 0.75))):
+def save(workdir, steps=(10, 20), best=((10, 0.5), (20, 0.75)), **fields):
   """Saves states and best models in a workdir."""
-  config, state = shapes()
+  config, state = shapes(**fields)
   kept = checkpoints.Checkpoints(workdir, config.checkpoint)
   for step in steps:
     whole = filled(state, step)

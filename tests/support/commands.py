@@ -7,18 +7,19 @@ import os
 import socket
 import subprocess
 import sys
-from unittest import mock
 
 import jax
 
-from support import helpers
-from tsm_jax.insight import run_report
+from support import helpers, trainings
 
 
-def call(module, *args):
+def call(module, *args, report=False):
   """Calls the `main` of a command here; what a process would give.
 
-  But a run draws no report, which takes longer than to train.
+  Args:
+    module: of the command.
+    *args: of the command.
+    report: whether a run draws its report, see `trainings.run`.
   """
   try:
     found = importlib.import_module(f'tsm_jax.{module}.__main__')
@@ -28,9 +29,7 @@ def call(module, *args):
   with (
     contextlib.redirect_stdout(out),
     contextlib.redirect_stderr(err),
-    mock.patch.object(run_report, 'write')
-    if module == 'main'
-    else contextlib.nullcontext(),
+    contextlib.nullcontext() if report else trainings.without_report(),
   ):
     try:
       status = found.main(list(map(str, args)))

@@ -102,7 +102,7 @@ def train(*args, **kwargs):
   return [output for output, _ in finish(start(*args, **kwargs))]
 
 
-def alone(*args, epochs=4, devices=4):
+def alone(*args, epochs=4, devices=4, report=False):
   """Trains on as many devices in this process; its standard output.
 
   Its program is the one that several compile, without their start.
@@ -110,7 +110,7 @@ def alone(*args, epochs=4, devices=4):
   with pytest.MonkeyPatch.context() as patch:
     trainings.on_devices(patch, devices)
     _, _, _, *words = arguments(*args, epochs=epochs)
-    done = commands.call('main', *words)
+    done = commands.call('main', *words, report=report)
   assert done.returncode == 0, done.stderr
   return done.stdout
 

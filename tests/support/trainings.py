@@ -14,6 +14,7 @@ from tsm_jax import program, sharding, train
 from tsm_jax.data.input import pipeline
 from tsm_jax.insight import describe, run_report
 from tsm_jax.program import metrics, optim
+from tsm_jax.stream import agreement
 
 
 def share_programs():
@@ -45,14 +46,23 @@ def run(config, workdir, report=False):
   Args:
     config: a configuration.
     workdir: of the run.
-    report: whether it draws its report, which takes longer than to train.
+    report: whether it compares its stream with its clips and draws its report,
+      which takes longer than to train.
   """
   lines = []
-  with contextlib.ExitStack() as stack:
-    if not report:
-      stack.enter_context(mock.patch.object(run_report, 'write'))
+  with contextlib.nullcontext() if report else without_report():
     state, result = train.train(config, workdir, lines.append)
   return state, result, '\n'.join(lines)
+
+
+@contextlib.contextmanager
+def without_report():
+  """Runs of this process compare no stream with clips and draw no report."""
+  with (
+    mock.patch.object(run_report, 'write'),
+    mock.patch.object(agreement, 'report'),
+  ):
+    yield
 
 
 def losses(workdir):

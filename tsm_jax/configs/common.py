@@ -138,6 +138,10 @@ def _add_data(config):
   data.randaugment_ops = 0  # random operations on every training clip
   data.randaugment_magnitude = 9.0  # strength of the operations, 0 to 30
   data.sampling = 'uniform'  # over the whole video, or 'dense': 64 frames
+  # For cameras: the seconds between the frames of a clip, whatever the rate of
+  # its video, in place of data.sampling; 0: off.
+  data.frame_interval = 0.0
+  data.frame_interval_jitter = 0.0  # varies it in training by up to this share
   data.official_quirks = False  # the official code's oddities in sampling
   data.num_threads = 16  # that decode, per process
 

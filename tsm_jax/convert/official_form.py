@@ -99,6 +99,11 @@ def to_file(source, out):
   state = to_torch(config, jax.device_get(trained.variables), log=lines.append)
   checks.check_finite(str(source), state, {k: k for k in state})
   weight_files.write(out, state, trained.labels, bare=is_online(config))
+  if config['consensus'] == 'frames':
+    lines.append(
+      'The logits of a clip are the mean over its frames from '
+      f"{config['consensus_from']} on; the authors' code takes all frames."
+    )
   if hidden := _hidden_fields(config, out):
     lines.append(
       'Neither the weights nor the name of the file show all fields: to read '
@@ -129,6 +134,7 @@ def _hidden_fields(config, out):
     fields.append('stage_sizes')
   if config['direction'] == 'past' and not is_online(config):
     fields.append('direction')
+  fields += ['consensus', 'consensus_from']
   read_as = {**models.DEFAULTS, **by_name}
   return [f'--{k}={config[k]}' for k in fields if config[k] != read_as[k]]
 

@@ -70,9 +70,10 @@ def _stages(record, number, labels, preprocessing, views):
     records.num_images(record, preprocessing),
     preprocessing.kind().images,
   )
-  indices = records.eval_indices(count, preprocessing, views, number)
-  validation = records.eval_indices(
-    count, preprocessing, dataclasses.replace(views, validation=True), number
+  fps = records.frame_rate(record, preprocessing)
+  indices, validation = (
+    records.eval_indices(count, preprocessing, seen, number, fps)
+    for seen in (views, dataclasses.replace(views, validation=True))
   )
   following = sampling.following(indices, images, count)
   decoded = codec.decode(
@@ -118,11 +119,14 @@ def compare(one, other):
     `(stage, lines)`: one of `STAGES` or None, and lines of text.
   """
   a, b = one['clips'], other['clips']
-  settings = {**one['settings'], **other['settings']}
+  # A setting that is newer than a file had its default there.
+  fields = dataclasses.fields(preprocess.Preprocessing)
+  usual = {field.name: field.default for field in fields}
+  first, second = ({**usual, **x['settings']} for x in (one, other))
   differing = [
-    f'{name} ({one["settings"].get(name)} and {other["settings"].get(name)})'
-    for name in settings
-    if one['settings'].get(name) != other['settings'].get(name)
+    f'{name} ({first.get(name)} and {second.get(name)})'
+    for name in {**one['settings'], **other['settings']}
+    if first.get(name) != second.get(name)
   ]
   lines = [f'Settings that differ: {", ".join(differing)}.'] * bool(differing)
   if len(a) != len(b):

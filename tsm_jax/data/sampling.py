@@ -2,7 +2,7 @@
 
 All indices are 0-based and below `num_frames`. Segment-based (uniform) sampling
 is that of TSN, which the paper follows (section 5.1); dense sampling is that of
-I3D and the non-local networks, for Kinetics.
+I3D and the non-local networks, for Kinetics. `intervals.py` chooses by time.
 """
 
 import numpy as np

@@ -4,11 +4,13 @@ from flax import linen as nn
 import jax
 import numpy as np
 
-from tsm_jax import models
-from tsm_jax.data.input import preprocess
+from tsm_jax import files, models
+from tsm_jax.data import intervals
+from tsm_jax.data.input import flips, preprocess
 from tsm_jax.data.sources import published
 from tsm_jax.models import cost
 from tsm_jax.program import optim
+from tsm_jax.runs import json_item, steps
 
 
 def describe_model(model, preprocessing):
@@ -30,16 +32,52 @@ def describe_model(model, preprocessing):
   )
 
 
-def describe(config):
+def describe(config, workdir):
   """`--mode=describe`: the model of a configuration, as lines; no data needed.
 
   The number of classes is that of the field, else as published for the dataset
-  of the configuration, else 1000.
+  of the configuration, else 1000. How far apart the frames are is told by the
+  configuration or, if the run has begun, by its last checkpoint.
   """
   config.model.num_classes = published.num_classes(config)
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)
-  yield from describe_model(model, preprocess.Preprocessing.from_config(config))
+  preprocessing = preprocess.Preprocessing.from_config(config)
+  yield from describe_model(model, preprocessing)
+  folder = files.path(workdir) / 'checkpoints'
+  if preprocessing.frame_interval:
+    yield describe_interval(intervals.measure((), (), preprocessing))
+  elif saved := steps.listed(folder):
+    meta = json_item.read(folder / str(saved[-1]))
+    line = describe_interval(intervals.from_meta(meta))
+    yield f'{line} (step {saved[-1]} of {workdir})'
+
+
+def describe_run(built, data, config, mesh, mirrored, interval):
+  """What a run is about to do, as lines.
+
+  Args:
+    built: a `Program`.
+    data: a `Dataset`.
+    config: the resolved configuration.
+    mesh: all devices.
+    mirrored: from `flips.mirrored_classes`.
+    interval: the `intervals.Interval` of the training clips, or None.
+
+  Yields:
+    Lines.
+  """
+  yield from describe_model(built.model, built.preprocessing)
+  yield from flips.describe(mirrored, data.labels)
+  yield from describe_plan(config, data, built.total_steps, mesh)
+  yield describe_interval(interval)
+
+
+def describe_interval(interval):
+  """How far apart the frames of a clip are, as a line."""
+  if interval is None:
+    return 'How far apart the frames of a clip are in seconds is not known.'
+  return f'The frames of a clip are {interval.describe()} apart.'
 
 
 def describe_plan(config, dataset, steps, mesh):

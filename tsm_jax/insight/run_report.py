@@ -14,15 +14,27 @@ from tsm_jax.program import metrics
 # A name is drawn as it is: `$` begins no formula.
 _PLAIN = {'text.parse_math': False, 'text.usetex': False}
 _MAX_NAME = 60  # characters that are drawn of a name
+_ONLINE = """
+## Frame by frame
+
+Of {num_clips} clips, {equal} have the same top-1 frame by frame as in one
+piece; their logits differ by at most {difference:.1e}. Frame by frame, top-1 is
+{stream_top1:.2%}, in one piece {clip_top1:.2%}.
+
+![top-1 after a share of the frames](early_recognition.png)
+"""
 
 
-def write(workdir, labels, result):
+def write(workdir, labels, result, online=None):
   """Writes `report.md` with `curves.png` and `confusion.png`.
+
+  Of a model that can run frame by frame, also with `early_recognition.png`.
 
   Args:
     workdir: of the run.
     labels: class names by index.
     result: the last `evaluate.Result`.
+    online: what `agreement.report` has found, or None.
 
   Returns:
     The path of the page.
@@ -35,6 +47,10 @@ def write(workdir, labels, result):
     f'| {_markdown(label)} | {"no clip" if np.isnan(top1) else f"{top1:.2%}"} |'
     for label, top1 in zip(labels, result.per_class())
   )
+  online_part = ''
+  if online:
+    draw_early(online, workdir / 'early_recognition.png')
+    online_part = _ONLINE.format(**online)
   page = workdir / 'report.md'
   text = f"""# {_markdown(config['name'])}
 
@@ -44,7 +60,7 @@ top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
 ![loss and top-1](curves.png)
 
 ![confusion matrix](confusion.png)
-
+{online_part}
 | class | top-1 |
 |---|---|
 {rows}
@@ -98,6 +114,32 @@ def draw_curves(workdirs, path):
   fig.legend(handles, names, loc='outside lower center', ncols=4)
   for axes in (left, right):
     axes.grid(alpha=0.3)
+  save(fig, path)
+
+
+@mpl.rc_context(_PLAIN)
+def draw_early(online, path):
+  """Top-1 after a share of a clip's frames, as a PNG.
+
+  Args:
+    online: what `agreement.report` has found.
+    path: of the picture.
+  """
+  fig = figure.Figure((5.5, 3.8), layout='constrained')
+  axes = fig.subplots()
+  early = online['early']
+  shares, top1 = zip(*[(frame['share'], frame['top1']) for frame in early])
+  axes.plot(shares, top1, '.-', label='frame by frame')
+  whole = online['clip_top1']
+  axes.axhline(whole, color='grey', linestyle=':', label='clip in one piece')
+  axes.legend(loc='lower right')
+  axes.set(
+    xlabel='share of the frames seen',
+    ylabel='top-1',
+    xlim=(0, 1.02),
+    ylim=(0, 1.02),
+  )
+  axes.grid(alpha=0.3)
   save(fig, path)
 
 

@@ -34,9 +34,13 @@ class VideoClassifier(nn.Module):
     frozen_bn: all norms use their running statistics in training, too.
     ghost_clips: in training, consecutive groups of this many clips are each
       normalised by their own statistics; 0 means the whole batch.
-    consensus: 'mean' over the frames, or 'none' for the logits of each frame.
-    streaming: a call sees one frame per row, and the shifts keep what the next
-      frame needs in the collection 'cache' (see `tsm_jax.stream`).
+    consensus: what a clip's logits are: the 'mean' over its frames, or over its
+      'frames' from `consensus_from` on; 'none' leaves those of each frame. How
+      they are trained is up to the step, see `program.step`.
+    consensus_from: with 'frames', the first of them, from 1.
+    streaming: a call goes on where the last one ended: the shifts keep what the
+      next frame needs in the collection 'cache' (see `tsm_jax.stream`). It sees
+      one frame per row, or with `consensus='none'` several.
     dtype: of the computation; parameters, statistics and logits are float32.
     remat: in training, the activations inside every 'block' or every 'stage'
       are recomputed in the backward pass; 'none' stores them.
@@ -51,6 +55,7 @@ class VideoClassifier(nn.Module):
   frozen_bn: bool = False
   ghost_clips: int = 0
   consensus: str = 'mean'
+  consensus_from: int = 1
   streaming: bool = False
   dtype: Any = jnp.float32
   remat: str = 'none'
@@ -65,8 +70,8 @@ class VideoClassifier(nn.Module):
       train: use batch statistics and dropout (rng 'dropout').
 
     Returns:
-      Logits `[B, num_classes]` float32, the mean over the frames; with
-      `consensus='none'` those of each frame, `[B, T, num_classes]`.
+      Logits `[B, num_classes]` float32, the mean over the frames that
+      `consensus` says; with 'none' those of each frame, `[B, T, num_classes]`.
 
     Raises:
       ValueError: if `frames` has not five axes or the modality's channels.
@@ -78,7 +83,7 @@ class VideoClassifier(nn.Module):
         f'the shape {frames.shape}.'
       )
     batch_size, num_frames = frames.shape[:2]
-    if self.streaming and num_frames != 1:
+    if self.streaming and num_frames != 1 and self.consensus != 'none':
       raise ValueError(f'A stream takes one frame at a time, got {num_frames}.')
     x = frames.reshape((-1, *frames.shape[2:])).astype(self.dtype)
     x = self.features(x, num_frames, train)  # [B * T', F]
@@ -86,7 +91,26 @@ class VideoClassifier(nn.Module):
     logits = head(self.num_classes, self.dtype)(x)  # [B * T', K]
     logits = logits.astype(jnp.float32)
     logits = logits.reshape((batch_size, -1, self.num_classes))
-    return logits.mean(axis=1) if self.consensus == 'mean' else logits
+    return logits if self.consensus == 'none' else self.clip_logits(logits)
+
+  def clip_logits(self, logits):
+    """The logits of clips `[B, K]` from those of their frames `[B, T, K]`.
+
+    Raises:
+      ValueError: if a clip ends before `consensus_from`.
+    """
+    if self.consensus == 'frames':
+      logits = self.decisive(logits)
+    return logits.mean(axis=1)
+
+  def decisive(self, logits):
+    """Of the logits of frames `[B, T, K]`, those from `consensus_from` on."""
+    if logits.shape[1] < self.consensus_from:
+      raise ValueError(
+        f'The clip has {logits.shape[1]} frames, but its consensus begins with '
+        f'frame {self.consensus_from}.'
+      )
+    return logits[:, self.consensus_from - 1 :]
 
   def apply_stage(self, blocks, x, train):
     """Applies the blocks of a stage in turn, recomputed as `remat` says.

@@ -31,6 +31,11 @@ DEFAULTS = {
   'bn_stats': 'global',
   'ghost_clips': 0,
   'dropout': 0.5,  # every frame draws its own mask
+  # What is trained, and the logits of a clip. 'mean', as published: the loss of
+  # the mean over the frames. 'frames': the mean of the losses of every frame
+  # from consensus_from (1: the first) on, whose mean the clip's logits are.
+  'consensus': 'mean',
+  'consensus_from': 1,
   'dtype': 'float32',  # of the computation: 'float32', 'bfloat16'
   # Activations that the backward pass recomputes instead of storing them:
   # 'none', those inside every 'block', or every 'stage' (least memory).
@@ -42,6 +47,7 @@ CHOICES = {
   'modality': tuple(classifier.CHANNELS),
   'dtype': ('float32', 'bfloat16'),
   'remat': classifier.REMAT,
+  'consensus': ('mean', 'frames'),
   'non_local': (False, True),
   'temporal_pool': (False, True),
   'partial_bn': (False, True),
@@ -81,13 +87,16 @@ def check(config):
   """
   for field, choices in CHOICES.items():
     _check_choice(config, field, choices)
-  _check_positive(config, 'num_classes', 'num_frames', 'fold_div')
+  _check_positive(
+    config, 'num_classes', 'num_frames', 'fold_div', 'consensus_from'
+  )
   if not 0 <= config['dropout'] < 1:
     raise errors.InputError(
       f'model.dropout is {config["dropout"]!r}; it must be in [0, 1).'
     )
   if config['bn_stats'] == 'ghost':
     _check_positive(config, 'ghost_clips')
+  _check_consensus(config)
   if config['name'] == 'resnet':
     _check_resnet(config)
     return
@@ -125,6 +134,25 @@ def local_to_ghost(config, batch_size, num_devices):
     config['bn_stats'] = 'ghost'
     config['ghost_clips'] = batch_size // num_devices
   return config
+
+
+def _check_consensus(config):
+  first, frames = config['consensus_from'], config['num_frames']
+  if config['consensus'] == 'mean' and first != 1:
+    raise errors.InputError(
+      f'model.consensus_from is {first}, but model.consensus is '
+      "'mean', which takes all frames; choose 'frames', or leave it at 1."
+    )
+  if first > frames:
+    raise errors.InputError(
+      f'model.consensus_from is {first}, but a clip has {frames} frames '
+      '(model.num_frames); choose one of them.'
+    )
+  if config['consensus'] == 'frames' and config['temporal_pool']:
+    raise errors.InputError(
+      "model.consensus is 'frames', but with model.temporal_pool=True the "
+      "frames do not stay apart; choose 'mean'."
+    )
 
 
 def _check_resnet(config):

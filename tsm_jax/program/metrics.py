@@ -26,6 +26,15 @@ def cross_entropy(logits, label, smoothing=0.0):
   )
 
 
+def frame_cross_entropy(logits, label, smoothing=0.0):
+  """Cross-entropy `[B, T]` of every frame, `logits` `[B, T, K]`.
+
+  A frame has the label of its clip, see `cross_entropy`.
+  """
+  each = jax.vmap(cross_entropy, in_axes=(1, None, None), out_axes=1)
+  return each(logits, label, smoothing)
+
+
 def top1(logits, label):
   """The fraction of clips whose largest logit is that of their label.
 

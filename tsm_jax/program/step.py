@@ -98,6 +98,10 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None):
 def make_gradient(model, smoothing):
   """The gradient of the loss of a batch.
 
+  The loss is the mean over the clips of the cross-entropy of a clip's logits;
+  with `consensus='frames'` of those of each frame from `consensus_from` on, and
+  over these frames, too. Its metrics are of the clips' logits.
+
   Args:
     model: a Flax module.
     smoothing: of labels.
@@ -107,16 +111,26 @@ def make_gradient(model, smoothing):
     `augment.augment`, and a key; to `((batch_stats, metrics), gradient)`.
   """
 
+  # Of a 'frames' consensus, every frame has a loss of its own.
+  each = model.consensus == 'frames'
+  trained = model.clone(consensus='none') if each else model
+
   def loss_fn(params, batch_stats, batch, key):
     frames, label = batch
-    logits, updates = model.apply(
+    logits, updates = trained.apply(
       {'params': params, 'batch_stats': batch_stats},
       frames,
       train=True,
       rngs={'dropout': key},
       mutable=['batch_stats'],
     )
-    loss = metrics.cross_entropy(logits, label, smoothing).mean()
+    if each:
+      loss = metrics.frame_cross_entropy(
+        model.decisive(logits), label, smoothing
+      ).mean()
+      logits = model.clip_logits(logits)
+    else:
+      loss = metrics.cross_entropy(logits, label, smoothing).mean()
     values = {'loss': loss, 'top1': metrics.top1(logits, label)}
     return loss, (updates['batch_stats'], values)
 

@@ -50,22 +50,39 @@ RATE = (
   'schedule.',
 )
 DIVERGED = 'diverged.json'
+# Fields that are left out of what a run writes while they have their defaults,
+# so that a version that does not know them can go on with it.
+NEWER = (
+  'data.background',
+  'data.frame_interval',
+  'data.frame_interval_jitter',
+  'model.consensus',
+  'model.consensus_from',
+)
 # Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
 
 
 def freeze_config(workdir, config):
   """Writes the effective configuration to `workdir/config.json`."""
-  text = json.dumps(config.to_dict(), indent=1, allow_nan=False)
+  text = json.dumps(_written(config), indent=1, allow_nan=False)
   files.write(files.path(workdir) / CONFIG, text)
 
 
-def describe(config, labels, dataset):
-  """The JSON item of a checkpoint, without what changes from step to step."""
+def describe(config, labels, dataset, interval=None):
+  """The JSON item of a checkpoint, without what changes from step to step.
+
+  Args:
+    config: the resolved configuration.
+    labels: class names by index.
+    dataset: its name.
+    interval: the `intervals.Interval` of its training clips, if it is known.
+  """
   return {
-    'config': _as_json(config),
+    'config': _written(config),
     'labels': labels,
     'dataset': dataset,
+    'frame_interval': interval.as_dict() if interval else None,
     'initialised_from': None,  # see `init_from`
     'versions': {
       'tsm_jax': tsm_jax.__version__,
@@ -129,12 +146,13 @@ def differing(old, new):
   """`{field: (there, now)}` of two configurations, but for the free fields.
 
   Args:
-    old: as JSON, of a checkpoint. A field newer than it had its default there.
+    old: as JSON, of a checkpoint. A field that is not there had its default.
     new: as JSON, of the run that is to continue.
   """
   old, new = map(configuration.flatten, (old, new))
   defaults = configuration.flatten(_as_json(common.get_config('')))
-  old = {**{k: v for k, v in defaults.items() if k in new}, **old}
+  usual = {k: v for k, v in defaults.items() if k in {*old, *new}}
+  old, new = {**usual, **old}, {**usual, **new}
   return {
     field: (old.get(field), new.get(field))
     for field in sorted(old.keys() | new.keys())
@@ -185,6 +203,16 @@ def shared_fields(config):
   """The fields of a configuration that all processes of a run must share."""
   flat = configuration.flatten(_as_json(config))
   return {k: v for k, v in flat.items() if k not in OF_A_HOST}
+
+
+def _written(config):
+  """A configuration as JSON, without the `NEWER` fields at their defaults."""
+  whole, defaults = _as_json(config), _as_json(common.get_config(''))
+  for name in NEWER:
+    section, _, field = name.partition('.')
+    if whole[section].get(field) == defaults[section][field]:
+      whole[section].pop(field, None)
+  return whole
 
 
 def _as_json(config):

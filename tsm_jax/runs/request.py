@@ -13,8 +13,11 @@ from tsm_jax.data.input import preprocess
 
 # How a trained model looks at a video; no weight depends on it.
 FREE = (
+  'data.frame_interval',
   'data.image_size',
   'data.sampling',
+  'model.consensus',
+  'model.consensus_from',
   'model.dtype',
   'model.num_frames',
 )
@@ -29,6 +32,7 @@ FIXED = (
   'eval.precise_bn_batches',
 )
 TRAINING = (  # of the former prefixes, what matters while training only
+  'data.frame_interval_jitter',
   'model.bn_stats',
   'model.dropout',
   'model.ghost_clips',
@@ -74,6 +78,7 @@ def adapt(trained, config, asked, log=print):
     return trained
   whole = ml_collections.ConfigDict(trained.meta['config'])
   whole.model = trained.config.copy_and_resolve_references()
+  changed['data.frame_interval_jitter'] = 0.0  # of training only
   whole.update_from_flattened_dict(changed)
   trained = dataclasses.replace(
     trained,
@@ -90,6 +95,9 @@ def describe(trained):
   return {
     **{name: getattr(trained.preprocessing, name) for name in names},
     'dtype': trained.config.dtype,
+    'frame_interval': trained.preprocessing.frame_interval,
+    'consensus': trained.config.consensus,
+    'consensus_from': trained.config.consensus_from,
   }
 
 

@@ -4,7 +4,7 @@ import pytest
 from support import helpers
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import preprocess, records
-from tsm_jax.data.sources import motion
+from tsm_jax.data.sources import drawing, motion
 from tsm_jax.data.store import dataset
 
 SCENES = {'train': 3, 'val': 2}
@@ -81,8 +81,8 @@ def test_the_ceiling_of_what_forgets_order_is_a_half(built):
 
 
 def sprite_masks(monkeypatch, pair, seed):
-  black = np.zeros((motion.SIZE, motion.SIZE, 3), np.uint8)
-  monkeypatch.setattr(motion, '_background', lambda rng: black)
+  black = np.zeros((drawing.SIZE, drawing.SIZE, 3), np.uint8)
+  monkeypatch.setattr(drawing, 'background', lambda rng: black)
   frames = motion.draw(np.random.default_rng(seed), pair)
   return np.stack(frames).sum(-1) > 100  # [24, 56, 56]
 

@@ -121,12 +121,8 @@ class Writer:
     repeated = image is self._source
     if not repeated:
       self._source = image
-      height, width = image.shape[:2]
-      if min(height, width) > self._short_side:
-        size = pixels.short_side_size(width, height, self._short_side)
-        image = pixels.resize(image, *size)
-      self._image = image
-      self.size = image.shape[:2]
+      self._image = pixels.shrink(image, self._short_side)
+      self.size = self._image.shape[:2]
     try:
       self._store(repeated)
     except (av.error.FFmpegError, ValueError) as error:  # a side is too long

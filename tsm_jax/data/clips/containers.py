@@ -30,6 +30,35 @@ class Claims(NamedTuple):
   from_zero: bool = False
 
 
+class Span(NamedTuple):
+  """What is kept of the times of any number of frames.
+
+  Attributes:
+    count: of the frames.
+    first: seconds, of the first frame; NaN if not stated.
+    last: seconds, the latest that is stated, or NaN.
+  """
+
+  count: int = 0
+  first: float = math.nan
+  last: float = math.nan
+
+  def add(self, time):
+    """With one more frame at `time`, seconds or NaN."""
+    first = self.first if self.count else time
+    known = (x for x in (self.last, time) if not math.isnan(x))
+    return Span(self.count + 1, first, max(known, default=math.nan))
+
+  @classmethod
+  def of(cls, times):
+    """The `Span` of a sequence of seconds; a `Span` stays what it is."""
+    if isinstance(times, cls):
+      return times
+    known = (time for time in times if not math.isnan(time))
+    first = times[0] if len(times) else math.nan
+    return cls(len(times), first, max(known, default=math.nan))
+
+
 def read(container, stream, num_discarded, rotation):
   """The `Claims` of an open container.
 
@@ -77,13 +106,15 @@ def damage(claimed, rate, times, failures):
   Args:
     claimed: `Claims`.
     rate: frames per second that the container states, or 0.
-    times: seconds, of the frames that decode, at least one; NaN if not stated.
+    times: seconds, of the frames that decode, at least one; NaN if not stated;
+      or the `Span` of them.
     failures: of packets, reasons.
 
   Returns:
     `(damage, share)` as in `videos.Video`.
   """
-  count, duration = len(times), claimed.duration
+  span, duration = Span.of(times), claimed.duration
+  count = span.count
   reason = failures[0] if failures else MISSING
   # Without a count, each broken packet is taken to be a frame.
   broken = min(len(failures), 1) if claimed.num_frames else len(failures)
@@ -96,8 +127,8 @@ def damage(claimed, rate, times, failures):
   if claimed.num_frames or not duration:
     return found
   # Matroska and WebM count no frames, but state how long they are.
-  end = end_time(times, rate)
-  start = times[0] if claimed.from_zero else 0.0
+  end = end_time(span, rate)
+  start = span.first if claimed.from_zero else 0.0
   if LATE <= start < duration:  # as a part that was cut out with its times
     end, duration = end - start, duration - start
   short = _shortened(count, rate, end, duration)
@@ -119,9 +150,14 @@ def _shortened(count, rate, end, duration):
 
 
 def end_time(times, rate):
-  """Seconds at which the last of the frames ends, 0 where none has a time."""
-  last = max((time for time in times if not math.isnan(time)), default=0.0)
-  return last + (1 / rate if rate else 0)
+  """Seconds at which the last of the frames ends, 0 where none has a time.
+
+  Args:
+    times: of the frames in seconds, NaN if not stated, or the `Span` of them.
+    rate: frames per second, or 0.
+  """
+  last = Span.of(times).last
+  return (0.0 if math.isnan(last) else last) + (1 / rate if rate else 0)
 
 
 def _duration(container, stream):

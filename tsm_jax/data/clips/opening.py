@@ -35,6 +35,10 @@ _PLAYLISTS = tuple(
 _PICTURE = ('.jpeg', '.jpg')  # by such a name, FFmpeg takes files for a series
 COVER_ART = av.stream.Disposition.attached_pic
 DEFAULT = av.stream.Disposition.default
+NO_INDEX = (
+  'not a video that can be read as it comes: MP4 and MOV must be fragmented or '
+  "begin with their index (FFmpeg's -movflags +faststart)"
+)
 # Where trying again is of no use.
 _LASTING = (
   *(errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG),
@@ -77,6 +81,61 @@ def container(path):
         yield opened
     finally:  # FFmpeg may have taken it for the end
       _raise_failed(file)
+
+
+@contextlib.contextmanager
+def pipe(file):
+  """The open container of what comes through a pipe, as a context.
+
+  Args:
+    file: its `read(size)` returns bytes, none at the end; it cannot seek.
+
+  Raises:
+    VideoError: if it is not a readable video.
+  """
+  start = _Start(file)
+  try:
+    opened = av.open(
+      start, options=_OPTIONS, metadata_errors='backslashreplace'
+    )
+  except errors.InputError:
+    raise  # of the file
+  except (av.error.FFmpegError, OSError, ValueError) as error:
+    _raise_failed(start)
+    raise VideoError(_unfit(error, start.bytes)) from error
+  try:
+    with opened:
+      yield opened
+  finally:
+    _raise_failed(start)
+
+
+class _Start:
+  """A file of which only `read` is used; it keeps how it starts, and fails."""
+
+  name = 'video'
+
+  def __init__(self, file):
+    self.bytes, self.failure = b'', None
+    self._file = file
+
+  def read(self, size):
+    try:
+      data = self._file.read(size)
+    except OSError as error:
+      self.failure = error
+      raise
+    self.bytes = self.bytes or data[:64]
+    return data
+
+
+def _unfit(error, start):
+  """Why FFmpeg has not opened what came through a pipe, in words."""
+  if not start:
+    return 'nothing came through the pipe'
+  if b'ftyp' in start:
+    return NO_INDEX
+  return f'not a readable video: {_explain(error, start)}'
 
 
 def video(container):
@@ -167,10 +226,17 @@ def _raise_failed(file):
 
 def _why(error, path):
   """Why FFmpeg has not opened a file, in words."""
+  start = b''
   with contextlib.suppress(OSError), open(path, 'rb') as file:
-    start = file.read(64).removeprefix(b'\xef\xbb\xbf').lstrip().lower()
-    if start.startswith(_PLAYLISTS):
-      return 'it is a playlist, which names other files; give those'
+    start = file.read(64)
+  return _explain(error, start)
+
+
+def _explain(error, start):
+  """Why FFmpeg has not opened what starts with these bytes, in words."""
+  start = start.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
+  if start.startswith(_PLAYLISTS):
+    return 'it is a playlist, which names other files; give those'
   if isinstance(error, av.error.ArgumentError):
     return 'it is of no container format that is read (see docs/data.md)'
   return reason(error)

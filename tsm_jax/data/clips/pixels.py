@@ -16,6 +16,14 @@ def short_side_size(width, height, short_side):
   return short_side * width // height, short_side
 
 
+def shrink(image, short_side):
+  """A uint8 frame as it is stored: shrunk to a short side, never enlarged."""
+  height, width = image.shape[:2]
+  if min(height, width) <= short_side:
+    return image
+  return resize(image, *short_side_size(width, height, short_side))
+
+
 def resize(image, width, height):
   """Pillow's bilinear resize (antialiased when shrinking) of a uint8 frame.
 

@@ -10,6 +10,7 @@ from tsm_jax import errors, modalities
 from tsm_jax.data import defaults, sampling
 from tsm_jax.data.input import cropping
 
+MAX_INTERVAL = 3600.0  # seconds between two frames
 MAX_CLIP = 2**29  # values of one clip at the network's input, 2 GiB of float32
 
 
@@ -32,6 +33,8 @@ class Preprocessing:
     modality: a key of `modalities.MODALITIES`.
     divisor: of pixel values, 255 or 1.
     channel_order: of colours at the network's input, 'rgb' or 'bgr'.
+    frame_interval: seconds between the frames of a clip; 0: as `sampling`.
+    frame_interval_jitter: the share by which it varies in training.
   """
 
   num_frames: int
@@ -47,6 +50,8 @@ class Preprocessing:
   modality: str = 'rgb'
   divisor: float = 255.0
   channel_order: str = 'rgb'
+  frame_interval: float = 0.0
+  frame_interval_jitter: float = 0.0
 
   @classmethod
   def from_config(cls, config):
@@ -75,6 +80,7 @@ class Preprocessing:
         f"spans {window} frames; choose fewer, or data.sampling='uniform'."
       )
     _check_normalization(config.model, data)
+    interval, jitter = _checked_interval(data, config.model.modality)
     options = defaults.Options.from_fields(data)
     return cls(
       num_frames=config.model.num_frames,
@@ -90,6 +96,8 @@ class Preprocessing:
       modality=config.model.modality,
       divisor=data.divisor,
       channel_order=data.channel_order,
+      frame_interval=interval,
+      frame_interval_jitter=jitter,
     )
 
   def kind(self):
@@ -132,6 +140,47 @@ def _check_memory(model, size):
         f'data.image_size is {size} and model.num_frames {model.num_frames}: '
         f'a clip would have more than {MAX_CLIP:,} values; choose smaller ones.'
       )
+
+
+def _checked_interval(data, modality):
+  """`(frame_interval, frame_interval_jitter)`; older runs have neither."""
+  interval = data.get('frame_interval', 0.0)
+  jitter = data.get('frame_interval_jitter', 0.0)
+  if not 0 <= interval <= MAX_INTERVAL:
+    raise errors.InputError(
+      f'data.frame_interval is {interval}; it must be from 0 (off) to '
+      f'{MAX_INTERVAL:g} seconds.'
+    )
+  if not 0 <= jitter <= 0.5:
+    raise errors.InputError(
+      f'data.frame_interval_jitter is {jitter}; it must be from 0 to 0.5.'
+    )
+  if not interval and jitter:
+    raise errors.InputError(
+      f'data.frame_interval_jitter is {jitter}, but data.frame_interval, which '
+      'it varies, is 0; set both or none.'
+    )
+  for field, usual in (('sampling', 'uniform'), ('official_quirks', False)):
+    if interval and data[field] != usual:
+      raise errors.InputError(
+        f'data.{field} is {data[field]!r}, but data.frame_interval is '
+        f'{interval:g}, which chooses the frames by their times instead; set '
+        'one of them.'
+      )
+  if interval and modality != 'rgb':
+    raise errors.InputError(
+      f'data.frame_interval is {interval:g}, but model.modality is '
+      f"{modality!r}, whose images are those of the video's own rate; choose "
+      "'rgb', or set it to 0."
+    )
+  fps = data.get('fps', 0.0)
+  if interval and fps and interval * fps < 1 - 1e-6:
+    raise errors.InputError(
+      f'data.frame_interval is {interval:g}, but with data.fps={fps:g} a frame '
+      f'is stored every {1 / fps:.3g} seconds; set a longer interval or a '
+      'higher rate.'
+    )
+  return interval, jitter
 
 
 def _check_normalization(model, data):

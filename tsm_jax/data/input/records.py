@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data import sampling
-from tsm_jax.data.clips import codec
+from tsm_jax.data import intervals, sampling
+from tsm_jax.data.clips import codec, opening
 from tsm_jax.data.input import cropping, randaugment
 
 
@@ -74,7 +74,16 @@ def train_clip(
   """
   quirks = preprocessing.official_quirks
   count, images = num_images(record, preprocessing), preprocessing.kind().images
-  if preprocessing.sampling == 'dense':
+  if preprocessing.frame_interval:
+    indices = intervals.random_timed_indices(
+      rng,
+      count,
+      frame_rate(record, preprocessing),
+      preprocessing.num_frames,
+      preprocessing.frame_interval,
+      preprocessing.frame_interval_jitter,
+    )
+  elif preprocessing.sampling == 'dense':
     indices = sampling.random_dense_indices(
       rng, count, preprocessing.num_frames, official_quirks=quirks
     )
@@ -92,7 +101,7 @@ def train_clip(
   return {'frames': clip, 'label': np.int32(record['label'])}
 
 
-def eval_indices(num_frames, preprocessing, views, number=0):
+def eval_indices(num_frames, preprocessing, views, number=0, fps=0.0):
   """The frames of a video that evaluation sees, int64 `[clips, T]`.
 
   Args:
@@ -101,7 +110,16 @@ def eval_indices(num_frames, preprocessing, views, number=0):
     views: a `Views`.
     number: of the video in its split; seeds the official validation's start
       of a dense clip, which is random.
+    fps: its frames per second, which `frame_interval` needs; see `frame_rate`.
   """
+  if preprocessing.frame_interval:
+    return intervals.timed_indices(
+      num_frames,
+      fps,
+      preprocessing.num_frames,
+      preprocessing.frame_interval,
+      views.clips,
+    )
   dense, images = preprocessing.sampling == 'dense', preprocessing.kind().images
   if preprocessing.official_quirks and views.validation and views.clips == 1:
     if dense:
@@ -137,7 +155,8 @@ def eval_views(record, preprocessing, views, number=0):
     first crop, then all of the second.
   """
   count = num_images(record, preprocessing)
-  indices = eval_indices(count, preprocessing, views, number)  # [clips, T]
+  fps = frame_rate(record, preprocessing)
+  indices = eval_indices(count, preprocessing, views, number, fps)  # [clips, T]
   following = sampling.following(indices, preprocessing.kind().images, count)
   chosen, inverse = np.unique(following, return_inverse=True)
   crops = cropping.eval_crops(
@@ -155,6 +174,24 @@ def num_images(record, preprocessing):
   """The frames of a record, or its pairs of flow images."""
   per_image = 2 if preprocessing.kind().stored == 'flow' else 1
   return len(record['frames']) // per_image
+
+
+def frame_rate(record, preprocessing):
+  """The frames per second of a record; 0.0 where nobody needs them.
+
+  Raises:
+    VideoError: if `frame_interval` does, and they are unknown.
+  """
+  if not preprocessing.frame_interval:
+    return 0.0
+  fps = float(record['fps'])
+  if not fps > 0:
+    name = record['video_id'].decode() + ': ' if 'video_id' in record else ''
+    raise opening.VideoError(
+      f'{name}has no frame rate, without which no frames are '
+      f'{preprocessing.frame_interval:g} seconds apart (data.frame_interval)'
+    )
+  return fps
 
 
 def stack(images):

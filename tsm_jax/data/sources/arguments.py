@@ -23,6 +23,10 @@ _REMEDIES = {
   'file': 'give the path without file:',
 }
 _OF_A_STREAM = 'save a part of the stream, for example by ffmpeg -t 10 -i'
+_OF_A_CAMERA = (
+  'watch it by predict --stream, or save a part of it, for example by '
+  'ffmpeg -t 10 -i'
+)
 
 
 def expand(argument, log):
@@ -92,7 +96,10 @@ def refuse_address(argument):
   match = isinstance(argument, str) and _ADDRESS.match(argument)
   if not match or os.path.lexists(argument):
     return
-  remedy = _REMEDIES.get(match[1].lower(), _OF_A_STREAM)
+  scheme = match[1].lower()
+  camera = scheme in ('rtsp', 'rtsps')
+  usual = _OF_A_CAMERA if camera else _OF_A_STREAM
+  remedy = _REMEDIES.get(scheme, usual)
   raise errors.InputError(
     f'{argument!r} is an address, and only local files are read; {remedy}, and '
     'give that file.'
@@ -106,16 +113,13 @@ def standard_input():
   Raises:
     InputError: if nothing comes, or a text.
   """
-  if sys.stdin.isatty():
-    raise errors.InputError(
-      "'-' is standard input, which is the keyboard; pipe a video into it."
-    )
+  refuse_keyboard()
   with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'video')
     with open(path, 'wb') as file:
       while chunk := sys.stdin.buffer.read(2**20):
         if not file.tell():
-          _refuse_text(chunk)
+          refuse_text(chunk)
         file.write(chunk)
         if file.tell() > _MOST_BYTES:
           raise errors.InputError(
@@ -126,7 +130,16 @@ def standard_input():
     yield path
 
 
-def _refuse_text(start):
+def refuse_keyboard():
+  """Raises InputError if nothing is piped into standard input."""
+  if sys.stdin.isatty():
+    raise errors.InputError(
+      "'-' is standard input, which is the keyboard; pipe a video into it."
+    )
+
+
+def refuse_text(start):
+  """Raises InputError if the first bytes of standard input are a text."""
   with contextlib.suppress(UnicodeDecodeError):
     if start[:1000].decode().isascii() and b'\0' not in start[:1000]:
       raise errors.InputError(

@@ -10,6 +10,7 @@ from tsm_jax.data.sources import (
   frame_lists,
   kinetics,
   listings,
+  long_motion,
   motion,
   small_sets,
   spelling,
@@ -73,6 +74,7 @@ NUM_VIDEOS_OF_SPLIT = {
   ),
   'hmdb51': ({'train': 3570, 'val': 1530},) * 3,
 }
+DRAWN = {'motion': motion, 'long_motion': long_motion}
 
 
 FLOW = 'frame_lists'  # the one that may be of optical flow
@@ -94,8 +96,8 @@ def published(config, name=''):
   Returns:
     Two numbers, each None if it is not published.
   """
-  if 'motion' in (name, not name and config.data.source):
-    return motion.num_train()
+  if drawn := DRAWN.get(name or config.data.source):
+    return drawn.num_train()
   name = name or config.data.dataset
   return NUM_LABELS.get(name), num_train(name)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import os
 import pathlib
 from typing import Any
 
@@ -11,18 +10,18 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
-from tsm_jax.data import defaults
-from tsm_jax.data.sources import folder, motion
+from tsm_jax.data import defaults, intervals
+from tsm_jax.data.sources import folder
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.store import (
   build_report,
   builder,
+  drawn,
   integrity,
-  locks,
   stored_records,
 )
 
-_SAMPLES = 1000  # records that are read where a report does not say it
+_SAMPLES = 100  # records that are read where a report does not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +103,32 @@ class Dataset:
         self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
       ) from error
     return stored_records.Records(source, self.path, len(self.labels))
+
+  def interval(self, splits, preprocessing):
+    """How far apart the frames of the clips of a split are.
+
+    Args:
+      splits: names; the first one is measured, the others may refuse, too.
+      preprocessing: a `preprocess.Preprocessing`.
+
+    Returns:
+      An `intervals.Interval`, or None, see `intervals.measure`.
+
+    Raises:
+      InputError: as `intervals.measure`.
+    """
+    first, *_ = [
+      intervals.measure(*self._durations(name), preprocessing)
+      for name in splits
+    ]
+    return first
+
+  def _durations(self, name):
+    """`(frames, seconds)` of the clips of a split, or of some of them."""
+    counts, seconds = self.num_frames[name], self.seconds[name]
+    if 'seconds' in self.report or not any(seconds):
+      return counts, seconds
+    return zip(*[pair for pair in zip(counts, seconds) if pair[1]])
 
   def check_modality(self, modality):
     """Raises InputError unless it holds what a model's `modality` reads."""
@@ -193,11 +218,7 @@ def _build(data, stored, log, splits):
   if source and build_report.exists(source):
     _check_background(data, source)
     return source
-  data_dir = pathlib.Path(
-    data['data_dir'] or os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
-  ).expanduser()
-  if source == 'motion':
-    source = _draw_motion(data_dir, log)
+  source = drawn.source(data, log)
   seed = data['holdout_seed']
   listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
   listing = background.add(
@@ -207,7 +228,9 @@ def _build(data, stored, log, splits):
   for item in listing.items:
     clips.setdefault(item.split, []).append(item)
   _require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(listing, source, data_dir, options, data['max_excluded'])
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
   return builder.build(plan, log)
 
 
@@ -219,12 +242,3 @@ def _check_background(data, source):
       f'data.background is {label!r}, but the dataset {str(source)!r} was '
       f'built without it; build it from its list, or by --background {label!r}.'
     )
-
-
-def _draw_motion(data_dir, log):
-  """The folder of the quickstart's videos, drawn if they are not there."""
-  log(f'Drawing the motion videos in {data_dir} ...')
-  path = data_dir / f'motion_videos_{motion.VERSION}'
-  lock = data_dir / 'video_folder' / f'.{path.name}.lock'
-  with locks.held(lock, path, log):
-    return motion.make(path)

@@ -1,0 +1,1 @@
+"""Scores over time become events: a label with its start and its end."""

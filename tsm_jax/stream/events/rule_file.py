@@ -1,0 +1,88 @@
+"""The rule of a checkpoint: `stream.json` in its workdir, from `tune`."""
+
+import json
+
+from tsm_jax import errors, files
+from tsm_jax.runs import folders
+from tsm_jax.stream.events import demo, rules
+
+FILE = 'stream.json'
+DEFAULT = 'default'
+OFFICIAL_DEMO = 'official_demo'
+
+
+def workdir(checkpoint):
+  """The workdir of a checkpoint.
+
+  Args:
+    checkpoint: as in `checkpoints.restore_model`.
+
+  Raises:
+    InputError: if there is none.
+  """
+  folder, _ = folders.find(checkpoint)
+  named = folder.name in ('checkpoints', 'best')
+  return folder.parent if named else folder
+
+
+def choose(checkpoint, trained, name='', background=()):
+  """The rule to decide by.
+
+  Args:
+    checkpoint: its path.
+    trained: the `checkpoints.TrainedModel` there.
+    name: path of a file that `tune` wrote; or 'default', which heeds none, or
+      'official_demo'; by default the file in the workdir, if there is one.
+    background: labels that are never events, by default the background of the
+      training; of the rule 'default' only.
+
+  Returns:
+    `(rule, origin)`: a `rules.Rule`, and where it comes from, in words.
+
+  Raises:
+    InputError: if a file is none of these, or is one for other labels.
+  """
+  labels = trained.labels
+  if name == OFFICIAL_DEMO:
+    return demo.official_demo(labels), 'the rule of the official demo'
+  path = files.path(name) if name else workdir(checkpoint) / FILE
+  if name != DEFAULT and (name or path.exists()):
+    content = read(path, labels)
+    split = f'the split {content.get("split")!r} of ' * bool(
+      content.get('split')
+    )
+    origin = f'the rule in {path}, tuned on {split}{content.get("list")}'
+    return content['rule'], origin
+  found = background or trained.meta['config']['data'].get('background', '')
+  rule = rules.default(labels, found)
+  return rule, 'the usual rule, which is not tuned'
+
+
+def write(path, rule, labels, **about):
+  """Writes a rule, the labels it is for, and what else there is to say."""
+  content = {'rule': rules.as_dict(rule), 'labels': list(labels), **about}
+  files.write(path, json.dumps(content, indent=1, allow_nan=False))
+
+
+def read(path, labels):
+  """What `write` wrote, with a `rules.Rule` for the rule.
+
+  Args:
+    path: of the file.
+    labels: class names of the model.
+
+  Raises:
+    InputError: if it is no such file, or one for other labels.
+  """
+  content = files.read_json(path)
+  if not isinstance(content.get('rule'), dict):
+    raise errors.InputError(
+      f'{path} holds no rule; python -m tsm_jax.stream tune writes such a file.'
+    )
+  if content.get('labels') != list(labels):
+    raise errors.InputError(
+      f'The rule in {path} is for a model of other labels; tune it for this '
+      f'one, or choose --rule={DEFAULT}.'
+    )
+  rule = rules.from_dict(content['rule'], labels, f'The rule in {path}')
+  return {**content, 'rule': rule}

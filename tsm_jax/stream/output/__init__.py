@@ -1,0 +1,1 @@
+"""What is made of a stream: tables, subtitles, pictures, videos."""

@@ -1,0 +1,57 @@
+"""What every output of a stream is told, and where it writes."""
+
+import os
+
+from tsm_jax import errors, files
+
+
+class Output:
+  """Is told what comes of a stream, in order; the methods do nothing."""
+
+  def frame(self, frame, label, score):
+    """A `frames.source.Frame` with what goes on in it, '' for nothing."""
+
+  def answer(self, time, answer):
+    """The `session.Answer` of a step at `time`, seconds."""
+
+  def event(self, event):
+    """A `rules.Event` that has ended."""
+
+  def close(self):
+    """The stream has ended, or was ended; what was told is kept."""
+
+
+class TextFile(Output):
+  """A file that is written line by line, so that it is whole at any time."""
+
+  def __init__(self, path):
+    """Creates it.
+
+    Raises:
+      InputError: if it cannot be written.
+    """
+    check(path)
+    self._file = open(path, 'w', encoding='utf-8', newline='')  # noqa: SIM115
+
+  def close(self):
+    self._file.close()
+
+  def write(self, text):
+    self._file.write(text)
+    self._file.flush()
+
+
+def check(path):
+  """Raises InputError if no local file can be written there."""
+  if files.is_remote(path):
+    raise errors.InputError(
+      f'{path!r} is in a bucket, where nothing can be written bit by bit; '
+      'choose a local file.'
+    )
+  folder = os.path.dirname(os.path.abspath(path))
+  if not os.path.isdir(folder):
+    raise errors.InputError(
+      f'{path!r} cannot be written: there is no folder {folder!r}.'
+    )
+  if os.path.isdir(path):
+    raise errors.InputError(f'{path!r} is a folder; give the path of a file.')
