@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from support import colours, commands, helpers, piped, rtsp_server
+from support import colours, commands, piped, rtsp_server
 from tsm_jax import checkpoints, stream
 from tsm_jax.data.clips import player, videos
 from tsm_jax.stream.events import decider, rules
@@ -226,50 +226,3 @@ def test_a_camera_of_the_network(workdir, film, monkeypatch):
   steps = re.search(r'(\d+) steps, ', done.stderr)
   dropped = re.search(r'(\d+) steps were dropped', done.stderr)
   assert int(steps[1]) + int(dropped[1] if dropped else 0) >= COUNT // 6
-
-
-@pytest.mark.parametrize(
-  'args, message',
-  [
-    (('63',), 'Camera 63 cannot be opened'),
-    (('rtsp://me:secret@127.0.0.1:9/x',), 'cannot be reached .*refused'),
-    (('http://host/a.mp4',), 'is an address'),
-    (('0', 'a.mp4'), "^error: 'camera 0' has no end"),
-    (('a.mp4', '--every=1', '--fps=2'), 'give one of them'),
-    (('a.mp4', '--every=0'), '--every is 0; it must be positive'),
-    (('a.mp4', '--clips=2'), '--clips chooses or counts'),
-    (('a.mp4', '--background=idel'), "did you mean 'idle'"),
-  ],
-)
-def test_what_cannot_be_is_one_sentence(workdir, args, message):
-  done = run(workdir, *args)
-  assert done.returncode == 2 and 'secret' not in done.stderr
-  (line,) = [x for x in done.stderr.splitlines() if x.startswith('error: ')]
-  assert re.search(message, line), line
-
-
-def test_flags_of_a_stream_need_it(workdir):
-  done = commands.call('predict', workdir, 'a.mp4', '--scores=a.csv')
-  assert done.returncode == 2
-  assert done.stderr == 'error: --scores needs --stream.\n'
-
-
-@pytest.mark.parametrize(
-  'kwargs, message',
-  [
-    ({'direction': 'both'}, "model.direction is 'both'"),
-    ({'interval': None}, 'give --every, in seconds, or --fps'),
-  ],
-)
-def test_a_model_that_cannot(tmp_path, film, kwargs, message):
-  workdir = colours.save_model(tmp_path / 'run', **kwargs)
-  done = run(workdir, film)
-  assert done.returncode == 2 and message in done.stderr
-  assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_folder_of_images_has_no_times(workdir, tmp_path):
-  helpers.write_frames(tmp_path / 'images', 3)
-  done = run(workdir, tmp_path / 'images')
-  assert done.returncode == 2
-  assert 'is a folder of images, which have no times' in done.stderr
