@@ -4,7 +4,8 @@
   python -m tsm_jax.main --config configs/quickstart.py:shift=none
 
 The classes are pairs that differ only in the direction of time (see
-`tsm_jax/data/sources/motion.py`): TSN cannot pass 50 % top-1, TSM passes 95 %.
+`tsm_jax/data/sources/drawn/motion.py`): TSN cannot pass 50 % top-1, and TSM
+passes 95 %.
 """
 
 from tsm_jax.configs import common

@@ -5,8 +5,8 @@
 
 In the videos, motions start and stop; between them, all stands still or
 something happens that is none of them (see
-`tsm_jax/data/sources/long_motion.py`). Trained on clips of the motions and of
-what is between them, the model is shown whole videos: docs/stream.md.
+`tsm_jax/data/sources/drawn/long_motion.py`). Trained on clips of the motions
+and of what is between them, the model is shown whole videos: docs/stream.md.
 """
 
 from tsm_jax.configs import common

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support import commands
-from tsm_jax.data.sources import long_motion
+from tsm_jax.data.sources.drawn import long_motion
 
 # Fewer videos than the quickstart draws, and fewer epochs of TSN, which learns
 # nothing in more of them, either.

@@ -1,5 +1,5 @@
 from tsm_jax.configs import common
-from tsm_jax.data.sources import long_motion, motion
+from tsm_jax.data.sources.drawn import long_motion, motion
 from tsm_jax.data.store import drawn
 
 

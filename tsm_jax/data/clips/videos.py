@@ -14,12 +14,7 @@ import av
 import numpy as np
 
 from tsm_jax.data import defaults
-from tsm_jax.data.clips import (
-  containers,
-  limits,
-  opening,
-  player,
-)
+from tsm_jax.data.clips import containers, limits, opening, player
 
 # What usually holds a film; whether it can be read shows when it is decoded.
 SUFFIXES = (

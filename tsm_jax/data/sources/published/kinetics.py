@@ -9,13 +9,13 @@ import re
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
 from tsm_jax.data.sources import (
-  annotations,
   columns,
   listings,
   lists,
   spelling,
   split_folders,
 )
+from tsm_jax.data.sources.published import annotations
 
 SPLITS = ('train', 'val', 'test')
 # Folder of the files that replace the archive's broken ones.

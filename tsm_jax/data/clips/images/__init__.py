@@ -10,14 +10,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from tsm_jax.data.clips import (
-  h264,
-  image_files,
-  limits,
-  numbered,
-  pixels,
-  videos,
-)
+from tsm_jax.data.clips import h264, limits, pixels, videos
+from tsm_jax.data.clips.images import image_files, numbered
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 _FLOW_X = re.compile(r'((?:.*[-_])?)x(_?)')  # of a stem: 'flow_x_', '000012-x_'

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsm_jax.data.sources import drawing
+from tsm_jax.data.sources.drawn import drawing
 
 # The pose has four axes: x, y, the logarithm of the size and the angle. Motions
 # along the first two are the classes, downwards and upwards on the axis.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import drawing, storyline
+from tsm_jax.data.sources.drawn import drawing, storyline
 
 VERSION = 1  # of the drawing: another one is another dataset
 FRAME_RATES = (10, 15, 24, 30)  # of a video, one of them

@@ -4,7 +4,7 @@ import pytest
 from support import helpers
 from tsm_jax.data.clips import videos
 from tsm_jax.data.input import preprocess, records
-from tsm_jax.data.sources import drawing, motion
+from tsm_jax.data.sources.drawn import drawing, motion
 from tsm_jax.data.store import dataset
 
 SCENES = {'train': 3, 'val': 2}

@@ -5,16 +5,13 @@ import pathlib
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, videos
-from tsm_jax.data.sources import (
+from tsm_jax.data.sources import listings, spelling, split_folders
+from tsm_jax.data.sources.drawn import long_motion, motion
+from tsm_jax.data.sources.published import (
   annotations,
   frame_lists,
   kinetics,
-  listings,
-  long_motion,
-  motion,
   small_sets,
-  spelling,
-  split_folders,
   twentybn,
 )
 

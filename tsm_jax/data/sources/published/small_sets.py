@@ -7,7 +7,8 @@ the split that training evaluates on.
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, listings
+from tsm_jax.data.sources import listings
+from tsm_jax.data.sources.published import annotations
 
 
 def ucf101(root, split):

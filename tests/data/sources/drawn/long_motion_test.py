@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import drawing, long_motion, storyline
+from tsm_jax.data.sources.drawn import drawing, long_motion, storyline
 
 SCENES = {'train': 1, 'test': 2}
 SECONDS = (9, 10)

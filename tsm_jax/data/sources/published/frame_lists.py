@@ -5,7 +5,8 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, listings, spelling
+from tsm_jax.data.sources import listings, spelling
+from tsm_jax.data.sources.published import annotations
 
 CATEGORIES = (
   'category.txt',

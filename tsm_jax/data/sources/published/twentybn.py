@@ -1,7 +1,8 @@
 """Something-Something V1 and V2 and Jester, as 20BN distributes them."""
 
 from tsm_jax import errors
-from tsm_jax.data.sources import annotations, listings, lists
+from tsm_jax.data.sources import listings, lists
+from tsm_jax.data.sources.published import annotations
 
 FPS = 12.0  # of the frames that 20BN extracted
 

@@ -12,7 +12,7 @@ import pathlib
 import numpy as np
 
 from tsm_jax.data.clips import videos
-from tsm_jax.data.sources import drawing
+from tsm_jax.data.sources.drawn import drawing
 
 VERSION = 1  # of the drawing: another one is another dataset
 PAIRS = (

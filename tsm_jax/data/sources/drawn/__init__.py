@@ -1,0 +1,1 @@
+"""Videos that are drawn on the spot, for the quickstarts."""
