@@ -11,8 +11,8 @@ That is the efficient protocol: one clip, its centre. The accurate one adds
 
 For a camera: :model=mobilenet_v2,direction=past trains the online form, which
 `tsm_jax.stream` runs frame by frame. The clips last about three seconds, so
-that the eight frames of one are a third of a second apart; to decide earlier
-and whatever a gesture lasts, every frame from the third on may have a loss of
+that the eight frames of one are about 0.4 seconds apart; to decide earlier, and
+however long a gesture lasts, every frame from the third on may have a loss of
 its own, and the distance may be fixed:
 
   python -m tsm_jax.main \\

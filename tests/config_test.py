@@ -83,7 +83,7 @@ def test_every_config_makes_a_model(path, arg):
   spec = importlib.util.spec_from_file_location(path.stem, path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  if path.stem in ('quickstart', 'folder'):
+  if path.stem in ('quickstart', 'quickstart_online', 'folder'):
     arg = 'shift=none' if arg else None
   config = module.get_config(arg)
   model = models.create_model({**config.model, 'num_classes': 3})

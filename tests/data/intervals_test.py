@@ -1,12 +1,13 @@
 """Seconds between frames: measured, chosen by, kept, and refused."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 
 from support import helpers, stored
-from tsm_jax import errors
+from tsm_jax import errors, predict
 from tsm_jax.configs import common
 from tsm_jax.data import intervals
 from tsm_jax.data.clips import videos
@@ -185,6 +186,14 @@ def test_images_of_flow_have_no_interval_of_their_own():
   common.look_at(config, 'flow')
   with pytest.raises(errors.InputError, match="'flow', whose images are those"):
     preprocess.Preprocessing.from_config(config)
+
+
+def test_predict_names_images_that_have_no_rate(tmp_path):
+  timed = dataclasses.replace(HOW, frame_interval=0.2)
+  trained = types.SimpleNamespace(preprocessing=timed)
+  path = helpers.write_frames(tmp_path / 'clip', 3)
+  with pytest.raises(errors.InputError, match="clip': has no frame rate, with"):
+    predict.predict_video(None, trained, path)
 
 
 def test_a_dataset_is_measured_also_without_durations(tmp_path):

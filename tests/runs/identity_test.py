@@ -1,4 +1,5 @@
 import copy
+import json
 
 import pytest
 
@@ -22,6 +23,31 @@ def test_a_field_newer_than_the_checkpoint_had_its_default():
         'folder', saved, identity.describe(other, ['a'], 'data')
       )
     assert f'{field} (there {old}, now {value}).' in str(refused.value)
+
+
+def test_a_field_at_its_default_is_not_written_for_earlier_versions(tmp_path):
+  config = helpers.tiny_config('', '')
+  identity.freeze_config(tmp_path, config)
+  written = json.loads((tmp_path / identity.CONFIG).read_text())
+  saved = identity.describe(config, ['a'], 'data')
+  assert saved['config'] == written
+  assert saved['frame_interval'] is None
+  for name in identity.NEWER:
+    section, field = name.split('.')
+    assert field in config[section] and field not in written[section]
+  changed = copy.deepcopy(config)
+  changed.model.consensus = 'frames'
+  changed.data.frame_interval = 0.2
+  other = identity.describe(changed, ['a'], 'data')['config']
+  assert identity.differing(written, other) == {
+    'data.frame_interval': (0.0, 0.2),
+    'model.consensus': ('mean', 'frames'),
+  }
+  assert identity.differing(other, written) == {
+    'data.frame_interval': (0.2, 0.0),
+    'model.consensus': ('frames', 'mean'),
+  }
+  assert not identity.differing(written, identity._as_json(config))
 
 
 @pytest.fixture

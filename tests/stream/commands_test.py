@@ -1,5 +1,7 @@
 """`tune` and `eval` on real videos, by a network that tells colours."""
 
+import argparse
+import dataclasses
 import json
 import re
 
@@ -8,8 +10,8 @@ import pytest
 
 from support import colours, commands
 from tsm_jax import checkpoints, errors
-from tsm_jax.stream import recordings, score_cache
-from tsm_jax.stream.events import rule_file, whole
+from tsm_jax.stream import recordings, score_cache, session
+from tsm_jax.stream.events import rule_file, rules, search, whole
 
 PARTS = (
   (2, 'idle', ''),
@@ -62,6 +64,7 @@ def refused(*args):
 
 
 def test_without_a_rule_the_usual_one_is_used(workdir, films):
+  (workdir / 'stream.json').unlink(missing_ok=True)
   done = call('eval', workdir, films / 'list.csv', '--background', 'idle')
   assert 'decided by the usual rule, which is not tuned' in done.stderr
   assert 'false alarms per hour' in done.stdout
@@ -71,6 +74,7 @@ def test_without_a_rule_the_usual_one_is_used(workdir, films):
 
 
 def test_tune_then_eval(workdir, films, monkeypatch):
+  monkeypatch.setattr(search, '_WINDOWS', (0, 2))  # others take longer only
   done = call('tune', workdir, films / 'list.csv', '--background', 'idle')
   written = json.loads((workdir / 'stream.json').read_text())
   assert str(workdir / 'stream.json') in done.stdout
@@ -98,52 +102,103 @@ def test_tune_then_eval(workdir, films, monkeypatch):
   for true, found in zip(one['true'], one['found'], strict=True):
     assert abs(true['start'] - found['start']) < 0.3
   assert json.loads((workdir / 'events_test.json').read_text()) == report
+  # What a stream finds is what was evaluated.
+  done = commands.call(
+    'predict', workdir, films / '2.mp4', '--stream', '--json'
+  )
+  events = [json.loads(line) for line in done.stdout.splitlines()]
+  assert [event.pop('video') for event in events] == [str(films / '2.mp4')] * 2
+  assert events == one['found']
+
+
+def test_the_official_demo_is_shown_blue_as_red(workdir, films):
+  trained = checkpoints.restore_model(workdir)
+  plain, exchanged = (
+    recordings.score(
+      session.Session(trained, rule=rules.Rule(bgr=bgr)), films / '3.mp4', 0.5
+    )
+    for bgr in (False, True)
+  )
+  in_parts = [1, 15, 19]  # after half a second each
+  found, other = (
+    [colours.LABELS[i] for i in scores.logits[in_parts].argmax(axis=1)]
+    for scores in (plain, exchanged)
+  )
+  assert found == ['blue', 'red', 'idle']
+  assert other == ['red', 'blue', 'idle']
 
 
 @pytest.mark.parametrize(
-  'rows, flags, message',
+  'rows, split, message',
   [
-    ('', (), "list.csv' lists no recording."),
-    ('0.mp4,red,1,2,val', ('--split=test',), "in the split 'test'; choose --s"),
-    ('0.mp4,red,1,2,', ('--split=test',), 'none: it has no column split'),
-    ('0.mp4,idle,1,2,', (), 'has no event: a row needs a label that is not'),
-    ('0.mp4,,,,val', (), "has no event in the split 'val'"),
-    ('0.mp4,rde,1,2,', (), "label 'rde', .* did you mean 'red'"),
-    ('x.mp4,red,1,2,', (), r"x.mp4', which is no file"),
+    ('', '', "list.csv' lists no recording."),
     (
-      '0.mp4,red,12,13,',
-      (),
-      "'red' of .*0.mp4' starts at 12 s, but .* at 10 s",
+      '0.mp4,red,1,2,val',
+      'test',
+      "in the split 'test'; choose --split from val",
     ),
-    ('0.mp4,red,2,1,', (), 'a part must end after it starts'),
-    ('list.csv,red,0,1,', (), 'list.csv'),
-    ('0.mp4,red,1,2,', ('--background', 'rd'), "'rd', .* did you mean 'red'"),
-    ('0.mp4,red,1,2,', ('--every=0',), '--every is 0; it must be positive'),
-    ('0.mp4,red,1,2,', ('--rule=official_demo',), '27 gestures of Jester'),
-    ('0.mp4,red,1,2,', ('--rule=x.json',), 'x.json does not exist'),
+    (
+      '0.mp4,red,1,2,',
+      'test',
+      'choose --split from none: it has no column spl',
+    ),
+    ('0.mp4,idle,1,2,', '', 'has no event: a row needs start, end and a label'),
+    ('0.mp4,red,,,', '', 'has no event: a row needs start, end and a label'),
+    ('0.mp4,,,,val', '', "has no event in the split 'val': a row needs start"),
+    ('0.mp4,rde,1,2,', '', "label 'rde', .* did you mean 'red'"),
+    ('x.mp4,red,1,2,', '', r"x.mp4', which is no file"),
+    ('0.mp4,red,2,1,', '', 'a part must end after it starts'),
+    ('list.csv,red,1,,', '', "list.csv' not a readable video"),
+    (
+      '0.mp4,red,1,2,val\n0.mp4,red,3,4,test',
+      '',
+      "of the video '0.mp4', but of the splits 'val' and 'test'",
+    ),
   ],
 )
-def test_a_bad_list_or_flag_is_a_sentence(workdir, films, rows, flags, message):
-  path = films / 'bad' / 'list.csv'
-  path.parent.mkdir(exist_ok=True)
-  for name in ('0.mp4',):
-    link = path.parent / name
-    link.exists() or link.symlink_to(films / name)
+def test_a_bad_list_is_a_sentence(tmp_path, films, rows, split, message):
+  (tmp_path / '0.mp4').symlink_to(films / '0.mp4')
+  path = tmp_path / 'list.csv'
   path.write_text(f'path,label,start,end,split\n{rows}\n')
-  usual = () if '--background' in flags else ('--background', 'idle')
-  usual += () if 'rule' in str(flags) else ('--rule=default',)
-  said = refused('eval', workdir, path, *usual, *flags)
+  with pytest.raises(errors.InputError, match=message):
+    recordings.read(path, colours.LABELS, ('idle',), split)
+
+
+def test_recordings_of_a_list(films, tmp_path):
+  listed = recordings.read(films / 'list.csv', colours.LABELS, ('idle',))
+  assert listed.split == 'val'
+  assert [path.name for path in listed.truths] == ['0.mp4', '1.mp4']
+  first, _ = listed.truths.values()
+  assert first == [(2.0, 3.5, 'red'), (5.5, 6.5, 'blue')]
+  # Without splits, all; nothing may happen in a recording.
+  path = films / 'plain.csv'
+  path.write_text('path,label,start,end\n0.mp4,red,1,2\n1.mp4,,,\n')
+  found = recordings.read(path, colours.LABELS)
+  assert [*found.truths.values()] == [[(1.0, 2.0, 'red')], []]
+
+
+@pytest.mark.parametrize(
+  'flags, message',
+  [
+    (['--background=rd'], "'rd', .* did you mean 'red'"),
+    (['--every=0'], '--every is 0; it must be positive'),
+    (['--every=1', '--fps=1'], '--fps: not allowed with argument --every'),
+    (['--rule=official_demo'], '27 gestures of Jester'),
+    (['--rule=x.json'], 'x.json does not exist'),
+  ],
+)
+def test_a_bad_flag_is_a_sentence(workdir, films, flags, message):
+  default = [] if 'rule' in str(flags) else ['--rule=default']
+  said = refused('eval', workdir, films / 'list.csv', *default, *flags)
   assert re.search(message, said), said
   assert said.count('\n') == 1
 
 
-def test_a_video_in_two_splits_is_refused(workdir, films):
-  path = films / 'two.csv'
-  path.write_text(
-    'path,label,start,end,split\n0.mp4,red,1,2,val\n0.mp4,red,3,4,test\n'
-  )
-  said = refused('tune', workdir, path)
-  assert "0.mp4' in the splits 'val' and 'test'" in said
+def test_an_event_behind_the_end_of_its_video_is_refused(workdir, films):
+  path = films / 'behind.csv'
+  path.write_text('path,label,start,end\n0.mp4,red,12,13\n')
+  said = refused('eval', workdir, path, '--rule=default', '--every=5')
+  assert "0.mp4' starts at 12 s, but the video ends at 10 s" in said
 
 
 @pytest.mark.parametrize(
@@ -166,12 +221,15 @@ def test_a_damaged_rule_is_a_sentence(tmp_path, content, message):
     rule_file.read(path, colours.LABELS)
 
 
-def test_a_checkpoint_that_cannot_stream_says_why(tmp_path, films):
-  old = colours.save_model(tmp_path / 'old', interval=None)
-  arguments = films / 'list.csv', '--background', 'idle'
-  assert 'give --every, in seconds' in refused('tune', old, *arguments)
-  both = colours.save_model(tmp_path / 'both', direction='both')
-  assert "model.direction is 'both'" in refused('tune', both, *arguments)
+def test_a_checkpoint_of_unknown_intervals_says_what_to_do(workdir, films):
+  trained = checkpoints.restore_model(workdir)
+  meta = {**trained.meta, 'frame_interval': None}
+  old = dataclasses.replace(trained, meta=meta)
+  args = argparse.Namespace(
+    list=films / 'list.csv', split='', every=None, fps=None
+  )
+  with pytest.raises(errors.InputError, match='give --every, in seconds'):
+    recordings.load(old, args, rules.default(colours.LABELS, 'idle'))
 
 
 def test_scores_that_are_damaged_on_disk_are_made_again(workdir, films):

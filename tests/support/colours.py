@@ -49,7 +49,7 @@ def save_model(workdir, interval=0.25, direction='past'):
   )
   config.model.num_classes = len(LABELS)
   known = interval and intervals.Interval(interval, interval, interval)
-  meta = identity.describe(config, LABELS, '', known or None)
+  meta = identity.describe(config, LABELS, '', known)
   checkpoints.save_model(workdir, variables, meta)
   return workdir
 

@@ -10,6 +10,7 @@ from tsm_jax import cli
 BENCHMARKS = {
   'input': 'how many clips per second and core the input delivers',
   'step': 'how fast the devices of this machine train, without the input',
+  'stream': 'what a frame of a stream costs, alone and with other cameras',
 }
 
 

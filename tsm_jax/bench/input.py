@@ -21,7 +21,7 @@ from tqdm import auto as tqdm
 
 import tsm_jax
 from tsm_jax import cli
-from tsm_jax.bench import input_ways, interleave
+from tsm_jax.bench import input_ways, interleave, machine
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder
 from tsm_jax.data.store import builder, dataset
@@ -193,15 +193,7 @@ def _machine(args, paths):
   )
   return (
     f'tsm_jax {tsm_jax.__version__}, {", ".join(versions)}, Python '
-    f'{platform.python_version()}; {_processor()}, '
-    f'{os.cpu_count()} cores; {args.threads} threads. '
+    f'{platform.python_version()}; {machine.processor()}; '
+    f'{args.threads} threads. '
     f'{len(paths)} videos, {args.repeats} turns, medians.'
   )
-
-
-def _processor():
-  try:
-    text = pathlib.Path('/proc/cpuinfo').read_text()
-    return text.split('model name')[1].split(':')[1].split('\n')[0].strip()
-  except (OSError, IndexError):
-    return platform.processor() or platform.machine()

@@ -12,7 +12,7 @@ from tsm_jax.data.store import beam, build_report, builder
 
 EXAMPLE = """
 NAME is one of %s; each is read as its authors distribute it. 'folder' is your
-own folder of classes, or a CSV or JSON list.
+own folder of classes, a CSV or JSON list, or a recording marked in ELAN or VIA.
 
 example:
   python -m tsm_jax.data.build ucf101 --split 1 \\

@@ -128,8 +128,11 @@ def draw_early(online, path):
   fig = figure.Figure((5.5, 3.8), layout='constrained')
   axes = fig.subplots()
   early = online['early']
-  axes.plot([e['share'] for e in early], [e['top1'] for e in early], '.-')
-  axes.axhline(online['clip_top1'], color='grey', linestyle=':')
+  shares, top1 = zip(*[(frame['share'], frame['top1']) for frame in early])
+  axes.plot(shares, top1, '.-', label='frame by frame')
+  whole = online['clip_top1']
+  axes.axhline(whole, color='grey', linestyle=':', label='clip in one piece')
+  axes.legend(loc='lower right')
   axes.set(
     xlabel='share of the frames seen',
     ylabel='top-1',

@@ -38,8 +38,9 @@ class VideoClassifier(nn.Module):
       'frames' from `consensus_from` on; 'none' leaves those of each frame. How
       they are trained is up to the step, see `program.step`.
     consensus_from: with 'frames', the first of them, from 1.
-    streaming: a call sees one frame per row, and the shifts keep what the next
-      frame needs in the collection 'cache' (see `tsm_jax.stream`).
+    streaming: a call goes on where the last one ended: the shifts keep what the
+      next frame needs in the collection 'cache' (see `tsm_jax.stream`). It sees
+      one frame per row, or with `consensus='none'` several.
     dtype: of the computation; parameters, statistics and logits are float32.
     remat: in training, the activations inside every 'block' or every 'stage'
       are recomputed in the backward pass; 'none' stores them.
@@ -82,7 +83,7 @@ class VideoClassifier(nn.Module):
         f'the shape {frames.shape}.'
       )
     batch_size, num_frames = frames.shape[:2]
-    if self.streaming and num_frames != 1:
+    if self.streaming and num_frames != 1 and self.consensus != 'none':
       raise ValueError(f'A stream takes one frame at a time, got {num_frames}.')
     x = frames.reshape((-1, *frames.shape[2:])).astype(self.dtype)
     x = self.features(x, num_frames, train)  # [B * T', F]

@@ -61,9 +61,9 @@ def temporal_shift(x, fold_div=8, direction='both'):
   # convolution that follows.
   no_frame = jnp.zeros_like(x[:, :1])
   previous = jnp.concatenate([no_frame, x[:, :-1]], axis=1)
-  channel = jnp.arange(x.shape[-1])
   if direction == 'past':
-    return jnp.where(channel < fold, previous, x)
+    return _moved(previous, x, fold)
+  channel = jnp.arange(x.shape[-1])
   following = jnp.concatenate([x[:, 1:], no_frame], axis=1)
   moved = jnp.where(channel < fold, following, previous)
   return jnp.where(channel < 2 * fold, moved, x)
@@ -95,13 +95,65 @@ def temporal_shift_step(x, cache, fold_div=8):
   [0 5 6 7] [4]
   [ 4  9 10 11] [8]
   """
+  fold = _check_cache(x, cache, fold_div)
+  return _moved(_widened(cache, x), x, fold), x[..., :fold]
+
+
+def temporal_shift_chunk(x, cache, fold_div=8):
+  """Computes `temporal_shift` with `direction='past'`, some frames at a time.
+
+  Args:
+    x: features of frames that follow each other, `[B, T, H, W, C]`.
+    cache: see `temporal_shift_step`.
+    fold_div: as in `temporal_shift`.
+
+  Returns:
+    `(y, cache)`: the shifted features `[B, T, H, W, C]`, and the cache for the
+    frame after the last.
+
+  Raises:
+    ValueError: if `cache` does not have the shape of these channels.
+
+  >>> import jax.numpy as jnp
+  >>> frames = jnp.arange(12).reshape((1, 3, 1, 1, 4))
+  >>> y, cache = temporal_shift_chunk(frames, -jnp.ones((1, 1, 1, 1), int), 4)
+  >>> y.reshape((3, 4))
+  Array([[-1,  1,  2,  3],
+         [ 0,  5,  6,  7],
+         [ 4,  9, 10, 11]], dtype=int32)
+  >>> cache.ravel()
+  Array([8], dtype=int32)
+  """
+  fold = _check_cache(x[:, 0], cache, fold_div)
+  before = _widened(cache, x)[:, None]
+  previous = jnp.concatenate([before, x[:, :-1]], axis=1)
+  return _moved(previous, x, fold), x[:, -1, ..., :fold]
+
+
+def _moved(previous, x, fold):
+  """The first channels of the previous frame, the others of `x`.
+
+  A selection is fused into what makes `x`, where a concatenation would write
+  and read all of it once more: on CPU, with ResNet-50, 40 MB of every step.
+  """
+  return jnp.where(jnp.arange(x.shape[-1]) < fold, previous, x)
+
+
+def _widened(cache, x):
+  """A cache with as many channels as `x`; the others are never looked at."""
+  missing = x.shape[-1] - cache.shape[-1]
+  return jnp.pad(cache, (*[(0, 0)] * (cache.ndim - 1), (0, missing)))
+
+
+def _check_cache(x, cache, fold_div):
+  """The channels in the cache of features `[B, H, W, C]`."""
   fold = fold_channels(x.shape[-1], fold_div)
   if cache.shape != (*x.shape[:-1], fold):
     raise ValueError(
       f'The cache of features {x.shape} with fold_div={fold_div} has the shape '
       f'{(*x.shape[:-1], fold)}, got {cache.shape}.'
     )
-  return jnp.concatenate([cache, x[..., fold:]], axis=-1), x[..., :fold]
+  return fold
 
 
 def fold_channels(num_channels, fold_div):
@@ -120,8 +172,8 @@ class TemporalShift(nn.Module):
     num_frames: T of the clips.
     fold_div: see `temporal_shift`.
     direction: see `temporal_shift`.
-    streaming: the input is one frame per row, and the collection 'cache' keeps
-      the channels of the previous one for `temporal_shift_step`.
+    streaming: the clips go on where the last ones ended: the collection 'cache'
+      keeps the channels of the previous frame.
   """
 
   num_frames: int
@@ -131,10 +183,14 @@ class TemporalShift(nn.Module):
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
-    if self.streaming:
-      shape = (*x.shape[:-1], fold_channels(x.shape[-1], self.fold_div))
-      cache = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
-      y, cache.value = temporal_shift_step(x, cache.value, self.fold_div)
-      return y
     clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
+    if self.streaming:
+      channels = fold_channels(x.shape[-1], self.fold_div)
+      shape = (len(clips), *x.shape[1:-1], channels)
+      cache = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
+      if self.num_frames == 1:
+        y, cache.value = temporal_shift_step(x, cache.value, self.fold_div)
+        return y
+      y, cache.value = temporal_shift_chunk(clips, cache.value, self.fold_div)
+      return y.reshape(x.shape)
     return temporal_shift(clips, self.fold_div, self.direction).reshape(x.shape)

@@ -14,8 +14,9 @@ NUM_CLIPS = 256  # that are compared at most, spread evenly over a split
 FILE = 'early_recognition.json'
 _BATCH = 8  # clips
 _VIEWS = records.Views(validation=True)
-# What rounding explains, as a share of the largest logit.
-_EXACT, _ROUGH = 1e-4, 0.05
+# What rounding explains, as a share of the largest logit. A ResNet-50 and a
+# MobileNetV2 differ by 3e-7 in float32 and by 1e-3 in bfloat16, on a CPU.
+_EXACT, _ROUGH = 1e-4, 0.02
 
 
 class Agreement(NamedTuple):

@@ -79,10 +79,50 @@ def step(model, variables, cache, frames, reset=None):
   >>> logits.shape
   (1, 3)
   """
+  logits, cache = run(model, variables, cache, frames[:, None], reset)
+  return logits[:, 0], cache
+
+
+def run(model, variables, cache, frames, reset=None):
+  """Classifies frames of every stream that follow each other.
+
+  It is `step` for one after the other, in one pass over the network: what is
+  known already, such as a file, takes fewer and larger operations so.
+
+  Args:
+    model: from `models.create_model`, with `direction='past'`.
+    variables: 'params' and 'batch_stats' of the model.
+    cache: from `init_cache` or what came before; it is not changed.
+    frames: `[B, T, H, W, C]` float, normalised.
+    reset: bool `[B]`; where it is true, the stream starts anew at the first of
+      these frames.
+
+  Returns:
+    `(logits, cache)`: `[B, T, num_classes]` float32 for these frames, and the
+    cache for the next ones.
+
+  Raises:
+    InputError: if the model needs future frames or whole clips.
+    ValueError: if `cache` is for frames of another shape.
+
+  >>> import jax
+  >>> import jax.numpy as jnp
+  >>> from tsm_jax import models, stream
+  >>> model = models.create_model(
+  ...   {'stage_sizes': (1,), 'width': 8, 'num_classes': 3, 'direction': 'past'}
+  ... )
+  >>> video = jnp.zeros((1, 4, 32, 32, 3))  # four frames of one stream
+  >>> variables = jax.jit(model.init)(jax.random.key(0), video)
+  >>> cache = stream.init_cache(model, batch_size=1, image_size=32)
+  >>> run = jax.jit(stream.run, static_argnums=0)
+  >>> logits, cache = run(model, variables, cache, video)
+  >>> logits.shape
+  (1, 4, 3)
+  """
   if reset is not None:
     cache = jax.tree.map(lambda x: _zero_rows(x, reset), cache)
   logits, state = _streaming(model).apply(
-    {**variables, 'cache': cache}, frames[:, None], mutable=['cache']
+    {**variables, 'cache': cache}, frames, mutable=['cache']
   )
   return logits, state.get('cache', {})
 
@@ -93,15 +133,16 @@ def _zero_rows(x, rows):
 
 
 def _streaming(model):
-  """The model that takes one frame and keeps the past in a cache."""
+  """The model that goes on with the past in a cache, frame by frame."""
   if model.shift != 'none' and model.direction != 'past':
     raise errors.InputError(
       f'model.direction is {model.direction!r}, which needs the next frame; a '
-      f"stream needs 'past'."
+      "stream needs a model that was trained with 'past'."
     )
   for field in ('non_local', 'temporal_pool'):
     if getattr(model, field, False):
       raise errors.InputError(
-        f'model.{field} is True, which needs whole clips; a stream needs False.'
+        f'model.{field} is True, which needs whole clips; a stream needs a '
+        'model that was trained with False.'
       )
-  return model.clone(streaming=True, consensus='mean')
+  return model.clone(streaming=True, consensus='none')

@@ -1,6 +1,5 @@
 """What `python -m tsm_jax.stream tune` and `eval` do."""
 
-import argparse
 import json
 import math
 import sys
@@ -8,7 +7,7 @@ import sys
 from tqdm import auto as tqdm
 
 from tsm_jax import checkpoints, cli, errors, files
-from tsm_jax.stream import recordings
+from tsm_jax.stream import flags, recordings
 from tsm_jax.stream.events import metrics, rule_file, rules, whole
 from tsm_jax.stream.events import tune as tuning
 from tsm_jax.stream.output import numbers, timeline, trade_off
@@ -49,8 +48,8 @@ def tune(argv):
     list=listed.name,
     list_sha256=listed.sha256,
     split=listed.split,
-    objective='mean average precision, averaged over temporal IoU '
-    f'{metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, at no more than '
+    objective='mean average precision of the candidates, averaged over '
+    f'temporal IoU {metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, and recall at '
     f'{args.false_alarms_per_hour:g} false alarms per hour',
     false_alarms_per_hour=args.false_alarms_per_hour,
     numbers=report,
@@ -78,8 +77,7 @@ def evaluate(argv):
     rule = rule._replace(bgr=True)
   listed, found = recordings.load(trained, args, rule)
   _note(f'Events are decided by {origin}.')
-  events = [whole.replay(one, rule, found.labels) for one in found.scores]
-  result = metrics.evaluate(events, found.truths, found.labels, found.seconds())
+  events, result = found.decide(rule), found.evaluate(rule)
   folder = rule_file.workdir(args.checkpoint)
   report = {
     'rule': rules.as_dict(rule),
@@ -123,10 +121,9 @@ def _tune_parser():
   parser = cli.Parser(
     'stream tune',
     description='Chooses when scores over time are an event, by recordings '
-    'whose events are known: the best mean average precision, averaged over '
-    f'temporal IoU {metrics.LEVELS[0]} to {metrics.LEVELS[-1]}, at few false '
-    'alarms. The rule is kept in the workdir of the checkpoint, in '
-    f'{rule_file.FILE}.',
+    'whose events are known: the best mean average precision, and the most '
+    'events that are found at few false alarms. The rule is kept in the '
+    f'workdir of the checkpoint, in {rule_file.FILE}.',
   )
   _add_shared(parser)
   parser.add_argument(
@@ -174,25 +171,17 @@ def _add_shared(parser):
   )
   add(
     '--background',
-    nargs='+',
-    default=(),
+    action='append',
+    default=[],
     metavar='LABEL',
-    help='labels that are never events (default: as in training)',
+    help='a label that is no event; by default that of the training',
   )
-  add(
-    '--every',
-    type=_positive,
-    help='seconds between two frames (default: as in training)',
-  )
-
-
-def _positive(text):
-  if not 0 < float(text) < math.inf:
-    raise argparse.ArgumentTypeError(f'is {text}; it must be positive')
-  return float(text)
-
-
-_positive.__name__ = 'float'  # argparse names it when the text is no number
+  pace = parser.add_mutually_exclusive_group()
+  for flag, text in (
+    ('every', 'seconds between two frames; by default as in training'),
+    ('fps', 'the same as frames per second'),
+  ):
+    pace.add_argument(f'--{flag}', type=flags.positive, help=text)
 
 
 def _note(line):

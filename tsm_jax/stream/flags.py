@@ -51,6 +51,11 @@ def add(parser):
     metavar='LABEL',
     help='a label that is no event; by default that of the training',
   )
+  group.add_argument(
+    '--bgr',
+    action='store_true',
+    help='exchange blue and red, as the official demo does',
+  )
   kinds.add_flags(group)
 
 
@@ -67,7 +72,7 @@ positive.__name__ = 'float'  # argparse names it when the text is no number
 def check(args):
   """Raises InputError if flags do not fit together."""
   if not args.stream:
-    own = ('every', 'fps', 'seconds', 'rule', 'background', *kinds.FLAGS)
+    own = ('every', 'fps', 'seconds', 'rule', 'background', 'bgr', *kinds.FLAGS)
     if given := [flag for flag in own if getattr(args, flag)]:
       raise errors.InputError(f'--{given[0]} needs --stream.')
     return

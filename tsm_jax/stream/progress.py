@@ -8,7 +8,7 @@ from tqdm import auto as tqdm
 
 from tsm_jax import errors
 
-_LONG = '{desc}: {n:.0f} of {total:.0f} s |{bar}|{postfix}, {remaining} left'
+_LONG = '{desc}: {n:.0f} of {total:.0f} s [{bar}]{postfix}, {remaining} left'
 EARLY = 300.0  # seconds of a stream, after which its memory is noted
 _ENDLESS = '{desc}: {n:.0f} s{postfix}'
 
@@ -35,13 +35,14 @@ class Progress:
       dynamic_ncols=True,
     )
     self._start = time.monotonic()
-    self._early_memory = 0
+    self._early_memory = self._last_memory = 0
     self.seconds = 0.0
 
   def __enter__(self):
     return self
 
   def __exit__(self, *unused):
+    self._last_memory = _memory()
     self._bar.close()
 
   def speed(self):
@@ -51,7 +52,7 @@ class Progress:
   def reach(self, seconds, dropped=0):
     """The stream is at this second; so many of its steps were dropped."""
     done, self.seconds = seconds - self.seconds, seconds
-    words = f' {self.speed():.1f}x realtime'
+    words = f'{self.speed():.1f}x realtime'
     if dropped:
       words += f', {dropped} dropped'
     self._bar.set_postfix_str(words, refresh=False)
@@ -62,13 +63,13 @@ class Progress:
       self._early_memory = _memory()
 
   def memory(self):
-    """What this process took early and takes now, in words, or ''."""
+    """What this process took early and took at the end, in words, or ''."""
     if not self._early_memory:
       return ''
-    early, now = (
-      f'{x / 2**20:.0f} MB' for x in (self._early_memory, _memory())
+    early, last = (
+      f'{x / 2**20:.0f} MB' for x in (self._early_memory, self._last_memory)
     )
-    return f'{early} of memory after {EARLY / 60:g} min and {now} at the end'
+    return f'{early} of memory after {EARLY / 60:g} min and {last} at the end'
 
 
 def _memory():

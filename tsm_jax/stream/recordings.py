@@ -9,12 +9,12 @@ import numpy as np
 from tqdm import auto as tqdm
 
 from tsm_jax import errors
-from tsm_jax.data.clips import opening
-from tsm_jax.data.sources import lists, segments
+from tsm_jax.data.sources import folder, segments, spelling
+from tsm_jax.data.sources.recordings import checks
 from tsm_jax.data.store import drawn
-from tsm_jax.stream import score_cache, session
+from tsm_jax.stream import flags, progress, score_cache, session
 from tsm_jax.stream.events import rule_file, search, whole
-from tsm_jax.stream.frames import files, pace
+from tsm_jax.stream.frames import due, files, pace
 
 SPLIT = 'val'
 
@@ -48,7 +48,8 @@ def read(source, labels, background=(), split=''):
   """The recordings of a list, with their true events.
 
   Args:
-    source: path of a list, see `lists.read`. A row without a label is a
+    source: path of a list or of what else says where parts of videos begin
+      and end, see `folder.read`. A row without a label is a
       recording in which nothing may happen.
     labels: class names of the model.
     background: labels that are no events.
@@ -61,117 +62,102 @@ def read(source, labels, background=(), split=''):
     InputError: if it is no such list, a label is not one of the model, a video
       is missing or in two splits, or there is no event.
   """
-  source = pathlib.Path(source)
-  items = lists.read(source, 'LIST')
+  items = folder.read(source, called='LIST'.format)
+  source = pathlib.Path(source).expanduser()
   if not items:
     raise errors.InputError(f'{str(source)!r} lists no recording.')
-  items, split = _of_split(items, split, source)
+  chosen, split = _of_split(items, split, source)
+  rows = [item for some in chosen.values() for item in some]
+  _check_labels(rows, labels, source)
+  for path in chosen:
+    if not path.is_file():
+      raise errors.InputError(
+        f'{str(source)!r} lists {str(path)!r}, which is no file.'
+      )
+  if not any(item.segment and _is_event(item, background) for item in rows):
+    where = f' in the split {split!r}' if split else ''
+    raise errors.InputError(
+      f'{str(source)!r} has no event{where}: a row needs start, end and a '
+      'label that is not background.'
+    )
+  digest = hashlib.sha256(source.read_bytes() if source.is_file() else b'')
+  truths = segments.in_seconds(x for x in rows if _is_event(x, background))
+  truths = {path: truths.get(path, []) for path in chosen}
+  return Listed(source.name, digest.hexdigest(), split, truths)
+
+
+def _is_event(item, background):
+  return item.label and item.label not in background
+
+
+def _check_labels(items, labels, source):
   for item in items:
     if item.label and item.label not in labels:
       raise errors.InputError(
         f'{str(source)!r} has the label {item.label!r}, which the model does '
         f'not know; did you mean {errors.nearest(item.label, labels)!r}?'
       )
-    if not item.path.is_file():
-      raise errors.InputError(
-        f'{str(source)!r} lists {str(item.path)!r}, which is no file.'
-      )
-  truths = {item.path: [] for item in items}
-  for path in truths:
-    of_path = [
-      item
-      for item in items
-      if item.path == path and item.label and item.label not in background
-    ]
-    try:
-      truths[path] = segments.in_seconds(of_path).get(path, [])
-    except opening.VideoError as error:
-      raise errors.InputError(f'{str(path)!r} {error}.') from error
-  if not any(truths.values()):
-    where = f' in the split {split!r}' if split else ''
-    raise errors.InputError(
-      f'{str(source)!r} has no event{where}: a row needs a label that is not '
-      'background, with start and end.'
-    )
-  digest = hashlib.sha256(source.read_bytes()).hexdigest()
-  return Listed(source.name, digest, split, truths)
 
 
 def _of_split(items, split, source):
-  """`(items, split)` of the split that is asked for."""
-  found = {}
+  """`({path: items}, split)` of the recordings in a split."""
+  checks.one_split(items)
+  videos = {}
   for item in items:
-    if found.setdefault(item.path, item.split) != item.split:
-      raise errors.InputError(
-        f'{str(source)!r} has {str(item.path)!r} in the splits '
-        f'{found[item.path]!r} and {item.split!r}; a recording is in one.'
-      )
-  splits = sorted(filter(None, set(found.values())))
-  if not splits and not split:
-    return items, ''
+    path = spelling.find(item.path)
+    videos.setdefault(path, []).append(item._replace(path=path))
+  splits = {
+    path: next(filter(None, (item.split for item in some)), '')
+    for path, some in videos.items()
+  }
+  known = sorted(set(splits.values()) - {''})
+  if not known and not split:
+    return videos, ''
   split = split or SPLIT
-  chosen = [item for item in items if item.split == split]
+  chosen = {path: videos[path] for path in videos if splits[path] == split}
   if not chosen:
     raise errors.InputError(
       f'{str(source)!r} has no recording in the split {split!r}; choose '
-      f'--split from {", ".join(splits) or "none: it has no column split"}.'
+      f'--split from {", ".join(known) or "none: it has no column split"}.'
     )
   return chosen, split
 
 
-def score(streams, path, interval, bgr=False):
+def score(streams, path, interval):
   """A model's answers to a video, which it sees once, as a stream.
 
   Args:
     streams: a `session.Session` with a free slot.
     path: of the video.
     interval: seconds between two frames.
-    bgr: whether blue and red are exchanged.
 
   Returns:
     `whole.Scores`.
 
   Raises:
-    InputError: if it cannot be read, or its times are not those of a video.
+    InputError: if it cannot be read.
   """
-  name, steps = os.fspath(path), pace.Pace(interval)
-  times, logits, frame = [], [], None
+  name = os.fspath(path)
+  times, logits, end = [], [], 0.0
   streams.add(name)
   try:
-    with files.read(path) as source, _progress(name, source.length) as bar:
-      for frame in source:
-        for time in spread(times, frame.time, steps.take(frame.time)):
-          image = frame.image[..., ::-1] if bgr else frame.image
-          answers = streams.step({name: image}, {name: time})
+    with files.read(path) as source, _bar(path, source.length) as bar:
+      for frame, count in due.Paced(source, pace.Pace(interval)):
+        end = frame.time
+        for time in due.spread(times[-1] if times else None, end, count):
+          answers = streams.step({name: frame.image}, {name: time})
           logits.append(answers[name].logits)
           times.append(time)
-        bar.update(frame.time - bar.n)
+        bar.reach(end)
   finally:
     streams.remove(name)
-  seconds = max(source.length, frame.time)
-  return whole.Scores(np.array(times), np.stack(logits), seconds)
-
-
-def spread(times, time, count):
-  """The times of `count` steps that show the frame of `time`.
-
-  >>> spread([0.0, 1.0], 2.0, 2), spread([], 2.0, 1)
-  ([1.5, 2.0], [2.0])
-  """
-  if not times:
-    return [time] * min(count, 1)
-  last = times[-1]
-  return [last + (time - last) * (i + 1) / count for i in range(count)]
-
-
-def _progress(name, length):
-  return tqdm.tqdm(
-    desc=errors.printable(os.path.basename(name)),
-    total=length or None,
-    unit=' s',
-    leave=False,
-    disable=None,
+  return whole.Scores(
+    np.array(times), np.stack(logits), max(source.length, end)
   )
+
+
+def _bar(path, length):
+  return progress.Progress(os.path.basename(path), length)
 
 
 def load(trained, args, rule):
@@ -179,7 +165,7 @@ def load(trained, args, rule):
 
   Args:
     trained: a `checkpoints.TrainedModel`.
-    args: of the command: checkpoint, list, split and every.
+    args: of the command: checkpoint, list, split, every and fps.
     rule: the `rules.Rule`, of which background and bgr matter.
 
   Returns:
@@ -191,13 +177,8 @@ def load(trained, args, rule):
   """
   source = args.list or _of_training(trained)
   listed = read(source, trained.labels, rule.background, args.split)
-  streams = session.Session(trained)
-  interval = args.every or streams.interval
-  if not interval:
-    raise errors.InputError(
-      'The checkpoint does not say how many seconds are between the frames of '
-      'its clips; give --every, in seconds.'
-    )
+  streams = session.Session(trained, rule=rule)
+  interval = flags.interval(args, streams.interval)
   cache = score_cache.Cache(
     rule_file.workdir(args.checkpoint), trained, interval, rule.bgr
   )
@@ -207,7 +188,7 @@ def load(trained, args, rule):
   ):
     found = cache.load(path)
     if found is None:
-      found = score(streams, path, interval, rule.bgr)
+      found = score(streams, path, interval)
       cache.save(path, found)
     scores.append(found)
     truths.append(_within(path, true, found.seconds))

@@ -1,16 +1,14 @@
 """Many cameras through one model, frame by frame."""
 
-from typing import NamedTuple
+import dataclasses
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data import intervals
-from tsm_jax.data.clips import pixels
-from tsm_jax.data.input import cropping
-from tsm_jax.stream import cache
+from tsm_jax.stream import batch
+from tsm_jax.stream.events import answers, decider
 
 
 class Answer(NamedTuple):
@@ -21,12 +19,14 @@ class Answer(NamedTuple):
     logits: float32 `[K]`, of this frame.
     label: with a rule what goes on by it, '' for nothing; otherwise the most
       probable label.
+    score: the probability of that label, with a rule as it averages; 0 for ''.
     events: a tuple of `rules.Event`, those that ended with this frame.
   """
 
   probabilities: np.ndarray
   logits: np.ndarray
   label: str
+  score: float
   events: tuple = ()
 
 
@@ -42,6 +42,7 @@ class Session:
     interval: seconds between the frames that it should be given, as its
       training saw them, or None where the checkpoint does not know.
     slots: number of streams at most.
+    rule: the `rules.Rule` by which it decides, or None.
   """
 
   def __init__(self, trained, slots=1, rule=None):
@@ -58,24 +59,18 @@ class Session:
     """
     if slots < 1:
       raise errors.InputError(f'slots is {slots}; it must be at least 1.')
-    self._preprocessing = trained.preprocessing
-    _check_modality(self._preprocessing.modality)
-    self._model = trained.module()
-    size = self._preprocessing.image_size
-    self._cache = cache.init_cache(self._model, slots, size)
-    self._variables = jax.device_put(trained.variables)
-    self._slots = {}  # by name
-    self._fresh = np.ones(slots, bool)  # rows whose cache is to be cleared
-    self._compiled = None
+    self._batch = batch.Batch(trained, slots)
+    self._streams = {}  # by name
     self.labels = list(trained.labels)
     found = intervals.from_meta(trained.meta)
     self.interval = None if found is None else found.seconds
-    self.slots = slots
+    self.slots, self.rule = slots, rule
+    self._decider()
 
   @property
   def streams(self):
     """The names of all streams, a tuple."""
-    return tuple(self._slots)
+    return tuple(self._streams)
 
   def add(self, name):
     """Adds a stream, which begins with its next frame.
@@ -83,16 +78,17 @@ class Session:
     Raises:
       InputError: if there is such a stream, or no slot is left.
     """
-    if name in self._slots:
+    if name in self._streams:
       raise errors.InputError(f'There is a stream {name!r} already.')
-    free = sorted(set(range(self.slots)) - set(self._slots.values()))
+    taken = {stream.slot for stream in self._streams.values()}
+    free = [slot for slot in range(self.slots) if slot not in taken]
     if not free:
       raise errors.InputError(
         f'There is no slot for the stream {name!r}: all {self.slots} are '
         'taken; remove one, or make a Session of more slots.'
       )
-    self._slots[name] = free[0]
-    self._begin(name)
+    self._streams[name] = _Stream(free[0], self._decider())
+    self._batch.begin(free[0])
 
   def remove(self, name):
     """Ends a stream and frees its slot.
@@ -104,7 +100,7 @@ class Session:
       InputError: if there is no such stream.
     """
     events = self.end(name)
-    del self._slots[name]
+    del self._streams[name]
     return events
 
   def reset(self, name):
@@ -116,8 +112,9 @@ class Session:
     Raises:
       InputError: if there is no such stream.
     """
-    events = self.end(name)
-    self._begin(name)
+    events, slot = self.end(name), self._streams[name].slot
+    self._streams[name] = _Stream(slot, self._decider())
+    self._batch.begin(slot)
     return events
 
   def end(self, name):
@@ -129,8 +126,8 @@ class Session:
     Raises:
       InputError: if there is no such stream.
     """
-    self._slot(name)
-    return ()
+    decide = self._stream(name).decide
+    return () if decide is None else tuple(decide.end())
 
   def step(self, frames, times=None):
     """Shows some streams their next frame.
@@ -141,94 +138,89 @@ class Session:
 
     Args:
       frames: a mapping from the names of streams to uint8 `[H, W, 3]`, RGB.
-      times: a mapping from the same names to seconds; they matter to a rule.
-        By default the frames are `interval` seconds apart, from 0 on.
+      times: a mapping from the same names to seconds; they matter to a rule
+        only. By default the frames are `interval` seconds apart, from 0 on.
 
     Returns:
       A dict of the same names to `Answer`s.
 
     Raises:
-      InputError: if a name or frame is none, or the model gives no finite
-        number.
+      InputError: if a name or frame is none, a rule needs times, or the model
+        gives no finite number.
     """
     if not frames:
       return {}
-    size = self._preprocessing.image_size
-    batch = np.zeros((self.slots, size, size, 3), np.uint8)
-    active = np.zeros(self.slots, bool)
-    for name, frame in frames.items():
-      slot = self._slot(name)
-      batch[slot], active[slot] = self._prepared(name, frame), True
-    self.compile()
-    reset = self._fresh & active
-    logits, self._cache = self._compiled(
-      self._variables, self._cache, batch, active, reset
+    times = {name: self._time(name, times) for name in frames}
+    logits = self._batch.step(
+      {
+        self._streams[name].slot: self._prepared(name, frame)
+        for name, frame in frames.items()
+      }
     )
-    self._fresh &= ~active
-    logits = np.asarray(logits)
-    return {name: self._answer(name, logits) for name in frames}
+    return {name: self._answer(name, logits, times[name]) for name in frames}
 
   def compile(self):
     """Compiles the step, unless it is: before a camera is opened, say."""
-    if self._compiled is None:
-      size = self._preprocessing.image_size
-      frames = np.zeros((self.slots, size, size, 3), np.uint8)
-      flags = np.zeros(self.slots, bool)
-      step = jax.jit(self._step, donate_argnums=1)
-      self._compiled = step.lower(
-        self._variables, self._cache, frames, flags, flags
-      ).compile()
-
-  def _step(self, variables, old, frames, active, reset):
-    """Of rows that are not active, the cache stays."""
-    logits, new = cache.step(
-      self._model, variables, old, self._preprocessing.normalize(frames), reset
-    )
-
-    def kept(new, old):
-      rows = active.reshape((-1, *(1,) * (new.ndim - 1)))
-      return jnp.where(rows, new, old)
-
-    return logits, jax.tree.map(kept, new, old) if self.slots > 1 else new
+    self._batch.compile()
 
   def _prepared(self, name, frame):
-    """A frame as evaluation sees it, `[S, S, 3]`."""
-    frame = np.asarray(frame)
-    shape = frame.shape
-    if frame.dtype != np.uint8 or shape[2:] != (3,) or not all(shape):
-      raise errors.InputError(
-        f'A frame of the stream {name!r} is {frame.dtype} {list(shape)}; it '
-        'must be uint8 [height, width, 3], RGB.'
-      )
-    frame = pixels.shrink(frame, self._preprocessing.short_side)
-    return cropping.eval_crops([frame], self._preprocessing.image_size)[0, 0]
+    bgr = self.rule is not None and self.rule.bgr
+    try:
+      return self._batch.prepare(frame, bgr)
+    except errors.InputError as error:
+      raise errors.InputError(f'The stream {name!r}: {error}') from error
 
-  def _answer(self, name, logits):
-    logits = logits[self._slots[name]]
+  def _answer(self, name, logits, time):
+    stream = self._streams[name]
+    logits = logits[stream.slot]
     if not np.isfinite(logits).all():
       raise errors.InputError(
         f'The stream {name!r}: the model gives no finite number; its weights '
         'are not finite, or its preprocessing is not that of its training.'
       )
-    powers = np.exp(logits - logits.max())
-    probabilities = powers / powers.sum()
-    return Answer(probabilities, logits, self.labels[int(logits.argmax())])
+    stream.steps += 1
+    probabilities = answers.softmax(logits).astype(np.float32)
+    if stream.decide is None:
+      best = int(logits.argmax())
+      label, score = self.labels[best], float(probabilities[best])
+      return Answer(probabilities, logits, label, score)
+    events = tuple(stream.decide.add(time, logits))
+    label, score = stream.decide.label, float(stream.decide.score)
+    return Answer(probabilities, logits, label, score, events)
 
-  def _begin(self, name):
-    self._fresh[self._slots[name]] = True
+  def _time(self, name, times):
+    """The seconds at which a rule hears of the next frame; None without one."""
+    stream = self._stream(name)
+    if stream.decide is None:
+      return None
+    if times is not None:
+      if name not in times:
+        raise errors.InputError(f'The stream {name!r}: its frame has no time.')
+      return times[name]
+    if self.interval is None:
+      raise errors.InputError(
+        'The checkpoint does not know how many seconds are between its frames; '
+        'give the times of the frames.'
+      )
+    return stream.steps * self.interval
 
-  def _slot(self, name):
-    if name not in self._slots:
-      known = ', '.join(map(repr, self._slots)) or 'none yet'
+  def _decider(self):
+    if self.rule is not None:
+      return decider.create(self.rule, self.labels)
+
+  def _stream(self, name):
+    if name not in self._streams:
+      known = ', '.join(map(repr, self._streams)) or 'none yet'
       raise errors.InputError(
         f'There is no stream {name!r}; add it, or choose from: {known}.'
       )
-    return self._slots[name]
+    return self._streams[name]
 
 
-def _check_modality(modality):
-  if modality != 'rgb':
-    raise errors.InputError(
-      f'model.modality is {modality!r}, which is made of several frames at '
-      "once; a Session shows one frame at a time: train with 'rgb'."
-    )
+@dataclasses.dataclass
+class _Stream:
+  """One stream: its row of the batch, what decides, and its steps so far."""
+
+  slot: int
+  decide: Any
+  steps: int = 0

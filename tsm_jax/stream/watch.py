@@ -31,11 +31,13 @@ def run(trained, args):
   rule, origin = rule_file.choose(
     args.checkpoint, trained, args.rule, args.background
   )
+  if args.bgr:
+    rule = rule._replace(bgr=True)
   streams = session.Session(trained, rule=rule)
   interval = flags.interval(args, streams.interval)
   progress.log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with stopping.Stop() as stop:
-    sources, num_bad = _sources(args.videos, stop)
+    sources, num_bad = _sources(args, stop)
     if sources:
       streams.compile()
     num_good = 0
@@ -56,15 +58,21 @@ def run(trained, args):
   return 0 if not num_bad else 1 if num_good else 2
 
 
-def _sources(names, stop):
+def _sources(args, stop):
   """The sources that arguments name, and how many of these name none."""
   found, num_bad = [], 0
-  for name in names:
+  for name in args.videos:
     try:
       found += choice.sources(name, lambda: bool(stop.signal), progress.log)
     except (errors.InputError, OSError) as error:
       progress.log(f'error: {error}')
       num_bad += 1
+  endless = [name for name, live, _ in found if live and not args.seconds]
+  if endless and len(found) > 1:
+    raise errors.InputError(
+      f'{endless[0]!r} has no end, and what is named after it would never be '
+      'watched; give it alone, or --seconds.'
+    )
   return found, num_bad
 
 
@@ -128,13 +136,8 @@ class _Stream:
     source, streams = frames.source, self._streams
     with contextlib.ExitStack() as stack:
       stack.enter_context(contextlib.closing(frames))
-      print_to = tables.JsonLines if args.json else tables.Table
-      self._outputs.append(print_to(progress.show, self._name))
-      self._outputs += kinds.create(
-        args, self._name, streams.labels, source.rate, part
-      )
-      for output in self._outputs:
-        stack.enter_context(contextlib.closing(output))
+      for output in self._made_outputs(args, source.rate, part):
+        self._outputs.append(stack.enter_context(contextlib.closing(output)))
       bar = progress.Progress(self._name, source.length)
       stack.enter_context(bar)
       streams.add(self._name)
@@ -151,18 +154,20 @@ class _Stream:
         self._tell(streams.remove(self._name))
     return self._sum_up(frames, bar)
 
+  def _made_outputs(self, args, rate, part):
+    kind = tables.JsonLines if args.json else tables.Table
+    yield kind(progress.show, self._name)
+    yield from kinds.create(args, self._name, self._streams.labels, rate, part)
+
   def _show(self, frame, count):
     if frame.anew:
       self._tell(self._streams.reset(self._name))
       self._last = None
-    for time in _spread(self._last, frame.time, count):
+    for time in due.spread(self._last, frame.time, count):
       answer = self._streams.step(
         {self._name: frame.image}, {self._name: time}
       )[self._name]
-      label = answer.label
-      index = self._streams.labels.index(label) if label else None
-      score = 0.0 if index is None else float(answer.probabilities[index])
-      self._now, self._last = (label, score), time
+      self._now, self._last = (answer.label, answer.score), time
       self._num_steps += 1
       for output in self._outputs:
         output.answer(time, answer)
@@ -196,14 +201,3 @@ class _Stream:
       words.append(f'damaged, {damage}')
     progress.log(f'{self._name}: {", ".join(words)}')
     return not damage
-
-
-def _spread(last, time, count):
-  """The times of `count` steps that show the frame of `time`.
-
-  >>> _spread(1.0, 2.0, 2), _spread(None, 2.0, 1)
-  ([1.5, 2.0], [2.0])
-  """
-  if last is None:
-    return [time] * min(count, 1)
-  return [last + (time - last) * (i + 1) / count for i in range(count)]

@@ -124,6 +124,9 @@ def test_in_seconds(tmp_path):
   assert segments.in_seconds(items) == {
     path: [(0.5, 1.25, 'x'), (1, 2, 'y'), (2, 3, 'z'), (0, 3, 'all')]
   }
+  images = helpers.write_frames(tmp_path / 'images', 3)
+  with pytest.raises(errors.InputError, match="images' does not state a fr"):
+    segments.in_seconds([items[1]._replace(path=images)])
   # No file is opened for parts that say all.
   gone = items[0]._replace(path=pathlib.Path('gone.mp4'))
   assert segments.in_seconds([gone]) == {gone.path: [(0.5, 1.25, 'x')]}

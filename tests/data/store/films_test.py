@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pickle
 import re
 import shutil
 
@@ -69,6 +70,7 @@ def test_every_record_is_its_part(
   assert sorted(decoded) == ['a.mp4', 'b.mp4', 'c.mp4']
   built = dataset.open(path)
   options = defaults.Options(storage=storage)
+  whole = {name: videos.read(source.parent / name).frames for name in PARTS}
   for split in ('train', 'val'):
     records = list(built.split(split))
     expected = [
@@ -79,8 +81,7 @@ def test_every_record_is_its_part(
     ]
     for record, (video, i, start, end) in zip(records, expected, strict=True):
       writer = codec.Writer(options)
-      images = videos.read(source.parent / video).frames
-      for image in images[round(10 * start) : int(np.ceil(10 * end))]:
+      for image in whole[video][round(10 * start) : int(np.ceil(10 * end))]:
         writer.add(image)
       assert list(record['frames']) == writer.end()
       stated = segments.Segment(start, PARTS[video][1][i][1] or None)
@@ -175,7 +176,10 @@ def test_only_what_waits_for_the_reader_is_on_the_disk(source, tmp_path):
     modality='rgb',
     folder=str(tmp_path / 'waiting'),
   )
-  found = films.outcomes(arguments, ((work(x), '') for x in arguments))
+  # As what goes to a process and comes back.
+  work, arguments = pickle.loads(pickle.dumps((work, arguments)))
+  results = (pickle.loads(pickle.dumps((work(x), ''))) for x in arguments)
+  found = films.outcomes(arguments, results)
   for _, ((record, _), reason) in found:
     assert record['num_frames'] and reason == ''
     assert len(list((tmp_path / 'waiting').iterdir())) == 1
@@ -239,6 +243,10 @@ def test_background_is_in_the_name(source, tmp_path):
   assert other not in (path, plain)
   again, _ = helpers.build(source, tmp_path, background='idle')
   assert again == path
+  same, _ = helpers.build(path, tmp_path, background='idle')
+  assert same == path
+  with pytest.raises(errors.InputError, match='was built without it'):
+    helpers.build(plain, tmp_path, background='idle')
 
 
 def test_the_command_takes_background(source, tmp_path, capsys):

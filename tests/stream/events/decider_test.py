@@ -143,7 +143,7 @@ def test_memory_is_that_of_the_window():
 def test_arrays_find_the_events_that_a_stream_decides():
   rng = np.random.default_rng(0)
   count = 0
-  for trial in range(60):
+  for trial in range(24):
     steps = rng.choice([0.1, 0.25, 0.3], 80)
     walk = np.cumsum(rng.normal(size=(80, 3)), axis=0).astype(np.float32)
     scores = whole.Scores(np.cumsum(steps), walk, float(steps.sum()) + 0.2)
@@ -159,16 +159,21 @@ def test_arrays_find_the_events_that_a_stream_decides():
       shift_end=0.4,
     )
     smoothed = whole.smooth(scores, rule.window)
-    found = [
-      event
+    found = sorted(
+      candidate
       for index, label in enumerate(LABELS)
       if label not in rule.background
-      for event in whole.find(scores, smoothed[:, index], rule, label)
-    ]
-    decided = whole.replay(scores, rule, LABELS)
-    count += len(decided)
-    assert [e[:3] for e in sorted(found)] == [e[:3] for e in sorted(decided)]
-    np.testing.assert_allclose(
-      [e[3:] for e in sorted(found)], [e[3:] for e in sorted(decided)]
+      for candidate in whole.candidates(scores, smoothed[:, index], rule, label)
     )
+    for on, events in (
+      (rule.on, [one for one in found if one.peak >= rule.on]),
+      (rule.off, found),
+    ):
+      decided = sorted(whole.replay(scores, rule._replace(on=on), LABELS))
+      count += len(decided)
+      np.testing.assert_allclose(
+        [(*one[:2], one.score) for one in events],
+        [(*one[:2], one.score) for one in decided],
+      )
+      assert [one.label for one in events] == [one.label for one in decided]
   assert count > 100

@@ -102,7 +102,7 @@ def test_numbers_of_an_evaluation():
     ],
     [event(5, 7, 0.6, 'b', decided=5.5), event(5, 7, 0.5, 'b')],
   ]
-  result = metrics.evaluate(found, truths, labels, [1200, 600])
+  result = metrics.evaluate(found, found, truths, labels, [1200, 600])
   assert (result.num_true, result.num_found, result.num_hits) == (4, 5, 2)
   assert (result.precision, result.recall, result.hours) == (0.4, 0.5, 0.5)
   assert result.f1 == pytest.approx(2 * 0.4 * 0.5 / 0.9)
@@ -122,8 +122,17 @@ def test_numbers_of_an_evaluation():
 
 
 def test_recordings_without_events():
-  result = metrics.evaluate([[]], [[]], ['a'], [60])
+  result = metrics.evaluate([[]], [[]], [[]], ['a'], [60])
   assert np.isnan(result.precision) and np.isnan(result.recall)
   assert np.isnan(result.mean_average_precision(0.5))
   assert result.false_alarms_per_hour == 0
   assert not result.confusion.any()
+
+
+def test_average_precision_is_that_of_all_candidates():
+  found = [[event(0, 2, 0.9)]]
+  ranked = [[event(0, 2, 0.9), event(5, 7, 0.3), event(9, 10, 0.2)]]
+  truths = [[(0, 2, 'a'), (5, 7, 'a')]]
+  result = metrics.evaluate(found, ranked, truths, ['a'], [3600])
+  assert result.mean_average_precision(0.5) == 1
+  assert (result.recall, result.false_alarms_per_hour) == (0.5, 0)

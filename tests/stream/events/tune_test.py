@@ -10,9 +10,11 @@ STEP = 0.25
 
 
 @pytest.fixture(autouse=True)
-def few_windows(monkeypatch):
+def few_values(monkeypatch):
   """The search is the same with all, but takes longer."""
   monkeypatch.setattr(search, '_WINDOWS', (0, 3))
+  monkeypatch.setattr(search, '_OFF', (0.1, 0.2, 0.3, 0.5))
+  monkeypatch.setattr(search, '_LENGTHS', (0, 2, 4))
 
 
 def recording(events, seconds=70, height=4.0, late=0.0, noise=0.0, seed=0):
@@ -64,7 +66,7 @@ def test_short_false_alarms_are_avoided():
   assert tune.tune(found, ('idle',), 6) == rule  # nothing is drawn by chance
 
 
-def test_events_are_given_up_for_the_limit_of_false_alarms():
+def test_the_limit_of_false_alarms_is_kept():
   scores, truths = recording(EVENTS)
   # Where nothing is, 'wave' looks like an event, but for its probability.
   for time in np.arange(6, 60, 12):
@@ -88,11 +90,49 @@ def test_a_class_gets_thresholds_of_its_own():
     first = int(time / STEP)
     one.logits[first : first + 10, 1] += 1.4
   found = recordings((one, EVENTS))
-  rule = tune.tune(found, ('idle',), 6)
+  # 3.9 false alarms in 70 s: enough for two thresholds.
+  rule = tune.tune(found, ('idle',), 200)
   result = found.evaluate(rule)
-  assert result.mean_average_precision(0.5) == 1
-  assert result.false_alarms_per_hour == 0
+  assert (result.recall, result.false_alarms_per_hour) == (1, 0)
   assert rule.of('nod')[0] < rule.of('wave')[0]
+  # With fewer, one threshold gives up the nods.
+  rule = tune.tune(found, ('idle',), 6)
+  assert not rule.thresholds
+  result = found.evaluate(rule)
+  assert (result.recall, result.false_alarms_per_hour) == (0.5, 0)
+  assert result.mean_average_precision(0.5) == 1  # of all candidates
+
+
+def peaks(*pairs):
+  peak, is_hit = zip(*pairs)
+  return search.merged([search.Peaks(np.array(peak), np.array(is_hit, bool))])
+
+
+def test_a_threshold_is_between_hits_and_the_next_false_alarm():
+  found = peaks((0.9, 1), (0.8, 0), (0.5, 1), (0.2, 0), (0.5, 0))
+  # Of equal peaks, no threshold parts the true from the false.
+  assert [found.hits(count) for count in range(4)] == [1, 1, 2, 2]
+  assert found.threshold(0, 0.1) == pytest.approx(6 / 7)  # odds 9 and 4
+  assert found.threshold(1, 0.1) == pytest.approx(0.75)  # odds 9 and 1
+  assert found.threshold(2, 0.1) == pytest.approx(1 / 3)  # odds 1 and 1 / 4
+  assert found.threshold(3, 0.1) == pytest.approx(0.25)  # odds 1 and 1 / 9
+  assert found.threshold(3, 0.4) > 0.4
+  assert peaks((0.9, 0)).threshold(0, 0.1) > 0.99  # nothing is found
+
+
+def test_labels_share_the_false_alarms_that_are_allowed():
+  waves = peaks((0.9, 1), (0.8, 0), (0.7, 1), (0.6, 1), (0.5, 0))
+  nods = peaks((0.3, 1), (0.2, 0), (0.1, 0))
+  both = {'wave': waves, 'nod': nods}
+  assert tune._apart(both, 1) == (0, {})
+  assert tune._apart(both, 2) == (2, {'wave': 0, 'nod': 0})
+  assert tune._apart(both, 3) == (4, {'wave': 1, 'nod': 0})
+
+
+def test_what_is_allowed_is_one_more_than_is_let_through():
+  found = recordings(recording(EVENTS, seconds=3600))
+  for limit, budget in ((0, 0), (1, 0), (2, 1), (6.5, 5)):
+    assert search.Search(found, ('idle',), limit).budget() == budget
 
 
 def test_the_trade_off_goes_through_the_rule():

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support import helpers, rtsp_server
+from support import gstreamer_camera, helpers, rtsp_server
 from tsm_jax import errors
 from tsm_jax.stream.frames import (
   cameras,
@@ -43,7 +43,6 @@ def test_a_camera_gives_the_frames_of_the_file(film):
   with rtsp_server.serving(film.read_bytes()) as server:
     found = []
     with rtsp.read(server.address, lambda: False, None) as camera:
-      assert camera.rate == 24
       for frame in camera:
         found.append((frame.time, frame.image))
         if len(found) == 35:  # the end of the last one is that of its packet
@@ -51,6 +50,22 @@ def test_a_camera_gives_the_frames_of_the_file(film):
   times, images = zip(*found)
   np.testing.assert_allclose(times, [time for time, _ in expected[:35]])
   np.testing.assert_array_equal(images, [image for _, image in expected[:35]])
+
+
+@pytest.mark.slow  # the film comes at its speed
+def test_another_server_gives_them_too(tmp_path, monkeypatch):
+  monkeypatch.setattr(cameras, 'STALL', 10.0)
+  options = {'preset': 'ultrafast', 'g': '12'}
+  path = helpers.write_video(tmp_path / 'a.mp4', 60, options=options)
+  expected = [(frame.time, frame.image) for frame in files.read(path)][:48]
+  with gstreamer_camera.serving(path) as address:
+    with rtsp.read(address, lambda: False, None) as camera:
+      assert camera.rate == 24
+      found = [next(camera) for _ in expected]
+    images = [frame.image for frame in found]
+  times = [time for time, _ in expected]
+  np.testing.assert_allclose([f.time for f in found], times, atol=0.001)
+  np.testing.assert_array_equal(images, [image for _, image in expected])
 
 
 def test_a_camera_that_is_away_is_named_and_taken_up_again(film):

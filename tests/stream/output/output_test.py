@@ -196,7 +196,7 @@ def test_flags_name_outputs_by_their_endings(tmp_path):
   }
   args = asked(**{f: [str(tmp_path / n) for n in v] for f, v in names.items()})
   kinds.check(args)
-  made = kinds.create(args, 'a.mp4', ['x', 'y'], part='-a')
+  made = list(kinds.create(args, 'a.mp4', ['x', 'y'], part='-a'))
   assert [type(output).__name__ for output in made] == [
     *('EventCsv', 'Subtitles', 'Subtitles'),
     *('ScoreCsv', 'Timeline', 'Timeline', 'Overlay'),
@@ -236,5 +236,5 @@ def test_where_nothing_can_be_written(tmp_path):
     ('gs://bucket/a.mp4', 'is in a bucket'),
   ):
     with pytest.raises(errors.InputError, match=message):
-      kinds.create(asked(overlay=[str(path)]), str(video), ['x'])
+      next(kinds.create(asked(overlay=[str(path)]), str(video), ['x']))
   assert video.read_bytes() == b'film'

@@ -52,8 +52,9 @@ def too_much(num_pixels, max_frames):
   )
 
 
-def too_slow(seconds, most=MAX_SECONDS):
-  """Why what took so long of a processor is given up, or ''."""
+def too_slow(seconds, film=False):
+  """Why a clip or film is given up that took so long to decode, or ''."""
+  most = MAX_FILM_SECONDS if film else MAX_SECONDS
   return f'takes more than {most:g} s to decode' if seconds > most else ''
 
 

@@ -23,6 +23,10 @@ _REMEDIES = {
   'file': 'give the path without file:',
 }
 _OF_A_STREAM = 'save a part of the stream, for example by ffmpeg -t 10 -i'
+_OF_A_CAMERA = (
+  'watch it by predict --stream, or save a part of it, for example by '
+  'ffmpeg -t 10 -i'
+)
 
 
 def expand(argument, log):
@@ -92,7 +96,10 @@ def refuse_address(argument):
   match = isinstance(argument, str) and _ADDRESS.match(argument)
   if not match or os.path.lexists(argument):
     return
-  remedy = _REMEDIES.get(match[1].lower(), _OF_A_STREAM)
+  scheme = match[1].lower()
+  camera = scheme in ('rtsp', 'rtsps')
+  usual = _OF_A_CAMERA if camera else _OF_A_STREAM
+  remedy = _REMEDIES.get(scheme, usual)
   raise errors.InputError(
     f'{argument!r} is an address, and only local files are read; {remedy}, and '
     'give that file.'

@@ -10,6 +10,8 @@ import os
 import re
 from typing import NamedTuple
 
+from tsm_jax import errors
+from tsm_jax.data.clips import opening
 from tsm_jax.data.clips.films import length
 
 SECONDS = ('start', 'end')
@@ -131,20 +133,22 @@ def in_seconds(items):
     of the items. Frames are turned into seconds by the rate of the file.
 
   Raises:
-    VideoError: if the file of a part without an end, or of one in frames, does
+    InputError: if the file of a part without an end, or of one in frames, does
       not open, or does not state what is needed.
   """
-  found, opened = {}, {}
+  found, lengths = {}, {}
   for item in items:
-    part = item.segment or Segment(0)
-    path = os.fspath(item.path)
-    if (part.end is None or part.unit == 'frames') and path not in opened:
-      opened[path] = length.read(path)
+    part, path = item.segment or Segment(0), os.fspath(item.path)
     start, end = part.start, part.end
-    if part.unit == 'frames':
-      rate = opened[path].require('fps')
-      start, end = (x if x is None else x / rate for x in (start, end))
-    if end is None:
-      end = opened[path].require('seconds')
+    try:
+      if path not in lengths and (end is None or part.unit == 'frames'):
+        lengths[path] = length.read(path)
+      if part.unit == 'frames':
+        rate = lengths[path].require('fps')
+        start, end = (x if x is None else x / rate for x in (start, end))
+      if end is None:
+        end = lengths[path].require('seconds')
+    except opening.VideoError as error:
+      raise errors.InputError(f'{path!r} {error}.') from error
     found.setdefault(item.path, []).append((start, end, item.label))
   return found

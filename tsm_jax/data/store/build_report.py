@@ -45,7 +45,6 @@ def read(path):
   for counts in report['num_frames'].values():
     if not isinstance(counts, list) or any(type(n) is not int for n in counts):
       raise integrity.damaged(path, 'holds numbers of frames that are none')
-  _check_seconds(path, report)
   for name in ('excluded', 'damaged', 'cut'):
     pairs = report.get(name) or []  # older reports have no 'cut'
     if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
@@ -54,8 +53,14 @@ def read(path):
   return {'cut': [], **report, 'options': options}
 
 
-def _check_seconds(path, report):
-  """Raises InputError if a report has `seconds`, but not of its clips."""
+def check_seconds(path, report):
+  """Raises InputError if a report has `seconds`, but not of its clips.
+
+  Args:
+    path: of the folder of the dataset.
+    report: from `read`.
+  """
+  path = pathlib.Path(path) / NAME
   counts = report['num_frames']
   if 'seconds' not in report:
     return

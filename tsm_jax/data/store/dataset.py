@@ -156,6 +156,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
+  build_report.check_seconds(path, report)
   return Dataset(path, report)
 
 
@@ -215,6 +216,7 @@ def _build(data, stored, log, splits):
   source = data['source']
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
+    _check_background(data, source)
     return source
   source = drawn.source(data, log)
   seed = data['holdout_seed']
@@ -230,3 +232,13 @@ def _build(data, stored, log, splits):
     listing, source, drawn.data_dir(data), options, data['max_excluded']
   )
   return builder.build(plan, log)
+
+
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )

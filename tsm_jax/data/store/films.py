@@ -37,10 +37,10 @@ class _Spooled(NamedTuple):
 def grouped(items):
   """Lists of items in their order: all parts of a video, or one clip."""
 
-  def video(item):
-    return segments.video(item) if item.segment else ('', id(item))
+  def place(item):
+    return os.fspath(item.path) if item.segment else id(item)
 
-  return (list(group) for _, group in itertools.groupby(items, video))
+  return (list(group) for _, group in itertools.groupby(items, place))
 
 
 def arguments(items):

@@ -54,9 +54,7 @@ class Decider:
   def __init__(self, rule, labels):
     self._rule, self._labels = rule, list(labels)
     self._on, self._off = np.array([rule.of(label) for label in labels]).T
-    self._classes = [
-      i for i, label in enumerate(labels) if label not in rule.background
-    ]
+    self._may_be = np.array([label not in rule.background for label in labels])
     self._answers = collections.deque()  # (time, logits) in the window
     self._open = {}  # by class
     self._first = self._last = None
@@ -76,7 +74,9 @@ class Decider:
       InputError: if the time is not later, or a logit is no finite number.
     """
     self._smooth(time, logits)
-    ended = [self._follow(index, time) for index in self._classes]
+    likely = self._may_be & (self.probabilities >= self._off)
+    indices = sorted({*np.flatnonzero(likely).tolist(), *self._open})
+    ended = [self._follow(index, time) for index in indices]
     self._show()
     return tuple(sorted(filter(None, ended)))
 

@@ -1,26 +1,16 @@
 """Which of the events that were found are true: each true one counts once."""
 
-import numpy as np
 
+def overlap(one, other):
+  """Temporal IoU of two spans `(start, end, ...)`; 0 if both have no length.
 
-def overlaps(one, others):
-  """Temporal IoU of a span with each of several.
-
-  Args:
-    one: `(start, end, ...)`.
-    others: a list of such spans.
-
-  Returns:
-    float64 `[N]`; two of no length overlap by 0.
-
-  >>> overlaps((0, 2), [(1, 3), (0, 2), (5, 6)]).tolist()
-  [0.3333333333333333, 1.0, 0.0]
+  >>> overlap((0, 2), (1, 3)), overlap((0, 2), (5, 6))
+  (0.3333333333333333, 0.0)
   """
-  starts, ends = np.array([span[:2] for span in others], float).T
-  shared = np.minimum(ends, one[1]) - np.maximum(starts, one[0])
-  shared = np.maximum(shared, 0)
-  union = ends - starts + (one[1] - one[0]) - shared
-  return np.divide(shared, union, out=np.zeros(len(others)), where=union > 0)
+  shared = min(one[1], other[1]) - max(one[0], other[0])
+  if shared <= 0:
+    return 0.0
+  return shared / (one[1] - one[0] + other[1] - other[0] - shared)
 
 
 def greedy(found, truths, levels):
@@ -61,8 +51,9 @@ def greedy(found, truths, levels):
 
 def _nearest(event, truths):
   """`(overlap, index)` of the true events that it overlaps, the most first."""
-  if not truths:
-    return []
-  shares = overlaps(event, truths)
-  order = np.argsort(-shares, kind='stable').tolist()
-  return [(float(shares[i]), i) for i in order if shares[i] > 0]
+  near = ((overlap(event, truth), i) for i, truth in enumerate(truths))
+  return sorted((pair for pair in near if pair[0] > 0), key=_falling)
+
+
+def _falling(pair):
+  return -pair[0], pair[1]

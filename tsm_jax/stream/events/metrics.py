@@ -15,7 +15,7 @@ class Result(NamedTuple):
 
   Attributes:
     average_precision: a dict from label to a dict from each of `LEVELS` to the
-      average precision; only of labels that have true events.
+      average precision of all candidates; only of labels that have true events.
     num_true: number of true events.
     num_found: number of events that were found.
     num_hits: of these, how many are true: by label, and by a temporal IoU of
@@ -73,11 +73,13 @@ def _share(part, whole):
   return part / whole if whole else float('nan')
 
 
-def evaluate(found, truths, labels, seconds):
+def evaluate(found, ranked, truths, labels, seconds):
   """Compares events with the true ones.
 
   Args:
     found: a list, for every recording, of lists of `rules.Event`.
+    ranked: the same of all candidates, those that are not decided too, for the
+      average precision, which ranks them by their scores.
     truths: the same of `(start, end, label)` in seconds, without background.
     labels: class names by index, for the confusion.
     seconds: length of every recording.
@@ -88,13 +90,15 @@ def evaluate(found, truths, labels, seconds):
   precision, hits, delays = {}, 0, []
   for label in labels:
     true = of_label(truths, label)
-    matches = matching.greedy(of_label(found, label), true, LEVELS)
-    by_level = dict(zip(LEVELS, zip(*(match[2] for match in matches))))
-    for (event, video, _), index in zip(matches, by_level.get(LEAST, ())):
+    for event, video, (index,) in matching.greedy(
+      of_label(found, label), true, [LEAST]
+    ):
       if index is not None:
         hits += 1
         delays.append(event.decided - true[video][index][0])
     if count := sum(map(len, true)):
+      matches = matching.greedy(of_label(ranked, label), true, LEVELS)
+      by_level = dict(zip(LEVELS, zip(*(match[2] for match in matches))))
       precision[label] = {
         level: average_precision(by_level.get(level, ()), count)
         for level in LEVELS

@@ -47,7 +47,12 @@ def choose(checkpoint, trained, name='', background=()):
     return demo.official_demo(labels), 'the rule of the official demo'
   path = files.path(name) if name else workdir(checkpoint) / FILE
   if name != DEFAULT and (name or path.exists()):
-    return read(path, labels)['rule'], f'the rule in {path}'
+    content = read(path, labels)
+    split = f'the split {content.get("split")!r} of ' * bool(
+      content.get('split')
+    )
+    origin = f'the rule in {path}, tuned on {split}{content.get("list")}'
+    return content['rule'], origin
   found = background or trained.meta['config']['data'].get('background', '')
   rule = rules.default(labels, found)
   return rule, 'the usual rule, which is not tuned'

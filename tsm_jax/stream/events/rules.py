@@ -109,6 +109,33 @@ def from_dict(content, labels, where='The rule'):
   return rule
 
 
+def stricter(rule, labels, step):
+  """A rule of other thresholds `on`.
+
+  Args:
+    rule: a `Rule`.
+    labels: class names of the model.
+    step: added to the logits of all `on`; a negative one makes it laxer, which
+      goes down to `off` at most.
+
+  >>> stricter(Rule(on=0.5), ['wave'], 2).of('wave')[0] > 0.88
+  True
+  """
+  moved = {}
+  for label in labels:
+    on, off = rule.of(label)
+    if step and 0 < on < 1:
+      on = 1 / (1 + (1 / on - 1) * math.exp(-step))
+    moved[label] = max(on, off), off
+  return rule._replace(thresholds=moved)
+
+
+def lax(rule, labels):
+  """The rule by which all candidates are events: `on` is `off`."""
+  thresholds = {label: (rule.of(label)[1],) * 2 for label in labels}
+  return rule._replace(thresholds=thresholds)
+
+
 def default(labels, background=''):
   """The rule of a model for which none was tuned.
 

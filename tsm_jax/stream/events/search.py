@@ -4,14 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsm_jax.stream.events import matching, metrics, whole
+from tsm_jax.stream.events import matching, metrics, rules, whole
 
-ON = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
-OFF = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-_WINDOWS = (0, 2, 3, 4, 6, 8, 12, 16)  # intervals
+_OFF = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_WINDOWS = (0, 2, 3, 4, 6, 8, 12)  # intervals
 _LENGTHS = (0, 1, 2, 3, 4, 6, 8, 12)  # intervals, of events and of gaps
-_FEWEST = 5  # true events of a class, for thresholds of its own
-_MARGIN = 0.005  # mean average precision that these must gain
+_LIMITS = (1, 2, 4)  # times the limit, at which recall counts
 
 
 class Recordings(NamedTuple):
@@ -33,54 +31,77 @@ class Recordings(NamedTuple):
     """Length of every recording."""
     return [scores.seconds for scores in self.scores]
 
+  def decide(self, rule):
+    """The events of every recording, as a stream decides them."""
+    return [whole.replay(one, rule, self.labels) for one in self.scores]
+
   def evaluate(self, rule):
-    """The `metrics.Result` of a rule, its events decided as in a stream."""
-    found = [whole.replay(one, rule, self.labels) for one in self.scores]
-    return metrics.evaluate(found, self.truths, self.labels, self.seconds())
+    """The `metrics.Result` of a rule; candidates are ranked, see there."""
+    found = ranked = self.decide(rule)
+    if not rule.preset:
+      ranked = self.decide(rules.lax(rule, self.labels))
+    return metrics.evaluate(
+      found, ranked, self.truths, self.labels, self.seconds()
+    )
 
 
-class Point(NamedTuple):
-  """How good a rule is; of two, the larger is the better one.
+class Peaks(NamedTuple):
+  """The candidates of a class or of all, those of the highest peak first.
 
   Attributes:
-    excess: false alarms per hour above the limit, negative, or 0.
-    precision: mean average precision, averaged over `metrics.LEVELS`.
-    false_alarms: minus their number per hour.
-    misses: minus the share of true events that are not found.
+    peaks: float64 `[N]`.
+    is_hit: bool `[N]`, whether each is true.
   """
 
-  excess: float
-  precision: float
-  false_alarms: float
-  misses: float
+  peaks: np.ndarray
+  is_hit: np.ndarray
+
+  def hits(self, false_alarms):
+    """How many are true before there is one more false alarm than this."""
+    false = np.flatnonzero(~self.is_hit)
+    end = false[false_alarms] if false_alarms < len(false) else len(self.peaks)
+    return int(self.is_hit[:end].sum())
+
+  def threshold(self, false_alarms, least):
+    """A probability between those hits and the next false alarm.
+
+    Args:
+      false_alarms: as of `hits`.
+      least: the threshold `off`.
+    """
+    false = self.peaks[~self.is_hit]
+    below = false[false_alarms] if false_alarms < len(false) else least
+    above = self.peaks[self.is_hit & (self.peaks > below)]
+    pair = np.array([below, above.min() if len(above) else 1.0])
+    pair = np.clip(pair, 1e-9, 1 - 1e-9)
+    middle = np.log(pair / (1 - pair)).mean()
+    return float(max(least, 1 / (1 + np.exp(-middle))))
 
 
 class Search:
-  """Evaluates rules; what it knows of a class is not computed again."""
+  """Evaluates rules; what it knows is not computed again."""
 
-  def __init__(self, recordings, limit):
+  def __init__(self, recordings, background, limit):
     """Computes nothing yet.
 
     Args:
       recordings: `Recordings`, with at least one true event.
-      limit: false alarms per hour, see `Point`.
+      background: labels that are no events.
+      limit: false alarms per hour.
     """
-    self._recordings, self._limit = recordings, limit
-    self._hours = sum(recordings.seconds()) / 3600
-    self._by_label = {
-      label: metrics.of_label(recordings.truths, label)
-      for label in recordings.labels
+    self._recordings = recordings
+    self.labels = [x for x in recordings.labels if x not in background]
+    self._true = {
+      label: metrics.of_label(recordings.truths, label) for label in self.labels
     }
+    self.num_true = sum(map(len, recordings.truths))
+    self.hours = sum(recordings.seconds()) / 3600
+    self._allowed = limit * self.hours
     lengths = [
       end - start for row in recordings.truths for start, end, _ in row
     ]
     self._short = float(np.quantile(lengths, 0.1))
-    self.best = self._most = None
-    self.forget()
-
-  def forget(self):
-    """Drops the numbers of earlier rules."""
-    self._smoothed, self._numbers = {}, {}
+    self._smoothed, self._merits = (None, None), {}
 
   def windows(self):
     """Lengths of the window to try, none longer than short events are."""
@@ -90,94 +111,102 @@ class Search:
     tried = [count * self._recordings.interval for count in counts]
     return [round(x, 6) for x in tried if x <= most or not x]
 
-  def point(self, rule):
-    """The `Point` of a rule; `best` is the best one that was asked for."""
-    numbers = [
-      self._of_class(rule, label)
-      for label in self._recordings.labels
-      if label not in rule.background
-    ]
-    precisions = [precision for precision, *_ in numbers if precision >= 0]
-    found, hits, true = (sum(row[i] for row in numbers) for i in (1, 2, 3))
-    alarms = (found - hits) / self._hours
-    point = Point(
-      min(0.0, self._limit - alarms),
-      round(float(np.mean(precisions)), 9),
-      -alarms,
-      (hits - true) / true,
-    )
-    if self._most is None or point > self._most:
-      self.best, self._most = rule, point
-    return point
+  def budget(self, times=1):
+    """False alarms that a threshold may let through here.
 
-  def _of_class(self, rule, label):
-    """`(average precision or -1, found, hits, true)` of a class."""
-    on, off = rule.of(label)
-    key = label, rule._replace(on=on, off=off, thresholds=None)
-    if key not in self._numbers:
-      found, true = self._events(rule, label), self._by_label[label]
-      matches = matching.greedy(found, true, metrics.LEVELS)
-      count = sum(map(len, true))
-      by_level = list(zip(*(match[2] for match in matches)))
-      by_level = by_level or [()] * len(metrics.LEVELS)
-      values = [
-        metrics.average_precision(row, count) for row in by_level if count
-      ]
-      decisive = by_level[metrics.LEVELS.index(metrics.LEAST)]
-      hits = sum(index is not None for index in decisive)
-      mean = float(np.mean(values)) if values else -1.0
-      self._numbers[key] = mean, len(matches), hits, count
-    return self._numbers[key]
-
-  def _events(self, rule, label):
-    """The events of a class, of every recording a list."""
-    if rule.window not in self._smoothed:
-      self._smoothed = {  # only of one window at a time
-        rule.window: [
-          whole.smooth(one, rule.window) for one in self._recordings.scores
-        ]
-      }
-    index = self._recordings.labels.index(label)
-    return [
-      whole.find(one, smoothed[:, index], rule, label)
-      for one, smoothed in zip(
-        self._recordings.scores, self._smoothed[rule.window]
-      )
-    ]
-
-  def round(self, rule, merit=lambda point: point):
-    """Tries every field once, and gives each its best value.
-
-    Args:
-      rule: `rules.Rule` to start from.
-      merit: of a `Point`, what is to be large.
-
-    Returns:
-      A rule.
+    One less than allowed: in other recordings of this length, as many as here
+    and one more are to be expected above a threshold that is chosen by them.
     """
+    return max(0, int(times * self._allowed + 1e-9) - 1)
+
+  def merit(self, rule):
+    """What is to be large: mean average precision, and recall at the limit.
+
+    The first is averaged over `metrics.LEVELS`, the second over some multiples
+    of the limit. `on` does not matter.
+    """
+    key = rule._replace(thresholds=None)  # which it tries none of
+    if key not in self._merits:
+      precisions, rows = [], []
+      for label in self.labels:
+        precision, peaks = self.of_class(rule, label)
+        rows.append(peaks)
+        if precision is not None:
+          precisions.append(precision)
+      hits = [merged(rows).hits(self.budget(times)) for times in _LIMITS]
+      recall = np.mean(hits) / self.num_true
+      self._merits[key] = round(float(np.mean(precisions) + recall), 9)
+    return self._merits[key]
+
+  def of_class(self, rule, label):
+    """`(average precision or None, Peaks)` of the candidates of a class."""
+    true = self._true[label]
+    count = sum(map(len, true))
+    matches = matching.greedy(self._find(rule, label), true, metrics.LEVELS)
+    by_level = list(zip(*(match[2] for match in matches)))
+    by_level = by_level or [()] * len(metrics.LEVELS)
+    values = [
+      metrics.average_precision(row, count) for row in by_level if count
+    ]
+    decisive = by_level[metrics.LEVELS.index(metrics.LEAST)]
+    peaks = Peaks(
+      np.array([match[0].peak for match in matches], np.float64),
+      np.array([index is not None for index in decisive], bool),
+    )
+    return (float(np.mean(values)) if values else None), merged([peaks])
+
+  def count(self, rule):
+    """`(hits, false alarms)` of the events of a rule."""
+    hits = found = 0
+    for label in self.labels:
+      on, _ = rule.of(label)
+      events = [
+        [event for event in row if event.peak >= on]
+        for row in self._find(rule, label)
+      ]
+      matches = matching.greedy(events, self._true[label], [metrics.LEAST])
+      found += len(matches)
+      hits += sum(index is not None for *_, (index,) in matches)
+    return hits, found - hits
+
+  def _find(self, rule, label):
+    """The candidates of a class, of every recording a list."""
+    scores, index = (
+      self._recordings.scores,
+      self._recordings.labels.index(label),
+    )
+    if rule.window != self._smoothed[0]:
+      smoothed = [whole.smooth(one, rule.window) for one in scores]
+      self._smoothed = rule.window, smoothed
+    return [
+      whole.candidates(one, smoothed[:, index], rule, label)
+      for one, smoothed in zip(scores, self._smoothed[1])
+    ]
+
+  def round(self, rule):
+    """Gives every field but `on` its best value, one after the other.
+
+    Of equally good ones, the middle one is the farthest from worse ones.
+    """
+    rule = max(rule, self._shifted(rule), key=self.merit)
     for field, values in (
-      ('off', OFF),
-      ('on', ON),
+      ('off', _OFF),
       ('merge_gap', self._seconds(_LENGTHS, self._short)),
       ('min_length', self._seconds(_LENGTHS, 0.75 * self._short)),
     ):
       tried = [rule._replace(**{field: value}) for value in values]
-      tried = [one for one in tried if one.off <= one.on]
-      merits = [merit(self.point(one)) for one in tried]
-      if max(merits) >= merit(self.point(rule)):
-        # Of equally good ones the middle one is the farthest from worse ones.
-        equal = [one for one, x in zip(tried, merits) if x == max(merits)]
+      best = max(map(self.merit, tried))
+      if best >= self.merit(rule):
+        equal = [one for one in tried if self.merit(one) == best]
         rule = equal[(len(equal) - 1) // 2]
-    return max(rule, self.shifted(rule), key=lambda x: merit(self.point(x)))
+    return max(rule, self._shifted(rule), key=self.merit)
 
-  def shifted(self, rule):
-    """The rule whose shifts make up for how late boundaries are usually."""
+  def _shifted(self, rule):
+    """The rule whose shifts make up for how late boundaries usually are."""
     plain = rule._replace(shift_start=0.0, shift_end=0.0)
     late = []
-    for label, true in self._by_label.items():
-      if label in rule.background:
-        continue
-      found = self._events(plain, label)
+    for label, true in self._true.items():
+      found = self._find(plain, label)
       for event, video, (index,) in matching.greedy(found, true, [0.1]):
         if index is not None:
           start, end, _ = true[video][index]
@@ -187,22 +216,9 @@ class Search:
     start, end = np.maximum(np.median(late, axis=0), 0).round(3).tolist()
     return rule._replace(shift_start=start, shift_end=end)
 
-  def thresholds(self, rule):
-    """Gives classes thresholds of their own, where that gains enough."""
-    for label in self._recordings.labels:
-      count = sum(map(len, self._by_label[label]))
-      if label in rule.background or count < _FEWEST:
-        continue
-      before = self.point(rule)
-      best, point = rule, before
-      for off in OFF:
-        for on in ON:
-          if off <= on:
-            own = {**rule.thresholds, label: (on, off)}
-            tried = rule._replace(thresholds=own)
-            if self.point(tried) > point:
-              best, point = tried, self.point(tried)
-      gained = point.precision - before.precision
-      if point.excess > before.excess or gained >= _MARGIN:
-        rule = best
-    return rule
+
+def merged(rows):
+  """Several `Peaks` as one; of equal peaks, false alarms are first."""
+  peaks, is_hit = (np.concatenate(column) for column in zip(*rows))
+  order = np.lexsort((is_hit, -peaks))
+  return Peaks(peaks[order], is_hit[order])

@@ -4,17 +4,18 @@ import math
 
 from tsm_jax.stream.events import rules, search
 
+_ROUNDS = 2
+_MARGIN = 0.01  # recall that thresholds of single labels must gain
 # What the trade-off adds to the logits of `on`.
 STRICTER = tuple(step / 2 for step in range(-6, 13))
 
 
-def tune(recordings, background, limit, progress=lambda fields: fields):
-  """The rule of the best mean average precision, of few false alarms.
+def tune(recordings, background, limit, progress=lambda windows: windows):
+  """The rule of the best candidates, which lets few false alarms through.
 
-  For every length of the window, one field after the other gets its best value,
-  first whatever the false alarms, as few events would be right at first. Then
-  it is done again under the limit, from the best rule that was met. At last,
-  classes get thresholds of their own where that helps.
+  For every length of the window, one field after the other gets its best value.
+  Then `on` is chosen: for all labels, or for each its own where there are
+  enough recordings.
 
   Args:
     recordings: `search.Recordings`.
@@ -25,19 +26,55 @@ def tune(recordings, background, limit, progress=lambda fields: fields):
   Returns:
     A `rules.Rule`.
   """
-  trials = search.Search(recordings, limit)
+  trials, best = search.Search(recordings, background, limit), None
   for window in progress(trials.windows()):
-    trials.forget()
-    rule = rules.Rule(
-      window=window,
-      background=tuple(background),
-      min_length=0.0,
-      merge_gap=0.0,
-    )
-    rule = trials.round(trials.shifted(rule), lambda point: point[1:])
-    trials.round(rule)
-  trials.forget()
-  return trials.thresholds(trials.round(trials.best))
+    rule = rules.Rule(window=window, min_length=0.0, merge_gap=0.0)
+    for _ in range(_ROUNDS):
+      rule = trials.round(rule)
+    if best is None or trials.merit(rule) > trials.merit(best):
+      best = rule
+  rule = best._replace(background=tuple(background))
+  return _decisive(trials, rule)
+
+
+def _decisive(trials, rule):
+  """The rule with its `on`."""
+  budget = trials.budget()
+  peaks = {label: trials.of_class(rule, label)[1] for label in trials.labels}
+  together = search.merged(list(peaks.values()))
+  on = together.threshold(budget, rule.off)
+  gained, counts = _apart(peaks, budget + 1)
+  if gained - together.hits(budget) >= _MARGIN * trials.num_true:
+    thresholds = {
+      label: (peaks[label].threshold(count, rule.off), rule.off)
+      for label, count in counts.items()
+    }
+    return rule._replace(on=max(on, rule.off), thresholds=thresholds)
+  return rule._replace(on=on)
+
+
+def _apart(peaks, budget):
+  """The most hits, if every label has false alarms of its own.
+
+  Args:
+    peaks: a dict from label to `search.Peaks`.
+    budget: of all labels, each of which needs one more than it lets through.
+
+  Returns:
+    `(hits, counts)`: counts is a dict from label to its false alarms, empty if
+    the budget is too small.
+  """
+  best = {0: (0, {})}  # by what is spent
+  for label, found in peaks.items():
+    longer = {}
+    for spent, (hits, counts) in best.items():
+      for count in range(budget - spent):
+        total = hits + found.hits(count)
+        key = spent + count + 1
+        if key not in longer or total > longer[key][0]:
+          longer[key] = total, {**counts, label: count}
+    best = longer
+  return max(best.values(), key=lambda pair: pair[0], default=(0, {}))
 
 
 def trade_off(recordings, rule):
@@ -49,29 +86,19 @@ def trade_off(recordings, rule):
 
   Returns:
     A list of dicts, one for each of `STRICTER`, which is added to the logits
-    of all thresholds `on`, 0 being the rule itself: of `stricter`, the share
-    `misses` and `false_alarms_per_hour`.
+    of all thresholds `on`, 0 being the rule itself, see `rules.stricter`: of
+    `stricter`, the share `misses` and `false_alarms_per_hour`.
   """
-  trials = search.Search(recordings, math.inf)
+  trials = search.Search(recordings, rule.background, math.inf)
   points = []
-  for stricter in STRICTER:
-    found = trials.point(_stricter(rule, recordings.labels, stricter))
+  for step in STRICTER:
+    varied = rules.stricter(rule, recordings.labels, step)
+    hits, false = trials.count(varied)
     points.append(
       {
-        'stricter': stricter,
-        'misses': abs(found.misses),
-        'false_alarms_per_hour': abs(found.false_alarms),
+        'stricter': step,
+        'misses': 1 - hits / trials.num_true,
+        'false_alarms_per_hour': false / trials.hours,
       }
     )
   return points
-
-
-def _stricter(rule, labels, step):
-  """The rule with other `on`; laxer ones only down to `off`."""
-  moved = {}
-  for label in labels:
-    on, off = rule.of(label)
-    if step:
-      on = 1 / (1 + (1 / max(on, 1e-6) - 1) * math.exp(-step))
-    moved[label] = max(on, off), off
-  return rule._replace(thresholds=moved)

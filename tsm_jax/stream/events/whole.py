@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tsm_jax.stream.events import answers, decider, rules
+from tsm_jax.stream.events import answers, decider
 
 
 class Scores(NamedTuple):
@@ -22,6 +22,21 @@ class Scores(NamedTuple):
   times: np.ndarray
   logits: np.ndarray
   seconds: float
+
+
+class Candidate(NamedTuple):
+  """What is an event if `peak` is at least `on`.
+
+  Attributes:
+    start, end, label, score: as those of `rules.Event`.
+    peak: the highest probability.
+  """
+
+  start: float
+  end: float
+  label: str
+  score: float
+  peak: float
 
 
 def replay(scores, rule, labels):
@@ -53,8 +68,8 @@ def smooth(scores, window):
   return answers.softmax(means)
 
 
-def find(scores, probability, rule, label):
-  """The events of one class.
+def candidates(scores, probability, rule, label):
+  """What may be events of one class: whatever `on` is.
 
   Args:
     scores: `Scores`.
@@ -63,39 +78,41 @@ def find(scores, probability, rule, label):
     label: the name of the class.
 
   Returns:
-    A list of `rules.Event`, by their start.
+    A list of `Candidate`, by their start.
   """
-  on, off = rule.of(label)
-  above = np.flatnonzero(np.diff(probability >= off, prepend=0, append=0))
-  firsts, ends = above[::2], above[1::2]  # indices; an end is not in it
+  _, off = rule.of(label)
+  firsts, ends = _stretches(scores.times, probability >= off, rule.merge_gap)
   if not len(firsts):
     return []
   times = np.append(scores.times, scores.times[-1])
-  parted = times[firsts[1:]] - times[ends[:-1]] >= (
-    rule.merge_gap - decider.ROUNDING
-  )
-  firsts = firsts[np.append(True, parted)]
-  ends = ends[np.append(parted, True)]
-  events = []
-  for first, end in zip(firsts.tolist(), ends.tolist()):
-    part = probability[first:end]
-    # When the lower bound of the length is passed, and the upper threshold.
-    sure = times[first:end] - times[first] >= rule.min_length - decider.ROUNDING
-    reached = np.maximum.accumulate(part) >= on
-    if not reached[-1] or (
-      times[end] - times[first] < rule.min_length - decider.ROUNDING
-    ):
-      continue
-    decided = np.flatnonzero(sure & reached & (part >= off))
-    late = rule.shift_end if end < len(probability) else 0
-    start = max(times[0], times[first] - rule.shift_start)
-    events.append(
-      rules.Event(
-        float(start),
-        float(max(start, times[end] - late)),
-        label,
-        float(part.mean()),
-        float(times[first + decided[0]] if len(decided) else times[end]),
-      )
-    )
-  return events
+  peaks = np.maximum.reduceat(probability, firsts)  # below `off` behind them
+  sums = np.append(0.0, np.cumsum(probability))
+  means = (sums[ends] - sums[firsts]) / (ends - firsts)
+  late = np.where(ends < len(probability), rule.shift_end, 0.0)
+  starts = np.maximum(times[0], times[firsts] - rule.shift_start)
+  stops = np.maximum(starts, times[ends] - late)
+  kept = times[ends] - times[firsts] >= rule.min_length - decider.ROUNDING
+  rows = (x[kept].tolist() for x in (starts, stops, means, peaks))
+  return [
+    Candidate(start, stop, label, mean, peak)
+    for start, stop, mean, peak in zip(*rows)
+  ]
+
+
+def _stretches(times, above, merge_gap):
+  """`(firsts, ends)`: indices where stretches begin, and where they are over.
+
+  Args:
+    times: float64 `[N]`.
+    above: bool `[N]`.
+    merge_gap: seconds; shorter gaps part no stretches.
+  """
+  padded = np.zeros(len(above) + 2, np.int8)
+  padded[1:-1] = above
+  changes = np.flatnonzero(padded[1:] != padded[:-1])
+  firsts, ends = changes[::2], changes[1::2]
+  if len(firsts) < 2:
+    return firsts, ends
+  parted = times[firsts[1:]] - times[ends[:-1]] >= merge_gap - decider.ROUNDING
+  edge = np.array([True])
+  return firsts[np.append(edge, parted)], ends[np.append(parted, edge)]

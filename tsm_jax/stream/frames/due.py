@@ -6,6 +6,24 @@ WAIT = 0.2  # seconds, after which one who waits asks whether to go on
 LAST_WAIT = 2.0  # seconds for a camera's last frame, before it is left alone
 
 
+def spread(last, time, count):
+  """The times of `count` steps that show the frame of `time`.
+
+  They grow, as those of a stream must, and are not later than the frame.
+
+  Args:
+    last: time of the step before, or None.
+    time: of the frame, in seconds.
+    count: number of steps.
+
+  >>> spread(1.0, 2.0, 2), spread(None, 2.0, 1)
+  ([1.5, 2.0], [2.0])
+  """
+  if last is None:
+    return [time] * min(count, 1)
+  return [last + (time - last) * (i + 1) / count for i in range(count)]
+
+
 class Paced:
   """Every frame of a source that waits for who reads: a file or a pipe.
 

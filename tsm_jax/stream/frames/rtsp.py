@@ -16,6 +16,9 @@ _SECRET = re.compile(
 _OPTIONS = {
   'protocol_whitelist': 'rtsp,rtp,tcp,udp,tls',
   'rtsp_flags': 'prefer_tcp',
+  # What comes while FFmpeg examines the stream is late: it takes a short look.
+  'fpsprobesize': '0',
+  'analyzeduration': '2000000',  # microseconds
 }
 _DENIED = (
   *(av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),

@@ -15,7 +15,7 @@ from tsm_jax.stream.frames import cut
 
 # Seconds that times may go back before they are taken for another count, as
 # where recordings were put together.
-BACK = 1.0
+BACK = 0.3
 START = 200  # bytes, in which a file says of what kind it is
 
 
@@ -99,8 +99,9 @@ class Source:
 
   def close(self):
     """Closes it before its end; it may be called again."""
-    self._frames.close()
-    self._stack.close()
+    with self._named():
+      self._frames.close()
+      self._stack.close()
 
   @contextlib.contextmanager
   def _named(self):
@@ -111,11 +112,13 @@ class Source:
       raise errors.InputError(f'{self.name!r}: {error}.') from error
 
   def _read(self):
-    shown, size, clock = self._player, None, _Clock(self._player.beginning)
+    shown, size, clock = self._player, None, None
     for frame, start, end, stated, *_ in shown:
       self._note_failures()
       self._num_concealed += frame.is_corrupt
       self._span = self._span.add(float(start) if stated else math.nan)
+      # Cameras often leave out the time of the first frame, which is then 0.
+      clock = clock or _Clock(shown.beginning if stated else 0.0)
       size, old = (frame.width, frame.height), size
       time = clock.read(float(start), float(end))
       if old and size != old:

@@ -44,7 +44,7 @@ def check(args):
 
 
 def create(args, name, labels, rate=0, part=''):
-  """The outputs of a video.
+  """Yields the outputs of a video, each made when it is asked for.
 
   Args:
     args: with the flags of `add_flags`.
@@ -53,13 +53,12 @@ def create(args, name, labels, rate=0, part=''):
     rate: frames per second that the video states, or 0.
     part: comes between name and ending of every file, to tell videos apart.
 
-  Returns:
-    A list of `base.Output`.
+  Yields:
+    `base.Output`s, to be closed.
 
   Raises:
     InputError: if a file cannot be written, or is the video itself.
   """
-  made = []
   for flag in FLAGS:
     for given in getattr(args, flag):
       root, _ = os.path.splitext(given)
@@ -70,8 +69,7 @@ def create(args, name, labels, rate=0, part=''):
           f'--{flag} is {given!r}, which is the video itself; choose another '
           'name.'
         )
-      made.append(_make(flag, ending, path, (name, labels, rate)))
-  return made
+      yield _make(flag, ending, path, (name, labels, rate))
 
 
 def _same(path, name):

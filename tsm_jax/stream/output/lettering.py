@@ -28,8 +28,8 @@ def draw(image, label, score):
   top = height - size - size // 2
   canvas.rectangle((0, top, width, height), fill=_DARK)
   bar = height - max(size // 6, 2)
-  if score > 0:
-    canvas.rectangle((0, bar, round(score * width) - 1, height), fill=_BAR)
+  if length := round(score * width):
+    canvas.rectangle((0, bar, length - 1, height), fill=_BAR)
   text = f'{label}  {score:.0%}' if label else ''
   position = size // 3, (top + bar) / 2
   canvas.text(position, text, fill=_LIGHT, font=_font(text, size), anchor='lm')

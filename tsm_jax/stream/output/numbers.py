@@ -73,7 +73,7 @@ def _name(name):
 
 
 def _precisions(result):
-  rows = table.Table(title='average precision, by temporal IoU')
+  rows = table.Table(title='average precision of candidates, by temporal IoU')
   rows.add_column('label')
   for level in metrics.LEVELS:
     rows.add_column(f'{level}', justify='right')

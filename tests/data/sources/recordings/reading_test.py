@@ -112,6 +112,20 @@ def test_a_folder_of_eaf_files(tmp_path, split):
   assert len(listing.items) == 4
 
 
+def test_a_folder_of_eaf_files_may_have_one_of_videos(tmp_path):
+  listed.touch(tmp_path, 'videos/film.mp4', 'videos/g.mp4')
+  for name in ('film', 'g'):
+    (tmp_path / f'{name}.eaf').write_text(eaf(f'{name}.mp4'))
+  listing = folder.scan(tmp_path)
+  assert {segments.video(item) for item in listing.items} == {
+    'videos/film.mp4',
+    'videos/g.mp4',
+  }
+  # Beside folders of classes, it is passed over as before.
+  listed.touch(tmp_path, 'run/a.mp4', 'jump/a.mp4')
+  assert folder.scan(tmp_path, holdout=0).labels == ['jump', 'run', 'videos']
+
+
 BOMB = """<?xml version="1.0"?>
 <!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;&b;">]>
 <ANNOTATION_DOCUMENT>&c;</ANNOTATION_DOCUMENT>"""

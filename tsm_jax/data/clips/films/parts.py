@@ -55,7 +55,7 @@ def read(path, segments, keeper, fps=0, max_frames=defaults.USUAL.max_frames):
         if not now and not ahead:
           return
         took = time.thread_time() - start
-        if reason := limits.too_slow(took, limits.MAX_FILM_SECONDS):
+        if reason := limits.too_slow(took, film=True):
           raise videos.VideoError(reason)
     except videos.PassingError:
       raise

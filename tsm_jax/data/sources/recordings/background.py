@@ -66,7 +66,10 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
     try:
       found += _of_video(items, parts, label, seed, listing.modality)
     except videos.VideoError as error:
-      notes.append(f'{segments.video(items[0])} gives no background: {error}')
+      name = segments.video(items[0])
+      if isinstance(error, videos.PassingError):  # later, it would give some
+        raise errors.InputError(f'{name!r} {error}.') from error
+      notes.append(f'{name} gives no background: {error}')
   found = _bounded(found, listing.items, label, seed)
   if not found and label not in listing.labels:
     raise errors.InputError(

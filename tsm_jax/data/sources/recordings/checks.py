@@ -8,7 +8,9 @@ from tsm_jax.data.sources import segments, spelling
 
 def by_video(items):
   """A dict from the path of every video of which parts are listed to items."""
-  found = {}
+  items, found = list(items), {}
+  if not any(item.segment for item in items):
+    return {}
   for item in items:
     found.setdefault(os.path.normpath(item.path), []).append(item)
   return {

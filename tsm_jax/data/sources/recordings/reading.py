@@ -67,21 +67,30 @@ def _of(read_content, content, source, notes):
 
 
 def _eaf_files(folder):
-  """`(path, split)` of the .eaf files of a folder, or of its splits."""
-  children = sorted(folder.iterdir())
-  inside = [p for p in children if p.is_dir() and p.name[0] != '.']
+  """`(path, split)` of the .eaf files of a folder, or of its splits.
+
+  Beside them may be one folder, of the videos. Where there are more, they are
+  classes.
+  """
+  files, inside = _content(folder)
+  if files and len(inside) < 2:
+    return [(path, '') for path in files]
   splits = columns.splits_among({path: path.name for path in inside})
-  files = [(path, '') for path in children if path.suffix.lower() == '.eaf']
-  if files and not inside:
-    return files
   if files or set(splits) != set(inside):
-    return []  # of classes
-  return [
-    (path, split)
-    for child, split in splits.items()
-    for path in sorted(child.iterdir())
-    if path.suffix.lower() == '.eaf'
-  ]
+    return []
+  found = []
+  for child, split in splits.items():
+    files, inside = _content(child)
+    if len(inside) < 2:
+      found += [(path, split) for path in files]
+  return found
+
+
+def _content(folder):
+  """`(files, folders)`: the .eaf files right in a folder, and its folders."""
+  children = [path for path in sorted(folder.iterdir()) if path.name[0] != '.']
+  files = [path for path in children if path.suffix.lower() == '.eaf']
+  return files, [path for path in children if path.is_dir()]
 
 
 def _read_folder(source, notes):

@@ -87,6 +87,69 @@ def test_a_stream_is_the_clip_frame_by_frame(fields, monkeypatch):
     chex.assert_trees_all_close(mean, offline.mean(axis=1), rtol=1e-5)
 
 
+@pytest.fixture(scope='module', params=['resnet', 'mobilenet_v2'])
+def contract(request):
+  """Fields of a tiny network, its variables, and two streams of six frames.
+
+  With them come its logits, by whole clips.
+  """
+  fields = {
+    'resnet': {'stage_sizes': (1, 1), 'width': 8},
+    'mobilenet_v2': {'width_multiplier': 0.25},
+  }[request.param]
+  fields = {**CONFIG, **fields, 'name': request.param}
+  frames = nets.clips(2, 6, 32, 32, 3)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(mobilenet_v2, 'STAGES', mobilenet_v2.STAGES[:2])
+    model = models.create_model(fields)
+    variables = nets.tiny_variables(model, frames)
+    yield fields, variables, frames, in_clips(model, variables, frames)
+
+
+def in_chunks(model, variables, frames, size):
+  """Logits `[B, T, K]` of a stream; row 1 starts anew at the frame 3."""
+  run, step = (jax.jit(f, static_argnums=0) for f in (stream.run, stream.step))
+  cache, found = stream.init_cache(model, len(frames), 32), []
+  for t in range(0, frames.shape[1], size):
+    reset = np.array([False, t == 3])
+    if size == 1:
+      logits, cache = step(model, variables, cache, frames[:, t], reset)
+      logits = logits[:, None]
+    else:
+      chunk = frames[:, t : t + size]
+      logits, cache = run(model, variables, cache, chunk, reset)
+    found.append(logits)
+  return np.concatenate(found, axis=1)
+
+
+def in_clips(model, variables, frames):
+  """The same by whole clips, which know no cache."""
+  clip = jax.jit(model.clone(consensus='none').apply)
+  found = np.array(clip(variables, frames))
+  found[1, 3:] = clip(variables, frames[:, 3:])[1]
+  return found
+
+
+def test_any_chunks_of_a_stream_are_its_clips(contract):
+  fields, variables, frames, expected = contract
+  model, largest = models.create_model(fields), np.abs(expected).max()
+  for size in (1, 3):
+    found = in_chunks(model, variables, frames, size)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+  whole = in_chunks(model, variables, frames, 6)[0]  # row 1 is never reset
+  np.testing.assert_allclose(whole, expected[0], rtol=0, atol=1e-5 * largest)
+
+
+def test_in_bfloat16_a_stream_is_its_clips_to_two_hundredths(contract):
+  fields, variables, frames, exact = contract
+  model = models.create_model({**fields, 'dtype': 'bfloat16'})
+  expected, largest = in_clips(model, variables, frames), np.abs(exact).max()
+  for size in (1, 3):
+    found = in_chunks(model, variables, frames, size)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-2 * largest)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-2 * largest)
+
+
 def test_reset_makes_only_its_row_new():
   fields = {'stage_sizes': (2, 1), 'width': 16}
   model = models.create_model({**CONFIG, **fields})

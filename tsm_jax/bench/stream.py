@@ -1,0 +1,189 @@
+"""What a frame of a stream costs, alone and in a batch of cameras.
+
+  python -m tsm_jax.bench stream --config configs/jester.py:direction=past
+
+Runs what a `stream.Session` runs, from uint8 frames of the network's size to
+logits on the host, with random weights. Three programs take turns: one camera,
+one camera without the shift, and several cameras in one batch. The processor
+time of all threads tells more where the devices are a CPU that others use, too.
+"""
+
+import json
+import platform
+import time
+
+import jax
+import numpy as np
+from rich import table
+
+import tsm_jax
+from tsm_jax import checkpoints, cli, models
+from tsm_jax.bench import interleave, machine
+from tsm_jax.data.input import preprocess
+from tsm_jax.data.sources import published
+from tsm_jax.stream import batch
+
+CLOCKS = ('time', 'processor time')
+QUARTILES = (0.5, 0.25, 0.75)  # in the order in which they are shown
+
+
+def main(argv=None):
+  options = _parser().parse_args(argv)
+  config = options.config.copy_and_resolve_references()
+  config.model.num_classes = published.num_classes(config)
+  config.model.direction = 'past'
+  shown = _machine(config, options)
+  if not options.json:
+    print(shown, flush=True)
+  one, many = 'one camera', f'{options.cameras} cameras in one batch'
+  plain = 'one camera, no shift'
+  turns = {
+    one: prepare(config, 1, options.steps),
+    plain: prepare(without_shift(config), 1, options.steps),
+    many: prepare(config, options.cameras, options.steps),
+  }
+  measured = interleave.measure(turns, options.repeats)
+  times = {name: np.array(values) for name, values in measured.items()}
+  ratios = {
+    'shift': _ratio(times[one], times[plain]),
+    'batch': _ratio(times[many], times[one]) / options.cameras,
+  }
+  if options.json:
+    found = {'measured': shown, 'ms': _by_clock(times)}
+    print(json.dumps({**found, 'ratios': _by_clock(ratios)}, indent=1))
+  else:
+    show(times, {one: 1, plain: 1, many: options.cameras}, ratios)
+
+
+def _parser():
+  parser = cli.Parser('bench stream', description=__doc__)
+  parser.add_config()
+  count = cli.at_least(1)
+  add = parser.add_argument
+  add('--cameras', type=count, default=8, help='of a batch (%(default)s)')
+  add('--steps', type=count, default=5, help='of a turn (%(default)s)')
+  add('--repeats', type=count, default=15, help='turns (%(default)s)')
+  parser.add_switch('json', 'print JSON instead of a table')
+  return parser
+
+
+def without_shift(config):
+  """The configuration of the same network without the shift."""
+  config = config.copy_and_resolve_references()
+  config.model.shift = 'none'
+  return config
+
+
+def prepare(config, cameras, steps):
+  """Compiles the step of some cameras and runs it once.
+
+  Args:
+    config: a whole configuration of direction 'past'.
+    cameras: rows of the batch.
+    steps: of a turn.
+
+  Returns:
+    A function that runs the steps and returns the milliseconds of one, by each
+    of `CLOCKS`.
+
+  Raises:
+    InputError: if the model is not one for streams.
+  """
+  how = preprocess.Preprocessing.from_config(config)
+  model = models.create_model(config.model)
+  shape = how.clip_shape()[2:]
+  frames = np.zeros((1, 1, *shape), np.float32)
+  variables = _random(jax.eval_shape(model.init, jax.random.key(0), frames))
+  labels = list(map(str, range(config.model.num_classes)))
+  trained = checkpoints.TrainedModel(
+    config.model, variables, labels, how, {}, 0
+  )
+  rows, rng = batch.Batch(trained, cameras), np.random.default_rng(0)
+  shown = {row: rng.integers(0, 256, shape, np.uint8) for row in range(cameras)}
+
+  def turn(steps=steps):
+    before = _now()
+    for _ in range(steps):
+      rows.step(shown)  # waits for the logits
+    return 1e3 * (_now() - before) / steps
+
+  turn(1)
+  return turn
+
+
+def _random(shapes):
+  """Variables that keep the size of activations; nothing is compiled."""
+  rng = np.random.default_rng(0)
+
+  def draw(path, x):
+    if path[-1].key == 'kernel':
+      scale = np.float32(np.sqrt(2 * x.shape[-1] / x.size))
+      return scale * rng.standard_normal(x.shape, np.float32)
+    return np.full(x.shape, path[-1].key in ('var', 'scale'), np.float32)
+
+  return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def _now():
+  return np.array([time.perf_counter(), time.process_time()])
+
+
+def _ratio(times, others):
+  """Quartiles `[3, 2]` of the ratio of two programs in the same turn."""
+  return np.quantile(times / others, QUARTILES, axis=0)
+
+
+def _by_clock(values):
+  """Arrays `[..., 2]` by name as lists for JSON, by name and clock."""
+  return {
+    name: {clock: array[..., i].tolist() for i, clock in enumerate(CLOCKS)}
+    for name, array in values.items()
+  }
+
+
+def show(times, cameras, ratios):
+  """Prints the table and the ratios.
+
+  Args:
+    times: milliseconds per step `[turns, 2]`, by program.
+    cameras: how many each program follows.
+    ratios: quartiles `[3, 2]` of 'shift' and 'batch'.
+  """
+  rows = table.Table(
+    'program', 'ms per step', 'quartiles', 'processor ms', 'frames/s'
+  )
+  for name, values in times.items():
+    (ms, processor), low, high = np.quantile(values, QUARTILES, axis=0)
+    rows.add_row(
+      name,
+      f'{ms:.2f}',
+      f'{low[0]:.2f}, {high[0]:.2f}',
+      f'{processor:.2f}',
+      f'{1e3 * cameras[name] / ms:.1f}',
+    )
+  cli.show(rows)
+  many = max(cameras.values())
+  for name, sentence in (
+    ('shift', 'A step costs {}, as a share of one without the shift.'),
+    (
+      'batch',
+      f'{many} cameras in one batch cost {{}}, as a share of {many} '
+      'steps of one.',
+    ),
+  ):
+    shares = (
+      f'{middle:.3f} of the {clock} (quartiles {low:.3f}, {high:.3f})'
+      for clock, (middle, low, high) in zip(CLOCKS, ratios[name].T)
+    )
+    print(sentence.format(' and '.join(shares)))
+
+
+def _machine(config, options):
+  device, model = jax.devices()[0], config.model
+  size = config.data.image_size
+  return (
+    f'tsm_jax {tsm_jax.__version__}, jax {jax.__version__}, Python '
+    f'{platform.python_version()}; {device.device_kind}; '
+    f'{machine.processor()}. {config.name}: {model.name}, {size}x{size}, '
+    f'{model.dtype}; {options.repeats} turns of {options.steps} steps, medians.'
+  )

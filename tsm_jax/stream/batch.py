@@ -1,0 +1,115 @@
+"""Streams as the rows of one batch, which is compiled once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tsm_jax import errors
+from tsm_jax.data.clips import pixels
+from tsm_jax.data.input import cropping
+from tsm_jax.stream import cache
+
+
+class Batch:
+  """A model's program for some streams, with what it remembers of each.
+
+  Attributes:
+    size: number of rows; a step computes all of them.
+  """
+
+  def __init__(self, trained, size):
+    """Compiles nothing yet, see `compile`.
+
+    Args:
+      trained: a `checkpoints.TrainedModel`.
+      size: number of rows.
+
+    Raises:
+      InputError: if the model needs future frames, whole clips or something
+        other than RGB frames.
+    """
+    self._preprocessing = trained.preprocessing
+    if (modality := self._preprocessing.modality) != 'rgb':
+      raise errors.InputError(
+        f'model.modality is {modality!r}, which is made of several frames at '
+        "once; a Session shows one at a time: train a model of 'rgb' for it."
+      )
+    self._model = trained.module()
+    image_size = self._preprocessing.image_size
+    self._shape = (size, image_size, image_size, 3)
+    self._cache = cache.init_cache(self._model, size, image_size)
+    self._variables = jax.device_put(trained.variables)
+    self._fresh = np.ones(size, bool)  # rows that begin with their next frame
+    self._compiled = None
+    self.size = size
+
+  def begin(self, row):
+    """Lets a row forget what it saw; it begins with its next frame."""
+    self._fresh[row] = True
+
+  def compile(self):
+    """Compiles the step, unless it is."""
+    if self._compiled is None:
+      frames = jax.ShapeDtypeStruct(self._shape, np.uint8)
+      flags = jax.ShapeDtypeStruct((self.size,), np.bool_)
+      step = jax.jit(self._step, donate_argnums=1)
+      lowered = step.lower(self._variables, self._cache, frames, flags, flags)
+      self._compiled = lowered.compile()
+
+  def step(self, frames):
+    """Shows some rows their next frame; the others stay as they are.
+
+    Args:
+      frames: a dict from rows to uint8 `[S, S, 3]`, from `prepare`.
+
+    Returns:
+      Logits, float32 `[B, K]`; those of other rows mean nothing.
+    """
+    batch, active = np.zeros(self._shape, np.uint8), np.zeros(self.size, bool)
+    for row, frame in frames.items():
+      batch[row], active[row] = frame, True
+    self.compile()
+    logits, self._cache = self._compiled(
+      self._variables, self._cache, batch, active, self._fresh & active
+    )
+    self._fresh &= ~active
+    return np.asarray(logits)
+
+  def _step(self, variables, old, frames, active, reset):
+    frames = self._preprocessing.normalize(frames)
+    logits, new = cache.step(self._model, variables, old, frames, reset)
+    if self.size == 1:
+      return logits, new
+
+    def kept(new, old):
+      return jnp.where(active.reshape((-1, *(1,) * (new.ndim - 1))), new, old)
+
+    return logits, jax.tree.map(kept, new, old)
+
+  def prepare(self, frame, bgr=False):
+    """A frame as evaluation sees one of a stored clip.
+
+    It is shrunk to the short side of stored clips and scaled as they are, and
+    its centre is cropped; it is not compressed.
+
+    Args:
+      frame: uint8 `[H, W, 3]`, RGB.
+      bgr: whether blue and red are exchanged.
+
+    Returns:
+      uint8 `[S, S, 3]`.
+
+    Raises:
+      InputError: if it is no such frame.
+    """
+    frame = np.asarray(frame)
+    shape = frame.shape
+    if frame.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
+      raise errors.InputError(
+        f'The frame is {frame.dtype} {list(shape)}; it must be uint8 [height, '
+        'width, 3], RGB.'
+      )
+    if bgr:
+      frame = frame[..., ::-1]
+    frame = pixels.shrink(frame, self._preprocessing.short_side)
+    return cropping.eval_crops([frame], self._preprocessing.image_size)[0, 0]
