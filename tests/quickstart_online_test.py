@@ -9,7 +9,7 @@ from tsm_jax.data.sources.drawn import long_motion
 
 # Fewer videos than the quickstart draws, and fewer epochs of TSN, which learns
 # nothing in more of them, either.
-SCENES = {'train': 110, 'val': 12, 'test': 22}
+SCENES = {'train': 90, 'val': 12, 'test': 20}
 
 
 @pytest.fixture(scope='module')
@@ -35,16 +35,20 @@ def numbers(drawn, workdir, config, *more):
     *more,
   )
   assert f'python -m tsm_jax.stream tune {workdir}' in printed
-  run('stream', 'tune', workdir)
+  run('stream', 'tune', workdir, '--false_alarms_per_hour=2')
   shown = run('stream', 'eval', workdir, '--split=test', '--json')
   return json.loads(shown)
+
+
+def precision(found):
+  return found['mean_average_precision']['0.5']
 
 
 @pytest.mark.slow
 def test_tsm_knows_what_happens_when_and_tsn_does_not(drawn, tmp_path):
   tsm = numbers(drawn, tmp_path / 'tsm', 'quickstart_online.py')
-  assert tsm['num_true'] > 250
-  assert tsm['map']['0.5'] >= 0.9
+  assert tsm['num_true'] > 200
+  assert precision(tsm) >= 0.9
   assert tsm['false_alarms_per_hour'] <= 6
   tsn = numbers(
     drawn,
@@ -52,4 +56,4 @@ def test_tsm_knows_what_happens_when_and_tsn_does_not(drawn, tmp_path):
     'quickstart_online.py:shift=none',
     '--config.epochs=1',
   )
-  assert tsn['map']['0.5'] <= tsm['map']['0.5'] / 2
+  assert precision(tsn) <= precision(tsm) / 2

@@ -104,7 +104,7 @@ def get_config(name, arg=None):
 def _add_data(config):
   data = config.data = config_dict.ConfigDict()
   # A folder of videos, a CSV or JSON list, a recording that is marked in ELAN
-  # or VIA, a built dataset, or 'motion'.
+  # or VIA, a built dataset, 'motion' or 'long_motion' (drawn).
   data.source = ''
   # The published dataset of the recipe, such as 'ssv2'; '': your own clips. It
   # only decides the number of classes and clips where there is no data.
