@@ -40,14 +40,14 @@ class Interval(NamedTuple):
     """It in words.
 
     >>> Interval(0.25, 0.2, 0.5).describe()
-    '0.25 s (80 % of the clips: 0.2 s to 0.5 s)'
+    '0.25 s apart (80 % of the clips: 0.2 s to 0.5 s)'
     >>> Interval(0.25, 0.25, 0.25).describe()
-    '0.25 s'
+    '0.25 s apart'
     """
     shown = [f'{value:.3g} s' for value in self]
     if shown[0] == shown[1] == shown[2]:
-      return shown[0]
-    return f'{shown[0]} (80 % of the clips: {shown[1]} to {shown[2]})'
+      return f'{shown[0]} apart'
+    return f'{shown[0]} apart (80 % of the clips: {shown[1]} to {shown[2]})'
 
 
 def measure(num_frames, seconds, preprocessing):

@@ -77,7 +77,7 @@ def describe_interval(interval):
   """How far apart the frames of a clip are, as a line."""
   if interval is None:
     return 'How far apart the frames of a clip are in seconds is not known.'
-  return f'The frames of a clip are {interval.describe()} apart.'
+  return f'The frames of a clip are {interval.describe()}.'
 
 
 def describe_plan(config, dataset, steps, mesh):
