@@ -39,8 +39,8 @@ def test_official_sizes_and_costs(fields, num_classes, parameters, gmacs):
     ('jester:model=mobilenet_v2', '2,258,459 parameters, 2.40 G multiply-adds'),
   ],
 )
-def test_a_recipe_describes_the_official_model(name, told):
-  *_, line = describe.describe(configuration.load(name))
+def test_a_recipe_describes_the_official_model(name, told, tmp_path):
+  *_, line = describe.describe(configuration.load(name), tmp_path)
   assert line.startswith(told)
 
 
