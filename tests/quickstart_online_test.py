@@ -7,9 +7,9 @@ import pytest
 from support import commands
 from tsm_jax.data.sources import long_motion
 
-# Fewer videos than the quickstart draws, and fewer epochs of TSN, which learns
-# nothing in more of them, either.
-SCENES = {'train': 90, 'val': 12, 'test': 20}
+# Fewer recordings than the quickstart streams, and fewer epochs of TSN, which
+# learns nothing in more of them, either.
+SCENES = {**long_motion.SCENES, 'val': 12, 'test': 20}
 
 SHORT = ('--config.epochs=1', '--config.schedule.warmup_epochs=0')
 
@@ -50,6 +50,7 @@ def precision(found):
 def test_tsm_knows_what_happens_when_and_tsn_does_not(drawn, tmp_path):
   tsm, tsn = tmp_path / 'tsm', tmp_path / 'tsn'
   printed = train(drawn, tsm, 'quickstart_online.py')
+  assert f'Training on {long_motion.NUM_TRAIN} clips' in printed
   assert f'python -m tsm_jax.stream tune {tsm}' in printed
   run('stream', 'tune', tsm, '--false_alarms_per_hour=2')
   found = evaluate(tsm)
