@@ -116,6 +116,20 @@ def test_every_stream_is_its_own_clip(session, clip_logits, caplog):
   assert_close(answers['c'][2:], clip_logits(centre(anew))[:3])
 
 
+def test_rows_at_once_answer_as_row_by_row(trained, session, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+  at_once = stream.Session(trained, slots=3)
+  for name in 'ab':
+    session.add(name)
+    at_once.add(name)
+  for shown in ('a', 'ab', 'b', 'ab'):
+    frames = {name: images(1, seed=len(shown))[0] for name in shown}
+    found, expected = (s.step(frames) for s in (at_once, session))
+    assert_close(
+      found.values(), np.stack([x.logits for x in expected.values()])
+    )
+
+
 def test_frames_of_any_size_are_those_of_evaluation(session, clip_logits):
   # To the short side of what is stored, 40, unless it is smaller, to 256/224
   # of 32, which is 36, and its centre.

@@ -14,7 +14,7 @@ class Batch:
   """A model's program for some streams, with what it remembers of each.
 
   Attributes:
-    size: number of rows; a step computes all of them.
+    size: number of rows. A step computes all of them; on CPU, those it shows.
   """
 
   def __init__(self, trained, size):
@@ -76,6 +76,8 @@ class Batch:
     return np.asarray(logits)
 
   def _step(self, variables, old, frames, active, reset):
+    if self.size > 1 and jax.default_backend() == 'cpu':
+      return self._row_by_row(variables, old, frames, active, reset)
     frames = self._preprocessing.normalize(frames)
     logits, new = cache.step(self._model, variables, old, frames, reset)
     if self.size == 1:
@@ -85,6 +87,30 @@ class Batch:
       return jnp.where(active.reshape((-1, *(1,) * (new.ndim - 1))), new, old)
 
     return logits, jax.tree.map(kept, new, old)
+
+  def _row_by_row(self, variables, old, frames, active, reset):
+    """The same on CPU, where the features of a whole batch leave the caches.
+
+    Rows that are not active cost nothing.
+    """
+    classes = self._model.num_classes
+
+    def follow(row):
+      old, frame, active, reset = jax.tree.map(lambda x: x[None], row)
+      logits, new = jax.lax.cond(
+        active[0],
+        lambda: cache.step(
+          self._model,
+          variables,
+          old,
+          self._preprocessing.normalize(frame),
+          reset,
+        ),
+        lambda: (jnp.zeros((1, classes)), old),
+      )
+      return jax.tree.map(lambda x: x[0], (logits, new))
+
+    return jax.lax.map(follow, (old, frames, active, reset))
 
   def prepare(self, frame, bgr=False):
     """A frame as evaluation sees one of a stored clip.
