@@ -19,8 +19,8 @@ from tsm_jax.data.sources.drawn import drawing, storyline
 VERSION = 1  # of the drawing: another one is another dataset
 FRAME_RATES = (10, 15, 24, 30)  # of a video, one of them
 SECONDS = (20, 60)  # length of a video
-SCENES = {'train': 150, 'val': 20, 'test': 45}  # two videos each
-NUM_TRAIN = 3325  # clips, a fifth of them background
+SCENES = {'train': 90, 'val': 45, 'test': 45}  # two videos each
+NUM_TRAIN = 2005  # clips, a fifth of them background
 COLUMNS = ('path', 'label', 'start', 'end', 'split')
 LIST = 'list.csv'
 
