@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from configs import quickstart
-from support import commands, helpers, nets
+from support import commands, nets
 from tsm_jax import models
 from tsm_jax.program import metrics
 
