@@ -112,6 +112,7 @@ def test_an_address_that_refuses_or_is_silent(film):
     ('RTSPS://me:pa/ss@host', 'RTSPS://host'),
     ('rtsp://h/user=a_password=b_channel=1', 'rtsp://h/***_***_channel=1'),
     ('rtsp://h/live?channel=1&pwd=b', 'rtsp://h/live?channel=1&***'),
+    ('rtsp://h/1?loginpas=b;q=1&apiKey=b#x', 'rtsp://h/1?***;q=1&***#x'),
   ],
 )
 def test_a_password_is_not_shown(address, shown):
