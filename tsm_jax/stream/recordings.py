@@ -144,7 +144,8 @@ def score(streams, path, interval):
     with files.read(path) as source, _bar(path, source.length) as bar:
       for frame, count in due.Paced(source, pace.Pace(interval)):
         end = frame.time
-        for time in due.spread(times[-1] if times else None, end, count):
+        last = times[-1] if times else None
+        for time in due.spread(last, end, count, interval):
           answers = streams.step({name: frame.image}, {name: time})
           logits.append(answers[name].logits)
           times.append(time)

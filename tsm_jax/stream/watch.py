@@ -38,15 +38,16 @@ def run(trained, args):
   progress.log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with stopping.Stop() as stop:
     sources, num_bad = _sources(args, stop)
+    names = [name for name, *_ in sources]
+    parts, num_good = _parts(names), 0
+    kinds.check_paths(args, names, parts)
     if sources:
       streams.compile()
-    num_good = 0
-    parts = _parts([name for name, *_ in sources])
     for (name, live, opened), part in zip(sources, parts):
       if stop.signal:
         break
       try:
-        stream = _Stream(name, streams, stop, args.seconds)
+        stream = _Stream(name, streams, stop, interval, args.seconds)
         frames = _frames(opened, live, pace.Pace(interval), stop)
         whole = stream.watch(frames, args, part)
         num_good, num_bad = num_good + 1, num_bad + (not whole)
@@ -106,17 +107,18 @@ def _parts(names):
 class _Stream:
   """One stream of a session, and all that is told of it."""
 
-  def __init__(self, name, streams, stop, seconds=None):
+  def __init__(self, name, streams, stop, interval, seconds=None):
     """Adds it to the session.
 
     Args:
       name: of the video or camera.
       streams: a `session.Session`.
       stop: a `stopping.Stop`.
+      interval: seconds between two steps.
       seconds: after which it ends, or None.
     """
     self._name, self._streams, self._stop = name, streams, stop
-    self._seconds = seconds
+    self._interval, self._seconds = interval, seconds
     self._outputs = []
     self._last = None  # time of a frame that was shown
     self._now = '', 0.0  # what goes on: label and score
@@ -163,7 +165,8 @@ class _Stream:
     if frame.anew:
       self._tell(self._streams.reset(self._name))
       self._last = None
-    for time in due.spread(self._last, frame.time, count):
+    times = due.spread(self._last, frame.time, count, self._interval)
+    for time in times:
       answer = self._streams.step(
         {self._name: frame.image}, {self._name: time}
       )[self._name]
