@@ -150,6 +150,8 @@ def score(streams, path, interval):
           logits.append(answers[name].logits)
           times.append(time)
         bar.reach(end)
+      if source.damage:
+        progress.log(f'{name}: damaged, {source.damage}')
   finally:
     streams.remove(name)
   return whole.Scores(

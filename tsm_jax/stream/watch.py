@@ -1,13 +1,16 @@
 """Streams from their first frame to their last: `predict --stream`."""
 
 import contextlib
+import math
 import os
+import signal
+import time
 
 from tsm_jax import errors
 from tsm_jax.runs import stopping
 from tsm_jax.stream import flags, progress, session
 from tsm_jax.stream.events import rule_file
-from tsm_jax.stream.frames import choice, due, pace
+from tsm_jax.stream.frames import cameras, choice, due, pace
 from tsm_jax.stream.output import kinds, tables
 
 
@@ -48,9 +51,13 @@ def run(trained, args):
         break
       try:
         stream = _Stream(name, streams, stop, interval, args.seconds)
-        frames = _frames(opened, live, pace.Pace(interval), stop)
+        frames = _frames(
+          opened(), live, pace.Pace(interval), stop, args.seconds
+        )
         whole = stream.watch(frames, args, part)
         num_good, num_bad = num_good + 1, num_bad + (not whole)
+      except BrokenPipeError:  # who reads has seen enough, as head does
+        return 128 + signal.SIGPIPE
       except (errors.InputError, OSError) as error:
         progress.log(f'error: {error}')
         num_bad += 1
@@ -77,10 +84,15 @@ def _sources(args, stop):
   return found, num_bad
 
 
-def _frames(opened, live, steps, stop):
-  """The frames of a source that is opened now, see `due`."""
-  kind = due.Newest if live else due.Paced
-  return kind(opened(), steps, lambda: bool(stop.signal))
+def _frames(source, live, steps, stop, seconds=None):
+  """The frames of a source, see `due`."""
+  if not live:
+    return due.Paced(source, steps, lambda: bool(stop.signal))
+  # Of a camera that stays away, no frame says that its time is over.
+  end = time.monotonic() + (seconds or math.inf) + cameras.LONGEST_PAUSE
+  return due.Newest(
+    source, steps, lambda: bool(stop.signal) or time.monotonic() > end
+  )
 
 
 def _parts(names):
@@ -166,14 +178,14 @@ class _Stream:
       self._tell(self._streams.reset(self._name))
       self._last = None
     times = due.spread(self._last, frame.time, count, self._interval)
-    for time in times:
+    for second in times:
       answer = self._streams.step(
-        {self._name: frame.image}, {self._name: time}
+        {self._name: frame.image}, {self._name: second}
       )[self._name]
-      self._now, self._last = (answer.label, answer.score), time
+      self._now, self._last = (answer.label, answer.score), second
       self._num_steps += 1
       for output in self._outputs:
-        output.answer(time, answer)
+        output.answer(second, answer)
       self._tell(answer.events)
     for output in self._outputs:
       output.frame(frame, *self._now)
