@@ -199,6 +199,12 @@ def test_an_event_behind_the_end_of_its_video_is_refused(workdir, films):
   path.write_text('path,label,start,end\n0.mp4,red,12,13\n')
   said = refused('eval', workdir, path, '--rule=default', '--every=5')
   assert "0.mp4' starts at 12 s, but the video ends at 10 s" in said
+  path.write_text('path,label,start,end\n0.mp4,red,8,13\n')
+  done = commands.call(
+    *('stream', 'eval', workdir, path, '--rule=default', '--every=5')
+  )
+  assert done.returncode == 0
+  assert "'red' ends at 13 s, but the video at 10 s, where" in done.stderr
 
 
 @pytest.mark.parametrize(

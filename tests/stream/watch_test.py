@@ -1,9 +1,11 @@
 """`predict --stream` on real videos, by a network that tells colours."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 
@@ -14,7 +16,7 @@ from PIL import Image
 import pytest
 
 from support import colours, commands, piped, rtsp_server
-from tsm_jax import checkpoints, stream
+from tsm_jax import checkpoints, predict, stream
 from tsm_jax.data.clips import player, videos
 from tsm_jax.stream.events import decider, rules
 from tsm_jax.stream.frames import cameras, files
@@ -226,3 +228,13 @@ def test_a_camera_of_the_network(workdir, film, monkeypatch):
   steps = re.search(r'(\d+) steps, ', done.stderr)
   dropped = re.search(r'(\d+) steps were dropped', done.stderr)
   assert int(steps[1]) + int(dropped[1] if dropped else 0) >= COUNT // 6
+
+
+def test_who_reads_no_more_ends_it(workdir, film, monkeypatch):
+  reads, writes = os.pipe()
+  os.close(reads)
+  out = os.fdopen(writes, 'w')
+  monkeypatch.setattr(sys, 'stdout', out)
+  assert predict.main([str(workdir), str(film), str(film), '--stream']) == 141
+  with contextlib.suppress(BrokenPipeError):
+    out.close()

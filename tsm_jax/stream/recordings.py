@@ -17,6 +17,7 @@ from tsm_jax.stream.events import rule_file, search, whole
 from tsm_jax.stream.frames import due, files, pace
 
 SPLIT = 'val'
+_LATE = 1.0  # seconds behind the end of a video, as ends are rounded
 
 
 class Truth(NamedTuple):
@@ -144,11 +145,14 @@ def score(streams, path, interval):
     with files.read(path) as source, _bar(path, source.length) as bar:
       for frame, count in due.Paced(source, pace.Pace(interval)):
         end = frame.time
-        for time in due.spread(times[-1] if times else None, end, count):
+        last = times[-1] if times else None
+        for time in due.spread(last, end, count, interval):
           answers = streams.step({name: frame.image}, {name: time})
           logits.append(answers[name].logits)
           times.append(time)
         bar.reach(end)
+      if source.damage:
+        progress.log(f'{name}: damaged, {source.damage}')
   finally:
     streams.remove(name)
   return whole.Scores(
@@ -206,16 +210,21 @@ def _of_training(trained):
 
 
 def _within(path, truths, seconds):
-  """The true events of a video as `Truth`s that end with it.
+  """The true events of a video as `Truth`s, none of which ends behind it.
 
   Raises:
     InputError: if one starts behind its end.
   """
-  for start, _, label in truths:
+  for start, end, label in truths:
     if start >= seconds:
       raise errors.InputError(
         f'An event {label!r} of {str(path)!r} starts at {start:g} s, but the '
         f'video ends at {seconds:g} s.'
+      )
+    if end > seconds + _LATE:
+      progress.log(
+        f'{path}: an event {label!r} ends at {end:g} s, but the video at '
+        f'{seconds:g} s, where it is cut off.'
       )
   return [
     Truth(start, min(end, seconds), label) for start, end, label in truths

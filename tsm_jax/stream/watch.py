@@ -1,13 +1,16 @@
 """Streams from their first frame to their last: `predict --stream`."""
 
 import contextlib
+import math
 import os
+import signal
+import time
 
 from tsm_jax import errors
 from tsm_jax.runs import stopping
 from tsm_jax.stream import flags, progress, session
 from tsm_jax.stream.events import rule_file
-from tsm_jax.stream.frames import choice, due, pace
+from tsm_jax.stream.frames import cameras, choice, due, pace
 from tsm_jax.stream.output import kinds, tables
 
 
@@ -38,18 +41,23 @@ def run(trained, args):
   progress.log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with stopping.Stop() as stop:
     sources, num_bad = _sources(args, stop)
+    names = [name for name, *_ in sources]
+    parts, num_good = _parts(names), 0
+    kinds.check_paths(args, names, parts)
     if sources:
       streams.compile()
-    num_good = 0
-    parts = _parts([name for name, *_ in sources])
     for (name, live, opened), part in zip(sources, parts):
       if stop.signal:
         break
       try:
-        stream = _Stream(name, streams, stop, args.seconds)
-        frames = _frames(opened, live, pace.Pace(interval), stop)
+        stream = _Stream(name, streams, stop, interval, args.seconds)
+        frames = _frames(
+          opened(), live, pace.Pace(interval), stop, args.seconds
+        )
         whole = stream.watch(frames, args, part)
         num_good, num_bad = num_good + 1, num_bad + (not whole)
+      except BrokenPipeError:  # who reads has seen enough, as head does
+        return 128 + signal.SIGPIPE
       except (errors.InputError, OSError) as error:
         progress.log(f'error: {error}')
         num_bad += 1
@@ -76,10 +84,15 @@ def _sources(args, stop):
   return found, num_bad
 
 
-def _frames(opened, live, steps, stop):
-  """The frames of a source that is opened now, see `due`."""
-  kind = due.Newest if live else due.Paced
-  return kind(opened(), steps, lambda: bool(stop.signal))
+def _frames(source, live, steps, stop, seconds=None):
+  """The frames of a source, see `due`."""
+  if not live:
+    return due.Paced(source, steps, lambda: bool(stop.signal))
+  # Of a camera that stays away, no frame says that its time is over.
+  end = time.monotonic() + (seconds or math.inf) + cameras.LONGEST_PAUSE
+  return due.Newest(
+    source, steps, lambda: bool(stop.signal) or time.monotonic() > end
+  )
 
 
 def _parts(names):
@@ -106,17 +119,18 @@ def _parts(names):
 class _Stream:
   """One stream of a session, and all that is told of it."""
 
-  def __init__(self, name, streams, stop, seconds=None):
+  def __init__(self, name, streams, stop, interval, seconds=None):
     """Adds it to the session.
 
     Args:
       name: of the video or camera.
       streams: a `session.Session`.
       stop: a `stopping.Stop`.
+      interval: seconds between two steps.
       seconds: after which it ends, or None.
     """
     self._name, self._streams, self._stop = name, streams, stop
-    self._seconds = seconds
+    self._interval, self._seconds = interval, seconds
     self._outputs = []
     self._last = None  # time of a frame that was shown
     self._now = '', 0.0  # what goes on: label and score
@@ -163,14 +177,15 @@ class _Stream:
     if frame.anew:
       self._tell(self._streams.reset(self._name))
       self._last = None
-    for time in due.spread(self._last, frame.time, count):
+    times = due.spread(self._last, frame.time, count, self._interval)
+    for second in times:
       answer = self._streams.step(
-        {self._name: frame.image}, {self._name: time}
+        {self._name: frame.image}, {self._name: second}
       )[self._name]
-      self._now, self._last = (answer.label, answer.score), time
+      self._now, self._last = (answer.label, answer.score), second
       self._num_steps += 1
       for output in self._outputs:
-        output.answer(time, answer)
+        output.answer(second, answer)
       self._tell(answer.events)
     for output in self._outputs:
       output.frame(frame, *self._now)

@@ -49,3 +49,10 @@ def test_a_folder_called_as_an_address_is_a_folder(tmp_path, monkeypatch):
   assert expand('http://host/a.mp4')[0] == ['http://host/a.mp4']
   with pytest.raises(errors.InputError, match='is an address'):
     expand('http://host/b.mp4')
+
+
+@pytest.mark.parametrize('scheme', ['rtsp://', 'http://', 'rtsp:/', 'rtmp://'])
+def test_an_address_is_refused_without_its_password(scheme):
+  with pytest.raises(errors.InputError, match=r"'[a-z]+:/+door/1' is") as told:
+    arguments.expand(f'{scheme}me:secret@door/1', print)
+  assert 'secret' not in str(told.value)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import types
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from support import gstreamer_camera, helpers, rtsp_server
 from tsm_jax import errors
+from tsm_jax.stream import watch
 from tsm_jax.stream.frames import (
   cameras,
   choice,
@@ -112,6 +114,7 @@ def test_an_address_that_refuses_or_is_silent(film):
     ('RTSPS://me:pa/ss@host', 'RTSPS://host'),
     ('rtsp://h/user=a_password=b_channel=1', 'rtsp://h/***_***_channel=1'),
     ('rtsp://h/live?channel=1&pwd=b', 'rtsp://h/live?channel=1&***'),
+    ('rtsp://h/1?loginpas=b;q=1&apiKey=b#x', 'rtsp://h/1?***;q=1&***#x'),
   ],
 )
 def test_a_password_is_not_shown(address, shown):
@@ -211,3 +214,34 @@ def test_a_silent_camera_does_not_keep_the_program(monkeypatch):
   assert not camera.closed  # a thread still reads
   camera.gate.release(2)
   newest._thread.join()
+
+
+def test_a_camera_that_stays_away_ends_after_the_seconds_asked(monkeypatch):
+  monkeypatch.setattr(cameras, 'LONGEST_PAUSE', 0.05)
+  monkeypatch.setattr(due, 'WAIT', 0.01)
+  camera, stop = Source(images([0.0])), types.SimpleNamespace(signal=None)
+  newest = watch._frames(camera, True, pace.Pace(0.1), stop, seconds=0.05)
+  assert not list(newest)
+  camera.gate.release(2)
+  newest.close()
+
+
+class _Set:
+  """Ten frames of a camera, whose clock is set to an hour later."""
+
+  rate, notes, ending = 10, (), ''
+
+  def __iter__(self):
+    for i in range(10):
+      yield source.Frame(i / 10 + 3600 * (i >= 5), lambda: None)
+
+  def close(self):
+    pass
+
+
+def test_a_clock_that_is_set_moves_no_event():
+  lines = []
+  camera = cameras.Camera('door', _Set, lambda: False, lines.append)
+  times = [next(camera).time for _ in range(10)]
+  assert times == sorted(times) and 0.7 < times[-1] < 2
+  assert lines == ['The clock of door was set; this is passed over.']

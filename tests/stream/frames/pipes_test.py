@@ -9,6 +9,7 @@ import pytest
 
 from support import helpers, piped
 from tsm_jax import errors
+from tsm_jax.data.sources import arguments
 from tsm_jax.stream.frames import files, pipes
 
 pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
@@ -100,6 +101,17 @@ def test_what_is_no_video_is_named(monkeypatch, content, message):
     pytest.raises(errors.InputError, match=message),
   ):
     pipes.read()
+
+
+@pytest.mark.parametrize('first', [40, 5000])  # bytes that come at first
+def test_dark_pictures_are_no_text(monkeypatch, first):
+  picture = bytes([40]) * 64 * 64 + bytes([128]) * 2 * 32 * 32
+  data = b'YUV4MPEG2 W64 H64 F8:1 Ip A1:1 C420jpeg\n'
+  data += 3 * (b'FRAME\n' + picture)
+  assert data[:1000].isascii()
+  arguments.refuse_text(data[:first])
+  with piped.standard_input(monkeypatch, data):
+    assert len(list(pipes.read())) == 3
 
 
 def test_a_film_with_its_index_at_the_end_is_refused(tmp_path, monkeypatch):

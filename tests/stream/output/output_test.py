@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import types
 
 import av
@@ -9,12 +10,10 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from tsm_jax import errors
 from tsm_jax.data.sources import lists
 from tsm_jax.stream.events import rules
 from tsm_jax.stream.frames import source
 from tsm_jax.stream.output import (
-  kinds,
   lettering,
   overlay,
   subtitles,
@@ -183,58 +182,22 @@ def test_letters_that_are_not_ascii_are_drawn():
   lettering.draw(image, '\U0001f9e6' * 500, 1.0)
 
 
-def asked(**flags):
-  return types.SimpleNamespace(**{**dict.fromkeys(kinds.FLAGS, ()), **flags})
+def test_a_list_of_events_in_another_folder_names_the_video(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  name = os.fsdecode(b'caf\xe9, "1".mp4')  # not UTF-8
+  (tmp_path / name).write_bytes(b'')
+  (tmp_path / 'out').mkdir()
+  told(tables.EventCsv('out/a.csv', name))
+  with open('out/a.csv', 'rb') as file:
+    assert b'"../caf\xe9, ""1"".mp4",3.250' in file.read()
 
 
-def test_flags_name_outputs_by_their_endings(tmp_path):
-  names = {
-    'events': ['e.CSV', 'e.srt', 'e.vtt'],
-    'scores': ['s.csv', 's.png'],
-    'timeline': ['t.png'],
-    'overlay': ['o.mp4'],
-  }
-  args = asked(**{f: [str(tmp_path / n) for n in v] for f, v in names.items()})
-  kinds.check(args)
-  made = list(kinds.create(args, 'a.mp4', ['x', 'y'], part='-a'))
-  assert [type(output).__name__ for output in made] == [
-    *('EventCsv', 'Subtitles', 'Subtitles'),
-    *('ScoreCsv', 'Timeline', 'Timeline', 'Overlay'),
-  ]
-  for output in made:
-    output.close()
-  # No frame came: that is no reason to fail.
-  assert {path.name for path in tmp_path.iterdir()} >= {
-    *('e-a.csv', 'e-a.srt', 'e-a.vtt', 's-a.csv', 's-a.png', 't-a.png')
-  }
-
-
-@pytest.mark.parametrize(
-  'flags, message',
-  [
-    ({'events': ['a.txt']}, r"^--events is 'a.txt'; its ending must be one of"),
-    ({'overlay': ['a']}, r'must be one of \.mp4, \.mkv\.$'),
-    (
-      {'scores': ['a.png'], 'timeline': ['a.png']},
-      r"^'a.png' is asked for twice\.$",
-    ),
-  ],
-)
-def test_another_ending_is_refused(flags, message):
-  with pytest.raises(errors.InputError, match=message):
-    kinds.check(asked(**flags))
-
-
-def test_where_nothing_can_be_written(tmp_path):
-  video = tmp_path / 'a.mp4'
-  video.write_bytes(b'film')
-  (tmp_path / 'b.mp4').mkdir()
-  for path, message in (
-    (video, 'is the video itself'),
-    (tmp_path / 'none' / 'a.mp4', 'there is no folder'),
-    (tmp_path / 'b.mp4', 'is a folder'),
-    ('gs://bucket/a.mp4', 'is in a bucket'),
-  ):
-    with pytest.raises(errors.InputError, match=message):
-      next(kinds.create(asked(overlay=[str(path)]), str(video), ['x']))
-  assert video.read_bytes() == b'film'
+def test_a_second_begins_on_time_in_spite_of_rounding(tmp_path):
+  output = tables.ScoreCsv(str(tmp_path / 'a.csv'), ['x'])
+  for time in (0.0, 3.3 - 1.3):  # 1.9999999999999998
+    output.answer(time, answer(1))
+  output.close()
+  rows = (tmp_path / 'a.csv').read_text().split()
+  assert rows == ['second,x', '0,1.0000', '2,1.0000']

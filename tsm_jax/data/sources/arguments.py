@@ -13,8 +13,13 @@ from tsm_jax.data.clips import images, recognition
 from tsm_jax.data.sources import split_folders
 
 STANDARD_INPUT = '-'
+_YUV4MPEG = b'YUV4MPEG2 '
 _MOST_BYTES = 2**34  # of standard input, which may never end
 _ADDRESS = re.compile(r'([a-zA-Z][a-zA-Z0-9+.-]+):/')
+_SECRET = re.compile(
+  r'(?i)(?<=[?&/_;#-])[a-z]*'
+  r'(?:user|usr|pas|pwd|psw|secret|token|key|auth|sig)[a-z]*=[^&/_;#]*'
+)
 _REMEDIES = {
   **dict.fromkeys(
     ('http', 'https', 'ftp'), 'download it, for example by curl -LO'
@@ -90,6 +95,18 @@ def in_folder(folder, log):
   return [str(path) for path in dict.fromkeys(clips)]
 
 
+def shown(address):
+  """An address without its password, to be printed.
+
+  >>> shown('rtsp://me:secret@door.local/1?token=x&channel=2')
+  'rtsp://door.local/1?***&channel=2'
+  """
+  scheme, slashes, rest = re.split('(:/+)', address, maxsplit=1)
+  user, _, host = rest.rpartition('@')  # also after a password with a slash
+  rest = host if user else rest  # udp://@239.0.0.1 has no user
+  return f'{scheme}{slashes}{_SECRET.sub("***", rest)}'
+
+
 def refuse_address(argument):
   """Raises InputError if a path is an address; it says how to get a file."""
   argument = os.fspath(argument)
@@ -101,8 +118,8 @@ def refuse_address(argument):
   usual = _OF_A_CAMERA if camera else _OF_A_STREAM
   remedy = _REMEDIES.get(scheme, usual)
   raise errors.InputError(
-    f'{argument!r} is an address, and only local files are read; {remedy}, and '
-    'give that file.'
+    f'{shown(argument)!r} is an address, and only local files are read; '
+    f'{remedy}, and give that file.'
   )
 
 
@@ -140,6 +157,8 @@ def refuse_keyboard():
 
 def refuse_text(start):
   """Raises InputError if the first bytes of standard input are a text."""
+  if start.startswith(_YUV4MPEG):  # whose head is one, and dark pixels, too
+    return
   with contextlib.suppress(UnicodeDecodeError):
     if start[:1000].decode().isascii() and b'\0' not in start[:1000]:
       raise errors.InputError(

@@ -1,8 +1,10 @@
 """The rule of a checkpoint: `stream.json` in its workdir, from `tune`."""
 
 import json
+import math
 
 from tsm_jax import errors, files
+from tsm_jax.data import intervals
 from tsm_jax.runs import folders
 from tsm_jax.stream.events import demo, rules
 
@@ -33,29 +35,60 @@ def choose(checkpoint, trained, name='', background=()):
     trained: the `checkpoints.TrainedModel` there.
     name: path of a file that `tune` wrote; or 'default', which heeds none, or
       'official_demo'; by default the file in the workdir, if there is one.
-    background: labels that are never events, by default the background of the
-      training; of the rule 'default' only.
+    background: labels that are never events; by default those of the file, or
+      the background of the training.
 
   Returns:
     `(rule, origin)`: a `rules.Rule`, and where it comes from, in words.
 
   Raises:
-    InputError: if a file is none of these, or is one for other labels.
+    InputError: if a file is none of these, or is one for other labels, or a
+      preset is given a background.
   """
   labels = trained.labels
   if name == OFFICIAL_DEMO:
+    _refuse_background(background, OFFICIAL_DEMO)
     return demo.official_demo(labels), 'the rule of the official demo'
   path = files.path(name) if name else workdir(checkpoint) / FILE
   if name != DEFAULT and (name or path.exists()):
     content = read(path, labels)
-    split = f'the split {content.get("split")!r} of ' * bool(
-      content.get('split')
-    )
-    origin = f'the rule in {path}, tuned on {split}{content.get("list")}'
-    return content['rule'], origin
+    rule = content['rule']
+    if background:
+      _refuse_background(background, rule.preset)
+      rule = rule._replace(background=tuple(background))
+      rules.check(rule, labels)
+    return rule, _origin(path, content, trained)
   found = background or trained.meta['config']['data'].get('background', '')
   rule = rules.default(labels, found)
   return rule, 'the usual rule, which is not tuned'
+
+
+def _refuse_background(background, preset):
+  if background and preset:
+    raise errors.InputError(
+      f'--background is {background[0]!r}, but the rule {preset!r} has a '
+      'background of its own; leave it out, or choose another rule.'
+    )
+
+
+def _origin(path, content, trained):
+  """Where a rule comes from, and what of the model was another one there."""
+  split = content.get('split')
+  words = f'the rule in {path}, tuned on '
+  words += f'the split {split!r} of ' if split else ''
+  words += f'{content.get("list")}'
+  known, step = intervals.from_meta(trained.meta), content.get('step')
+  every = content.get('interval')
+  if isinstance(every, float | int) and not (
+    known and math.isclose(every, known.seconds)
+  ):
+    words += f', shown a frame every {every:.3g} s'
+  if step not in (None, trained.step):
+    words += (
+      f', at step {step} of the training, while the model is of step '
+      f'{trained.step}: tune it again'
+    )
+  return words
 
 
 def write(path, rule, labels, **about):

@@ -72,14 +72,19 @@ class Camera:
     latest = 0.0
     while True:
       offset, reason = None, []
+      last = seen = 0.0  # the frame before: by both clocks
       for frame in self._received(reason):
         anew = offset is None and begun is not None
+        now = time.monotonic()
         if offset is None:
-          now = time.monotonic()
           begun = now if begun is None else begun
           # A camera's clock may be ahead, as it sends what it has kept.
           offset = max(now - begun, latest) - frame.time
           self._pause = FIRST_PAUSE
+        elif frame.time - last > now - seen + STALL:
+          self._log(f'The clock of {self.name} was set; this is passed over.')
+          offset = latest + now - seen - frame.time
+        last, seen = frame.time, now
         if anew:
           self._log(f'{self.name} is back after {now - lost:.0f} s.')
         latest = max(latest, frame.time + offset)

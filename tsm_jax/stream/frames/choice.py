@@ -30,7 +30,7 @@ def sources(argument, stopped, log):
     return [(argument, False, functools.partial(pipes.read, stopped))]
   if rtsp.is_address(argument):
     opened = functools.partial(rtsp.read, argument, stopped, log)
-    return [(rtsp.shown(argument), True, opened)]
+    return [(arguments.shown(argument), True, opened)]
   device = re.fullmatch(r'(?:/dev/video)?(\d+)', argument)
   if device and not os.path.isfile(argument) and not os.path.isdir(argument):
     opened = functools.partial(devices.read, int(device[1]), stopped, log)

@@ -6,22 +6,27 @@ WAIT = 0.2  # seconds, after which one who waits asks whether to go on
 LAST_WAIT = 2.0  # seconds for a camera's last frame, before it is left alone
 
 
-def spread(last, time, count):
+def spread(last, time, count, interval):
   """The times of `count` steps that show the frame of `time`.
 
-  They grow, as those of a stream must, and are not later than the frame.
+  They grow, as those of a stream must, and end with that of the frame. After a
+  gap, in which nobody knew of the frame, they are not spread all over it.
 
   Args:
     last: time of the step before, or None.
     time: of the frame, in seconds.
     count: number of steps.
+    interval: seconds that two of them are apart at most.
 
-  >>> spread(1.0, 2.0, 2), spread(None, 2.0, 1)
+  >>> spread(1.0, 2.0, 2, 0.5), spread(None, 2.0, 1, 0.5)
   ([1.5, 2.0], [2.0])
+  >>> spread(1.0, 100.0, 3, 0.5)
+  [99.0, 99.5, 100.0]
   """
   if last is None:
     return [time] * min(count, 1)
-  return [last + (time - last) * (i + 1) / count for i in range(count)]
+  apart = min((time - last) / max(count, 1), interval)
+  return [time - apart * (count - 1 - i) for i in range(count)]
 
 
 class Paced:

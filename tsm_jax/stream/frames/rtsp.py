@@ -6,12 +6,10 @@ import re
 import av
 
 from tsm_jax.data.clips import opening
+from tsm_jax.data.sources import arguments
 from tsm_jax.stream.frames import cameras, source
 
 _ADDRESS = re.compile('rtsps?://', re.IGNORECASE)
-_SECRET = re.compile(
-  r'(?i)(?<=[?&/_])(?:user|pass|pwd|token|key|auth)[a-z]*=[^&/_]*'
-)
 # No more than RTSP needs: over TCP where the camera can.
 _OPTIONS = {
   'protocol_whitelist': 'rtsp,rtp,tcp,udp,tls',
@@ -31,17 +29,6 @@ def is_address(argument):
   return bool(_ADDRESS.match(argument))
 
 
-def shown(address):
-  """An address without its password, to be printed.
-
-  >>> shown('rtsp://me:secret@door.local/1?token=x&channel=2')
-  'rtsp://door.local/1?***&channel=2'
-  """
-  scheme, rest = address.split('://', 1)
-  rest = rest.rpartition('@')[2]  # also after a password with a slash
-  return f'{scheme}://{_SECRET.sub("***", rest)}'
-
-
 def read(address, stopped, log):
   """The frames of a camera at an address, a `cameras.Camera`.
 
@@ -54,7 +41,7 @@ def read(address, stopped, log):
   Raises:
     InputError: if it cannot be reached, refuses, or sends no video.
   """
-  name = shown(address)
+  name = arguments.shown(address)
 
   def connect():
     connection = _Connection()

@@ -1,5 +1,6 @@
 """What every output of a stream is told, and where it writes."""
 
+import contextlib
 import os
 
 from tsm_jax import errors, files
@@ -31,14 +32,26 @@ class TextFile(Output):
       InputError: if it cannot be written.
     """
     check(path)
-    self._file = open(path, 'w', encoding='utf-8', newline='')  # noqa: SIM115
+    # Names of files need not be UTF-8: they are written as they are.
+    self._file = open(  # noqa: SIM115
+      path, 'w', encoding='utf-8', errors='surrogateescape', newline=''
+    )
 
   def close(self):
     self._file.close()
 
   def write(self, text):
-    self._file.write(text)
-    self._file.flush()
+    if self._file.closed:  # it failed, which was said
+      return
+    try:
+      self._file.write(text)
+      self._file.flush()
+    except OSError as error:  # as on a full disk; it names no file
+      with contextlib.suppress(OSError):
+        self._file.close()
+      raise errors.InputError(
+        f'{self._file.name!r} cannot be written: {error.strerror}.'
+      ) from error
 
 
 def check(path):

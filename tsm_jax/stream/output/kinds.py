@@ -3,7 +3,7 @@
 import os
 
 from tsm_jax import errors
-from tsm_jax.stream.output import subtitles, tables
+from tsm_jax.stream.output import base, subtitles, tables
 
 FLAGS = {
   'events': ('.csv', '.srt', '.vtt'),
@@ -39,8 +39,43 @@ def check(args):
         f'--{flag} is {path!r}; its ending must be one of '
         f'{", ".join(FLAGS[flag])}.'
       )
-    if path in [other for _, other in found[:position]]:
+    others = [other for _, other in found[:position]]
+    if os.path.realpath(path) in map(os.path.realpath, others):
       raise errors.InputError(f'{path!r} is asked for twice.')
+
+
+def check_paths(args, names, parts):
+  """Raises InputError if a file cannot be written, or one would be lost.
+
+  Args:
+    args: with the flags of `add_flags`.
+    names: of all videos that will be watched.
+    parts: of each, what its files are told apart by, see `create`.
+  """
+  videos, taken = set(map(os.path.realpath, names)), set()
+  for part in parts:
+    for flag, _, path in _paths(args, part):
+      base.check(path)
+      real = os.path.realpath(path)
+      if real in videos:
+        raise errors.InputError(
+          f'--{flag} would write {path!r}, which is the video itself or '
+          'another one to be watched; choose another name.'
+        )
+      if real in taken:
+        raise errors.InputError(
+          f'{path!r} would be written twice; choose names that do not begin '
+          'alike.'
+        )
+      taken.add(real)
+
+
+def _paths(args, part):
+  """Yields `(flag, given, path)` of every file of a video."""
+  for flag in FLAGS:
+    for given in getattr(args, flag):
+      root, _ = os.path.splitext(given)
+      yield flag, given, f'{root}{part}{_ending(given)}'
 
 
 def create(args, name, labels, rate=0, part=''):
@@ -59,17 +94,13 @@ def create(args, name, labels, rate=0, part=''):
   Raises:
     InputError: if a file cannot be written, or is the video itself.
   """
-  for flag in FLAGS:
-    for given in getattr(args, flag):
-      root, _ = os.path.splitext(given)
-      ending = _ending(given)
-      path = f'{root}{part}{ending}'
-      if _same(path, name):
-        raise errors.InputError(
-          f'--{flag} is {given!r}, which is the video itself; choose another '
-          'name.'
-        )
-      yield _make(flag, ending, path, (name, labels, rate))
+  for flag, given, path in _paths(args, part):
+    if _same(path, name):
+      raise errors.InputError(
+        f'--{flag} is {given!r}, which is the video itself; choose another '
+        'name.'
+      )
+    yield _make(flag, _ending(given), path, (name, labels, rate))
 
 
 def _same(path, name):

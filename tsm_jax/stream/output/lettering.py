@@ -32,13 +32,15 @@ def draw(image, label, score):
     canvas.rectangle((0, bar, length - 1, height), fill=_BAR)
   text = f'{label}  {score:.0%}' if label else ''
   position = size // 3, (top + bar) / 2
-  canvas.text(position, text, fill=_LIGHT, font=_font(text, size), anchor='lm')
+  canvas.text(
+    position, text, fill=_LIGHT, font=_font(covering(text), size), anchor='lm'
+  )
   return picture
 
 
-@functools.lru_cache(1000)
-def _font(text, size):
-  return ImageFont.truetype(covering(text), size)
+@functools.lru_cache(32)
+def _font(path, size):
+  return ImageFont.truetype(path, size)
 
 
 @functools.lru_cache(1000)

@@ -51,7 +51,7 @@ class Overlay(base.Output):
     self._last = max(round(frame.time * _CLOCK), self._last + 1)
     video_frame.pts = self._last
     video_frame.time_base = fractions.Fraction(1, _CLOCK)
-    self._container.mux(self._stream.encode(video_frame))
+    self._write(video_frame)
 
   def _fitted(self, image):
     """A picture of the size of the stream, which the first one decides."""
@@ -69,7 +69,23 @@ class Overlay(base.Output):
       self._stream.codec_context.time_base = fractions.Fraction(1, _CLOCK)
     return pixels.resize(even, self._stream.width, self._stream.height)
 
+  def _write(self, video_frame=None):
+    """Encodes a frame; None ends the video.
+
+    Raises:
+      InputError: if it cannot be written, as on a full disk.
+    """
+    stream, self._stream = self._stream, None
+    try:
+      self._container.mux(stream.encode(video_frame))
+    except (av.error.FFmpegError, OSError) as error:
+      # FFmpeg crashes where one goes on after this.
+      raise errors.InputError(
+        f'{self._path!r} cannot be written: {error.strerror}.'
+      ) from error
+    self._stream = stream
+
   def close(self):
     if self._stream:
-      self._container.mux(self._stream.encode())
+      self._write()
     self._container.close()

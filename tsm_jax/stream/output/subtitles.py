@@ -30,7 +30,7 @@ class Subtitles(base.TextFile):
 
   def close(self):
     ordered = sorted(self._events)
-    if ordered != self._events:
+    if ordered != self._events and not self._file.closed:
       self._file.seek(0)
       self._file.truncate()
       self._begin()

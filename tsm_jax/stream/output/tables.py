@@ -3,12 +3,14 @@
 import csv
 import json
 import math
+import os
 
 import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.stream.output import base
 
+_ROUNDING = 1e-6  # seconds: times are sums, which are not exact
 EVENT_COLUMNS = ('path', 'start', 'end', 'label', 'score', 'decided')
 
 
@@ -52,8 +54,15 @@ class EventCsv(base.TextFile):
   """A CSV file with a row for every event, which is a list of segments, too."""
 
   def __init__(self, path, name):
-    """Writes the columns `EVENT_COLUMNS`; `name` is that of the video."""
+    """Writes the columns `EVENT_COLUMNS`.
+
+    Args:
+      path: of the CSV file.
+      name: of the video. A list counts paths from its own folder.
+    """
     super().__init__(path)
+    if os.path.exists(name) and not os.path.isabs(name):
+      name = os.path.relpath(name, os.path.dirname(os.path.abspath(path)))
     self._rows, self._name = csv.writer(self, lineterminator='\n'), name
     self._rows.writerow(EVENT_COLUMNS)
 
@@ -79,7 +88,7 @@ class ScoreCsv(base.TextFile):
     self._second, self._sum, self._count = None, 0.0, 0
 
   def answer(self, time, answer):
-    second = math.floor(time)
+    second = math.floor(time + _ROUNDING)
     if second != self._second:
       self._end_second()
       self._second = second
