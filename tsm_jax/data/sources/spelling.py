@@ -63,6 +63,18 @@ def find(path):
   return found[0] if found else path
 
 
+def files(paths):
+  """The files that paths mean, whatever links and spellings lead to them.
+
+  Args:
+    paths: of `pathlib.Path`; those of missing files may be among them.
+
+  Returns:
+    A dict from path to a string, the same for paths of the same file.
+  """
+  return {path: os.path.realpath(find(path)) for path in dict.fromkeys(paths)}
+
+
 def _changed(folder):
   """When a folder got or lost files last, 0 if there is none."""
   return os.stat(folder).st_mtime_ns if folder.is_dir() else 0
