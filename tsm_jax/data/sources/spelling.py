@@ -72,7 +72,14 @@ def files(paths):
   Returns:
     A dict from path to a string, the same for paths of the same file.
   """
-  return {path: os.path.realpath(find(path)) for path in dict.fromkeys(paths)}
+  return {path: _file(path) for path in dict.fromkeys(paths)}
+
+
+def _file(path):
+  try:
+    return os.path.realpath(find(path))
+  except ValueError:  # no file can be called so
+    return os.path.normpath(path)
 
 
 def _changed(folder):

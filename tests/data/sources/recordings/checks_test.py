@@ -1,5 +1,7 @@
 """What must hold of the parts of a video: splits, overlaps, hold-out."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,16 @@ def test_a_video_is_of_one_split_however_it_is_spelled(tmp_path, spellings):
     items = folder.scan(path, holdout=0.5, seed=seed).items
     splits = {item.segment.start: item.split for item in items}
     assert splits[0] == splits[1] != splits[2]
+
+
+def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
+  listed.touch(tmp_path, 'b.mp4')
+  rows = [
+    {'path': p, 'label': 'x', 'start': 1} for p in ('\ud800.mp4', 'b.mp4')
+  ]
+  (tmp_path / 'l.json').write_text(json.dumps(rows))
+  excluded = folder.scan(tmp_path / 'l.json').excluded
+  assert excluded == [('\\ud800.mp4@1-', 'has a name that is not UTF-8')]
 
 
 def test_overlapping_parts_are_used_and_noted(tmp_path):
