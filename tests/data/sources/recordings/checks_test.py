@@ -79,6 +79,15 @@ def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
   assert excluded == [('\\ud800.mp4@1-', 'has a name that is not UTF-8')]
 
 
+def test_the_same_part_under_two_labels_is_not_noted_as_used_twice(tmp_path):
+  path = write(
+    tmp_path, ('a.mp4', 'x', 'train', 1, 3), ('a.mp4', 'y', 'train', 1, 3)
+  )
+  listing = folder.scan(path)
+  assert listing.notes == [] and len(listing.items) == 1
+  assert 'is listed more than once' in listing.excluded[0][1]
+
+
 def test_overlapping_parts_are_used_and_noted(tmp_path):
   path = write(
     tmp_path,

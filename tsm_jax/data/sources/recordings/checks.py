@@ -80,6 +80,8 @@ def overlapping(items):
   for item in sorted(filter(lambda item: item.segment, items), key=_place):
     unit, start, end = _place(item)
     for (other_unit, label), (other_end, other) in ends.items():
+      if other.segment == item.segment:  # only the first of them is used
+        continue
       if other_unit == unit and label != item.label and other_end > start:
         found.append((other, item))
         break
