@@ -221,14 +221,14 @@ def test_cut_boxes_take_the_previous_clip_and_its_share_of_the_label():
 
 def test_eight_devices_augment_as_one():
   batch = {'frames': uint8_frames(), 'label': np.arange(32, dtype=np.int32) % 4}
-  all_on = config(cutmix_alpha=1.0, erase_probability=0.5)
+  all_on = config(mixup_alpha=0.4, cutmix_alpha=1.0, erase_probability=0.5)
   mirrored = np.array([1, 0, 2, 3], np.int32)
 
   @jax.jit
   def run(key, batch):
     return augment.augment(key, batch, all_on, mirrored)
 
-  for seed in range(3):
+  for seed in range(3):  # mixup and CutMix among them
     key = jax.random.key(seed)
     one = run(key, batch)
     mesh = sharding.create_mesh()

@@ -77,12 +77,15 @@ def test_a_dropout_mask_for_every_frame():
 
 
 def test_number_of_parameters_of_variants():
-  # torchvision's resnext50_32x4d and wide_resnet50_2 with their 1000 classes.
-  for groups, width_per_group, expected in (
-    (32, 4, 25_028_904),
-    (1, 128, 68_883_240),
+  # torchvision's resnext50_32x4d, resnext101_32x8d and wide_resnet50_2 with
+  # their 1000 classes.
+  for depth, groups, width_per_group, expected in (
+    (50, 32, 4, 25_028_904),
+    (101, 32, 8, 88_791_336),
+    (50, 1, 128, 68_883_240),
   ):
     fields = {
+      'depth': depth,
       'groups': groups,
       'width_per_group': width_per_group,
       'num_classes': 1000,

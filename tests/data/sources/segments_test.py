@@ -130,3 +130,18 @@ def test_in_seconds(tmp_path):
   # No file is opened for parts that say all.
   gone = items[0]._replace(path=pathlib.Path('gone.mp4'))
   assert segments.in_seconds([gone]) == {gone.path: [(0.5, 1.25, 'x')]}
+
+
+@pytest.mark.parametrize('name', segments.COLUMNS)
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), 10**400])
+def test_numbers_of_json_that_are_no_times(tmp_path, name, value):
+  path = tmp_path / 'l.json'
+  path.write_text(json.dumps([{'path': 'a.mp4', 'label': 'x', name: value}]))
+  with pytest.raises(errors.InputError, match=f'Row 1 .* {name} .* 0 or more'):
+    lists.read(path)
+
+
+def test_a_part_too_short_for_its_name(tmp_path):
+  text = 'path,label,start,end\na.mp4,x,1.0000001,1.0000002\n'
+  with pytest.raises(errors.InputError, match='must end after it starts'):
+    rows(tmp_path, text)

@@ -1,9 +1,8 @@
 """Which clips are held out for evaluation, where nobody says it."""
 
 import hashlib
-import os
 
-from tsm_jax.data.sources import segments
+from tsm_jax.data.sources import segments, spelling
 
 
 def hold_out(items, share, seed):
@@ -49,8 +48,9 @@ def place(name, seed):
 def _videos(items, share, seed):
   """As `hold_out`, of items of which some are parts of a video."""
   places, labels = {}, {}
+  files = spelling.files(item.path for item in items)
   for item in items:
-    path = os.path.normpath(item.path)
+    path = files[item.path]
     places.setdefault(path, place(segments.video(item), seed))
     labels.setdefault(path, set()).add(item.label)
   order = sorted(places, key=places.get)
@@ -59,9 +59,7 @@ def _videos(items, share, seed):
     _complete(held_out, order, labels)
   _complete(held_out, order[::-1], labels, taken=True)
   return [
-    item._replace(
-      split='val' if os.path.normpath(item.path) in held_out else 'train'
-    )
+    item._replace(split='val' if files[item.path] in held_out else 'train')
     for item in items
   ]
 

@@ -80,7 +80,7 @@ def read(row, fail):
     for name in names
   )
   start = start or 0
-  if end is not None and end <= start:
+  if end is not None and round(end, 6) <= round(start, 6):
     fail(
       f'the {names[0]} {_text(start)} and the {names[1]} {_text(end)}; a part '
       'must end after it starts'
@@ -101,8 +101,11 @@ def _number(name, value, unit, fail):
   plain = isinstance(value, (int, float)) and not isinstance(value, bool)
   text = value.strip() if isinstance(value, str) else ''
   if plain or re.fullmatch(r'[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?', text, re.I):
-    number = float(value)
-    whole = unit == 'seconds' or number == int(number)
+    try:
+      number = float(value)
+    except OverflowError:  # JSON has integers of any length
+      number = math.inf
+    whole = unit == 'seconds' or number.is_integer()
     if math.isfinite(number) and number >= 0 and whole:
       return number if unit == 'seconds' else int(number)
   return fail(f'the {name} {value!r}; it must be {wanted}')

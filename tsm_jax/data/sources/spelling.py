@@ -63,6 +63,25 @@ def find(path):
   return found[0] if found else path
 
 
+def files(paths):
+  """The files that paths mean, whatever links and spellings lead to them.
+
+  Args:
+    paths: of `pathlib.Path`; those of missing files may be among them.
+
+  Returns:
+    A dict from path to a string, the same for paths of the same file.
+  """
+  return {path: _file(path) for path in dict.fromkeys(paths)}
+
+
+def _file(path):
+  try:
+    return os.path.realpath(find(path))
+  except ValueError:  # no file can be called so
+    return os.path.normpath(path)
+
+
 def _changed(folder):
   """When a folder got or lost files last, 0 if there is none."""
   return os.stat(folder).st_mtime_ns if folder.is_dir() else 0

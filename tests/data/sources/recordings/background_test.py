@@ -183,3 +183,12 @@ def test_background_is_among_the_classes_of_a_file(tmp_path):
 def test_without_a_label_nothing_changes(source):
   listing = folder.scan(source)
   assert background.add(listing, '') is listing
+
+
+def test_a_link_to_a_video_is_that_video(tmp_path):
+  helpers.write_video(tmp_path / 'a.mp4', 40, size=(16, 16), fps=2)
+  (tmp_path / 'b.mp4').symlink_to('a.mp4')
+  rows = [('a.mp4', 'x', 'train', 1, 4), ('b.mp4', 'x', 'train', 4, 20)]
+  path = listed.write_csv(tmp_path / 'l.csv', rows, COLUMNS)
+  with pytest.raises(errors.InputError, match='there is no room for a clip'):
+    background.add(folder.scan(path), 'idle')

@@ -1,5 +1,7 @@
 """What must hold of the parts of a video: splits, overlaps, hold-out."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,55 @@ def test_a_video_is_of_one_split_also_where_each_has_a_list(tmp_path):
     rows = [('a.mp4', 'x', start, start + 1)]
     write(tmp_path, *rows, columns=columns, name=f'{split}.csv')
   listed.fails(tmp_path, "'a.mp4@1-2' is in .* 'train', and 'a.mp4@5-6'")
+
+
+@pytest.fixture(params=['absolute', 'link', 'in a linked folder', 'accents'])
+def spellings(tmp_path, request):
+  """Two paths of one video."""
+  listed.touch(tmp_path, 'in/\u00e9.mp4')
+  (tmp_path / 'link.mp4').symlink_to('in/\u00e9.mp4')
+  (tmp_path / 'linked').symlink_to('in')
+  other = {
+    'absolute': str(tmp_path / 'in/\u00e9.mp4'),
+    'link': 'link.mp4',
+    'in a linked folder': 'linked/\u00e9.mp4',
+    'accents': 'in/e\u0301.mp4',
+  }
+  return 'in/\u00e9.mp4', other[request.param]
+
+
+def test_a_video_is_of_one_split_however_it_is_spelled(tmp_path, spellings):
+  one, other = spellings
+  rows = [(one, 'x', 'train', 1, 2), (other, 'x', 'val', 3, 4)]
+  path = listed.write_csv(tmp_path / 'l.csv', rows, COLUMNS)
+  listed.fails(path, "Rows 1 and 2 of .* splits 'train' and 'val'")
+  columns = ('path', 'label', 'start', 'end')
+  listed.touch(tmp_path, 'b.mp4')
+  rows = [(n, 'x', i, i + 1) for i, n in enumerate((one, other, 'b.mp4'))]
+  path = listed.write_csv(tmp_path / 'l.csv', rows, columns)
+  for seed in range(4):
+    items = folder.scan(path, holdout=0.5, seed=seed).items
+    splits = {item.segment.start: item.split for item in items}
+    assert splits[0] == splits[1] != splits[2]
+
+
+def test_a_name_that_no_file_can_have_is_left_out(tmp_path):
+  listed.touch(tmp_path, 'b.mp4')
+  rows = [
+    {'path': p, 'label': 'x', 'start': 1} for p in ('\ud800.mp4', 'b.mp4')
+  ]
+  (tmp_path / 'l.json').write_text(json.dumps(rows))
+  excluded = folder.scan(tmp_path / 'l.json').excluded
+  assert excluded == [('\\ud800.mp4@1-', 'has a name that is not UTF-8')]
+
+
+def test_the_same_part_under_two_labels_is_not_noted_as_used_twice(tmp_path):
+  path = write(
+    tmp_path, ('a.mp4', 'x', 'train', 1, 3), ('a.mp4', 'y', 'train', 1, 3)
+  )
+  listing = folder.scan(path)
+  assert listing.notes == [] and len(listing.items) == 1
+  assert 'is listed more than once' in listing.excluded[0][1]
 
 
 def test_overlapping_parts_are_used_and_noted(tmp_path):

@@ -351,6 +351,24 @@ def test_databases_that_are_none(tmp_path, videos, message):
   listed.fails(tmp_path / 'a.json', message)
 
 
+@pytest.mark.parametrize(
+  'parts',
+  [
+    5,
+    [{'label': 'x', 'segment': [float('nan'), 2]}],
+    [{'label': 'x', 'segment': [1, float('inf')]}],
+    [{'label': 'x', 'segment': [1, 10**400]}],
+    [{'label': 'x', 'segment': '12'}],
+    [{'label': None, 'segment': [1, 2]}],
+    [{'label': ['x'], 'segment': [1, 2]}],
+  ],
+)
+def test_annotations_of_a_database_that_are_none(tmp_path, parts):
+  text = activitynet(a={'subset': 'training', 'annotations': parts})
+  (tmp_path / 'a.json').write_text(text)
+  listed.fails(tmp_path / 'a.json', "annotation.* of the video 'a'; .* must")
+
+
 def test_overlapping_annotations_are_noted(tmp_path):
   listed.touch(tmp_path, 'v_a.mp4')
   path = tmp_path / 'a.json'

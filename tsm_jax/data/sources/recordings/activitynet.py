@@ -1,5 +1,7 @@
 """The JSON of ActivityNet, which THUMOS, HACS and others have taken over."""
 
+import math
+
 from tsm_jax.data.sources import columns
 from tsm_jax.data.sources.recordings import annotations
 
@@ -27,13 +29,24 @@ def read(content, notes):
     if not isinstance(entry, dict):
       raise annotations.Problem(f'describes the video {video!r} by {entry!r}')
     parts = entry.get('annotations') or []
+    if not isinstance(parts, list):
+      raise annotations.Problem(
+        f'has the annotations {parts!r} of the video {video!r}; they must be a '
+        'list'
+      )
     empty += not parts
     split = _split(video, entry.get('subset') or '') if parts else ''
     for part in parts:
       try:
         start, end = map(float, part['segment'])
         label = part['label']
-      except (KeyError, TypeError, ValueError):
+        if not (math.isfinite(start) and math.isfinite(end)):
+          raise ValueError
+        if isinstance(part['segment'], str) or not isinstance(
+          label, (str, int)
+        ):
+          raise TypeError
+      except (KeyError, OverflowError, TypeError, ValueError):
         raise annotations.Problem(
           f'has the annotation {part!r} of the video {video!r}; it must have a '
           'label and a segment of two numbers'

@@ -58,9 +58,7 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
     )
   listing = _with_rows(listing, label)
   found, notes = [], []
-  occupied = checks.by_video(
-    item._replace(path=spelling.find(item.path)) for item in listing.listed
-  )
+  occupied = checks.by_video(listing.listed)
   for path, items in checks.by_video(listing.items).items():
     parts = occupied[path]
     try:

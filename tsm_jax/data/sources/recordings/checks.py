@@ -1,7 +1,5 @@
 """What must hold of the parts of one video, whatever list they are in."""
 
-import os
-
 from tsm_jax import errors
 from tsm_jax.data.sources import segments, spelling
 
@@ -11,8 +9,9 @@ def by_video(items):
   items, found = list(items), {}
   if not any(item.segment for item in items):
     return {}
+  same = spelling.files(item.path for item in items)
   for item in items:
-    found.setdefault(os.path.normpath(item.path), []).append(item)
+    found.setdefault(same[item.path], []).append(item)
   return {
     path: some
     for path, some in found.items()
@@ -81,6 +80,8 @@ def overlapping(items):
   for item in sorted(filter(lambda item: item.segment, items), key=_place):
     unit, start, end = _place(item)
     for (other_unit, label), (other_end, other) in ends.items():
+      if other.segment == item.segment:  # only the first of them is used
+        continue
       if other_unit == unit and label != item.label and other_end > start:
         found.append((other, item))
         break

@@ -89,7 +89,9 @@ def _parts(rows, attributes, notes):
   found, still = [], 0
   for file, times, spatial, values in rows:
     numbers = isinstance(times, list) and all(
-      isinstance(x, (int, float)) and not isinstance(x, bool) for x in times
+      # JSON may have NaN, and integers too large for seconds.
+      isinstance(x, (int, float)) and not isinstance(x, bool) and abs(x) < 1e9
+      for x in times
     )
     if not (numbers and isinstance(values, dict) and isinstance(file, str)):
       raise annotations.Problem(
