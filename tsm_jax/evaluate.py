@@ -41,8 +41,7 @@ class Result(NamedTuple):
 
   def per_class(self):
     """Top-1 of the clips of every class `[K]`; nan for a class without any."""
-    total = self.confusion.sum(axis=1)
-    right = np.diagonal(self.confusion)
+    total, right = self.confusion.sum(axis=1), np.diagonal(self.confusion)
     return np.where(total > 0, right / np.maximum(total, 1), np.nan)
 
 
@@ -140,9 +139,7 @@ def summarize(total, num_clips):
   confusion = np.asarray(total['confusion'], np.int64)
   counted = int(confusion.sum())
   if counted != num_clips:
-    raise AssertionError(
-      f'{counted} clips were counted, but the split holds {num_clips}.'
-    )
+    raise AssertionError(f'{counted} clips were counted of {num_clips}.')
   return Result(
     top1=float(np.trace(confusion)) / counted,
     top5=float(total['top5']) / counted,
@@ -223,9 +220,7 @@ def describe(result, labels, split, views):
     'crops': views.crops,
     'full_resolution': views.full_resolution,
     'num_clips': result.num_clips,
-    'top1': result.top1,
-    'top5': result.top5,
-    'loss': result.loss,
+    **result.scalars(),
     'per_class': {
       label: None if np.isnan(top1) else top1
       for label, top1 in zip(labels, result.per_class().tolist())

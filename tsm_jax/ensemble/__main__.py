@@ -132,11 +132,7 @@ def _make_step(model, preprocessing, mesh):
 
 
 def _logits(opened, reading, mesh):
-  """A model's logits of every clip, the mean over its views.
-
-  Returns:
-    `(logits, label)`: float32 `[N, K]`, int32 `[N]`.
-  """
+  """`(logits [N, K], label [N])` of the clips, the mean over their views."""
   trained, preprocessing = opened.trained, opened.trained.preprocessing
   step = _make_step(trained.module(), preprocessing, mesh)
   variables = jax.device_put(trained.variables, sharding.replicated(mesh))
