@@ -192,7 +192,7 @@ def test_wrong_counts_are_never_reported(learnt, folder, data_dir, monkeypatch):
     yield from [*batches, last]
 
   monkeypatch.setattr(pipeline, 'eval_batches', losing)
-  with pytest.raises(AssertionError, match=r'3 clips were counted.*holds 4'):
+  with pytest.raises(AssertionError, match='3 clips were counted of 4'):
     evaluate.evaluate_checkpoint(tiny(folder, data_dir), learnt.workdir, len)
 
 
