@@ -69,8 +69,15 @@ def test_a_resumed_run_equals_the_uninterrupted_one(
   assert signal.getsignal(signal.SIGINT) is handler
   # The evaluation of step 6 is made up for.
   assert [step for step, *_ in evaluations(parts)] == [2, 4]
+  # One that is broken off is, too: its step is saved, and no other follows.
+  with monkeypatch.context() as patch:
+    trainings.terminate_evaluation(patch, 2)  # after that of step 6
+    with pytest.raises(SystemExit) as stopped:
+      trainings.run(config(), parts)
+  assert stopped.value.code == 75
+  assert [step for step, *_ in evaluations(parts)] == [2, 4, 6]
   resumed, again, log = trainings.run(config(), parts)
-  assert 'at step 6 of 10' in log
+  assert 'at step 8 of 10' in log
   chex.assert_trees_all_equal(resumed, state)
   assert trainings.losses(parts) == trainings.losses(whole)
   assert evaluations(parts) == evaluations(whole)

@@ -88,8 +88,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   finite = divergence.Finite(mesh)
 
   # --- Where the run stands: what workdir holds, else init_from, else scratch.
-  # In this order, so that a run that was killed and started again with the same
-  # command does not begin anew from init_from.
+  # In this order, so that the same command, given again, does not begin anew.
   meta = identity.describe(config, data.labels, data.name, interval)
   window = metrics.Window()
   if not is_new:
@@ -211,7 +210,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
       due = step > 0 and step % eval_every == 0 and is_missing
       if last or (due and not only_at_end):
         with speed.paused(state):
-          window.fetch(step)
+          losses = window.fetch(step)
           variables = finite.check(state, for_use(state), step)
           result = evaluator.evaluate(
             variables,
@@ -220,9 +219,12 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
             validation=True,
             stop=lambda: watchdog.beat() or stop.reached(),
           )
-          if result is not None:
-            divergence.check_result(result.loss, step)
-          if result is not None and is_missing:
+          if result is None:  # by a stop: the next start makes up for it
+            occupied.check()
+            kept.save(state, variables, {**meta, 'window': losses})
+            break
+          divergence.check_result(result.loss, step)
+          if is_missing:
             occupied.check()
             kept.save_best(step, variables, meta, result.top1)
             writer.write(step, result.scalars('eval/'))
@@ -237,10 +239,8 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     kept.wait()
 
   if stop.signal:
-    saved_step = kept.latest_step()
-    log(
-      f'{stop.signal.name}: step {saved_step} is saved; run again to continue.'
-    )
+    saved = kept.latest_step()
+    log(f'{stop.signal.name}: step {saved} is saved; run again to continue.')
     raise SystemExit(stopping.exit_status(stop.signal))
   if active and result is not None:
     online = agreement.report(workdir, built, final, eval_source, log)

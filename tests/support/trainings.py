@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import signal
 import struct
@@ -112,3 +113,15 @@ def at_batch(monkeypatch, number, action):
         yield batch
 
   monkeypatch.setattr(pipeline, 'ahead', taken)
+
+
+def terminate_evaluation(monkeypatch, number, signum=signal.SIGTERM):
+  """Sends this process a real signal when its n-th evaluation begins."""
+  real, count = pipeline.eval_batches, itertools.count(1)
+
+  def batches(*args):
+    if next(count) == number:
+      os.kill(os.getpid(), signum)
+    yield from real(*args)
+
+  monkeypatch.setattr(pipeline, 'eval_batches', batches)
