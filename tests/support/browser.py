@@ -1,10 +1,9 @@
 """A real browser, for pages that the tests open."""
 
-import os
 import shutil
 import subprocess
 
-import pytest
+from support import lacking
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 
@@ -13,10 +12,7 @@ def find():
   """The browser's path; without one the test is skipped, but not in CI."""
   found = next(filter(None, map(shutil.which, NAMES)), None)
   if found is None:
-    message = 'needs Chromium, for example: apt-get install chromium'
-    if os.environ.get('CI'):
-      pytest.fail(message)
-    pytest.skip(message)
+    lacking.skip('needs Chromium, for example: apt-get install chromium')
   return found
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from support import helpers
+from support import helpers, lacking
 from tsm_jax.data import build
 from tsm_jax.data.store import build_report, dataset
 
@@ -55,10 +55,7 @@ if __name__ == '__main__':
 def needs_beam():
   """Without Beam the tests are skipped, but not in CI."""
   if importlib.util.find_spec('apache_beam') is None:
-    message = 'needs Apache Beam: pip install .[beam]'
-    if os.environ.get('CI'):
-      pytest.fail(message)
-    pytest.skip(message)
+    lacking.skip('needs Apache Beam: pip install .[beam]')
 
 
 @pytest.fixture(scope='module')
