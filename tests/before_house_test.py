@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 
 from support import commands, trainings
 from tsm_jax import checkpoints
+from tsm_jax.runs import again
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'before_house.zip'
 STOPPED, TOTAL = 9, 20  # steps
@@ -101,6 +102,15 @@ def continued(root, tmp_path_factory):
       if mode == 'train':
         assert f'at step {STOPPED} of {TOTAL}' in done.stdout
   return folder
+
+
+@pytest.mark.parametrize('name', FLAGS)
+def test_a_run_is_known_by_its_workdir(name, root):
+  config, _ = again.load(root / name, [], 'train')
+  written = json.loads((root / name / 'config.json').read_text())
+  found = json.loads(json.dumps(config.to_dict()))
+  assert_near(found, written, exact=True)
+  assert found['data']['frame_interval'] == 0  # it is newer
 
 
 @pytest.mark.parametrize('name', FLAGS)

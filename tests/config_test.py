@@ -39,6 +39,8 @@ def test_the_learning_rate_follows_the_batch():
   config.batch_size = 256
   assert config.learning_rate == 0.04
   assert config.eval.batch_size == 256
+  config.eval.batch_size = 8
+  assert (config.batch_size, config.learning_rate) == (256, 0.04)
 
 
 def test_published_recipes():

@@ -101,6 +101,7 @@ def test_every_command_would_run(command):
     'main --config configs/ssv2.py --work_dir=runs/x',
     'main --config configs/ssv2.py runs/x',
     'main --mode=eval',
+    'main --workdir=runs/x --mode=eval --config.eval.clip=2',
     'predict runs/x',
     'predict runs/x clip.mp4 --clips=many',
     'ensemble runs/x --crops=4',

@@ -177,3 +177,45 @@ def test_a_number_that_cannot_be_written_is_printed(call, workdir):
   assert done.returncode == 0
   assert 'top-1 ' in done.stdout
   assert f'could not be written to {workdir}/eval_train.json' in done.stdout
+
+
+def test_the_workdir_alone_gives_the_numbers_of_its_configuration(
+  call, config, workdir
+):
+  _, expected = call()
+  assert expected['asked'].keys() == {
+    'data.data_dir',
+    'data.source',
+    'eval.batch_size',
+  }
+  done = commands.call('main', '--mode=eval', f'--workdir={workdir}')
+  assert done.returncode == 0, done.stderr
+  found = json.loads((workdir / 'eval_val.json').read_text())
+  assert found == {**expected, 'asked': {}}
+  assert 'trained on' not in done.stdout
+
+  done = commands.call(
+    'main',
+    *('--mode=eval', f'--workdir={workdir}'),
+    *('--config.eval.crops=3', '--config.data.quality=50'),
+  )
+  assert done.returncode == 0, done.stderr
+  found = json.loads((workdir / 'eval_val.json').read_text())
+  assert found['asked'] == {'data.quality': 50, 'eval.crops': 3}
+  assert (found['views'], found['crops']) == (3, 3)
+  assert found['dataset'] != expected['dataset']
+  assert f'The dataset is {found["dataset"]}; the model was trained on ' in (
+    done.stdout
+  )
+  assert expected['dataset'] in done.stdout
+
+
+def test_neither_configuration_nor_run_is_a_sentence(tmp_path):
+  for mode in ('train', 'eval', 'describe'):
+    none = commands.call('main', f'--mode={mode}', f'--workdir={tmp_path}')
+    assert none.returncode == 2
+    assert 'holds no run, whose configuration would be used' in none.stderr
+    assert len(none.stderr.splitlines()) == 1
+    lacking = commands.call('main', f'--mode={mode}')
+    assert lacking.returncode == 2
+    assert '--config is missing; give' in lacking.stderr

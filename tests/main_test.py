@@ -165,14 +165,15 @@ def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
   assert 'waiting for data' in done.stderr
   trainings.on_devices(monkeypatch, 1)
   arguments = training(folder, data_dir, workdir)
-  again = commands.call('main', *arguments)
-  assert again.returncode == 0
+  again = commands.call('main', f'--workdir={workdir}')
+  assert again.returncode == 0, again.stderr
   assert f'This run finished at step {STEPS}' in again.stdout
 
   refused = commands.call('main', *arguments, '--config.model.fold_div=2')
   assert refused.returncode == 2
   assert refused.stderr.splitlines()[-1].startswith('error: The checkpoint in')
   assert 'model.fold_div (there 4, now 2)' in refused.stderr
+  assert f'give --workdir={workdir} and no --config.' in refused.stderr
 
   views = ('clips=2', 'crops=3', 'full_resolution=True')
   evaluated = commands.call(

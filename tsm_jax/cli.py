@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from tsm_jax import configuration, errors
+from tsm_jax.configuration import flags
 
 
 def command(interrupted='Interrupted.'):
@@ -113,8 +114,10 @@ class Parser(argparse.ArgumentParser):
   def add_config(self, unless=lambda args: False):
     """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`.
 
-    What is parsed also gets `asked`, the names of the fields that were set, by
-    a flag or an argument of the file.
+    What is parsed also gets `recipe`, what was given as `--config`, and
+    `asked`, the names of the fields that were set, by a flag or an argument of
+    the file. If none is given nor needed, `config` is None, and `overrides` has
+    the flags.
 
     Args:
       unless: tells from the other arguments that none is needed.
@@ -147,20 +150,22 @@ class Parser(argparse.ArgumentParser):
     args = normalized(sys.argv[1:] if args is None else args)
     overrides = []
     if self._takes_config:
-      overrides, args = configuration.split_flags(args)
+      overrides, args = flags.split_flags(args)
     found, rest = super().parse_known_args(args, namespace)
-    if self._takes_config and (
-      found.config or not self._needs_no_config(found)
-    ):
-      if not found.config:
-        raise errors.InputError(
-          '--config is missing; give the path of a file, or choose from '
-          f'{", ".join(configuration.recipes())}.'
-        )
-      found.config, found.asked = configuration.from_flags(
-        found.config, overrides
-      )
+    if self._takes_config:
+      self._read_config(found, overrides)
     return found, rest
+
+  def _read_config(self, found, overrides):
+    """Puts the configuration in the place of the name of its file."""
+    found.recipe, found.overrides = found.config, overrides
+    if found.config:
+      found.config, found.asked = flags.from_flags(found.config, overrides)
+    elif found.config == '' or not self._needs_no_config(found):
+      raise errors.InputError(
+        '--config is missing; give the path of a file, or choose from '
+        f'{", ".join(configuration.recipes())}.'
+      )
 
   def parse_args(self, args=None, namespace=None):
     found, rest = self.parse_known_args(args, namespace)
@@ -172,13 +177,13 @@ class Parser(argparse.ArgumentParser):
     name = argument.partition('=')[0]
     if not name.startswith('--'):
       return f'Unknown argument {argument!r}; every argument is a --flag.'
-    flags = [
+    known = [
       flag
       for action in self._actions
       for flag in action.option_strings
       if action.help != argparse.SUPPRESS
     ]
-    near = errors.nearest(name, flags)
+    near = errors.nearest(name, known)
     return f'There is no flag {name}; did you mean {near}?'
 
   def error(self, message):

@@ -177,7 +177,7 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
   views = records.Views.from_config(config)
   kind, split = trained.config.modality, config.eval.split
   data = dataset.prepare(config.data, kind, log, (split,))
-  request.check_stored(config.data, asked, data.options)
+  request.check_data(trained, config, asked, data, log)
   check_labels(trained.labels, data.labels)
   source = data.split(split)
   evaluator = Evaluator(trained.module(), trained.preprocessing, mesh)
@@ -196,7 +196,7 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
   report = {
     'step': trained.step,
     'dataset': data.name,
-    **request.describe(trained),
+    **request.describe(trained, config, asked),
     **describe(result, trained.labels, split, views),
   }
   for label, top1 in report['per_class'].items():

@@ -2,7 +2,9 @@
 
 python -m tsm_jax.main --config quickstart
 python -m tsm_jax.main --config folder --config.data.source=/path/to/videos
-python -m tsm_jax.main --mode=check --workdir=runs/folder
+python -m tsm_jax.main --workdir=runs/folder
+python -m tsm_jax.main --workdir=runs/folder --mode=eval
+python -m tsm_jax.main --workdir=runs/folder --mode=check
 """
 
 import contextlib
@@ -22,12 +24,12 @@ def main(argv=None):
   # Processes that only decode start from this file, too: they need no jax.
   from tsm_jax.runs import identity, processes, stopping
 
-  config = args.config
-  workdir = args.workdir or _usual_workdir(config)
+  workdir = args.workdir or _usual_workdir(args.config)
   try:
     processes.join(
       args.coordinator, args.num_processes, args.process_id, args.join_seconds
     )
+    config, asked = _configuration(args, workdir)
     processes.check_same(
       {
         '--mode': args.mode,
@@ -35,7 +37,7 @@ def main(argv=None):
         **identity.shared_fields(config),
       }
     )
-    _run(args, config, workdir)
+    _run(args.mode, config, workdir, asked)
   except errors.InputError as error:
     _fail(error)
   except (ConnectionError, TimeoutError) as error:  # of a bucket
@@ -61,15 +63,28 @@ def _usual_workdir(config):
   return str(pathlib.Path('runs') / name)
 
 
-def _run(args, config, workdir):
+def _configuration(args, workdir):
+  """That of the flags, completed by that of the run in the workdir."""
+  from tsm_jax.runs import again
+
+  if args.config is None:
+    return again.load(workdir, args.overrides, args.mode)
+  if args.mode != 'eval':
+    return args.config, args.asked
+  # The config.json of a run says all.
+  follow = not args.recipe.endswith('.json')
+  return again.complete(args.config, args.asked, workdir, follow), args.asked
+
+
+def _run(mode, config, workdir, asked):
   from tsm_jax import evaluate, train
   from tsm_jax.insight import describe
 
-  if args.mode == 'train':
+  if mode == 'train':
     train.train(config, workdir)
     _name_next(config, workdir)
-  elif args.mode == 'eval':
-    evaluate.evaluate_checkpoint(config, workdir, asked=args.asked)
+  elif mode == 'eval':
+    evaluate.evaluate_checkpoint(config, workdir, asked=asked)
   else:
     print('\n'.join(describe.describe(config, workdir)))
 
@@ -95,10 +110,11 @@ def _name_next(config, workdir):
 def _parser():
   parser = cli.Parser(
     'main',
-    description='Trains, evaluates or describes a model, or checks a workdir.',
+    description='Trains, evaluates or describes a model, or checks a workdir. '
+    'The --workdir of a run is enough to continue or evaluate it.',
   )
   # What a workdir holds says itself what it is.
-  parser.add_config(unless=lambda args: args.mode == 'check' and args.workdir)
+  parser.add_config(unless=lambda args: args.workdir)
   add = parser.add_argument
   add('--workdir', help='folder or bucket (default: runs/ and the name)')
   add(

@@ -12,7 +12,8 @@ from unittest import mock
 import warnings
 
 from support import helpers
-from tsm_jax import cli, configuration
+from tsm_jax import cli, configuration, errors
+from tsm_jax.configuration import flags
 
 # Programs that hand their flags on to tsm_jax.main.
 LAUNCHERS = ('gke.sh', 'gpus.sh', 'slurm.sbatch', 'tpu_pod.sh')
@@ -70,12 +71,24 @@ def understand(module, *arguments):
   except Parsed:
     for option in _compared(arguments):
       understand('tsm_jax.main', '--config', _config(arguments), option)
+    if not any(argument.startswith('--config=') for argument in arguments) and (
+      '--config' not in arguments
+    ):  # that of a run, which has the same fields
+      _check_fields(arguments)
     return found[-1]
   except SystemExit as error:
     raise AssertionError(f'it ends with status {error.code}') from error
   except (ImportError, FileNotFoundError) as error:
     raise AssertionError(error) from error
   raise AssertionError('it does not parse its arguments')
+
+
+def _check_fields(arguments):
+  config = configuration.load('folder')
+  try:
+    flags.override(config, flags.split_flags(arguments)[0])
+  except errors.InputError as error:
+    raise AssertionError(error) from error
 
 
 def _find(path, lines):
@@ -166,7 +179,7 @@ def _stopped_after_parsing(found):
 
 def _parsers():
   """Yields `(owner, name)` of all functions that parse arguments."""
-  yield configuration, 'parse_fields'
+  yield flags, 'parse_fields'
   kinds = [argparse.ArgumentParser]
   for kind in kinds:  # also those that commands derive
     kinds += kind.__subclasses__()

@@ -178,7 +178,8 @@ def _add_evaluation(config):
   # BatchNorm's statistics are computed anew from this many training batches
   # before every evaluation and save; 0: the running ones.
   config.eval.precise_bn_batches = 0
-  config.eval.batch_size = config.get_ref('batch_size')
+  # A number that follows the batch: to set it leaves the batch as it is.
+  config.eval.batch_size = config.get_ref('batch_size') * 1
 
   config.checkpoint = config_dict.ConfigDict()
   config.checkpoint.every_steps = 1000

@@ -9,7 +9,8 @@ import sys
 
 import ml_collections
 
-from tsm_jax import cli, configuration, convert, errors, modalities, models
+from tsm_jax import cli, convert, errors, modalities, models
+from tsm_jax.configuration import flags
 from tsm_jax.convert import file_names, official_form, weight_files
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import label_files, listings
@@ -132,7 +133,7 @@ def main(argv=None):
   args, rest = _parser().parse_known_args(argv)
   options = vars(args)
   source, out = options.pop('source'), options.pop('out')
-  options.update(configuration.parse_fields(rest, models.DEFAULTS))
+  options.update(flags.parse_fields(rest, models.DEFAULTS))
   try:
     if not official_form.is_checkpoint(source):
       lines = to_checkpoint(source, out, **options)

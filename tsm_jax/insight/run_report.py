@@ -65,8 +65,8 @@ top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
 |---|---|
 {rows}
 
-Everything needed to run this again is in [config.json](config.json); every
-number is in [metrics.jsonl](metrics.jsonl).
+Everything needed to run this again is in [config.json](config.json), which
+`--config` takes; every number is in [metrics.jsonl](metrics.jsonl).
 """
   files.write(page, text)
   return page

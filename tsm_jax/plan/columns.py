@@ -4,6 +4,7 @@ import copy
 import re
 
 from tsm_jax import configuration
+from tsm_jax.configuration import flags
 
 FIRST = 'as configured'  # the title of the first column
 
@@ -24,8 +25,6 @@ def configurations(config, changes):
     fields = [f'--{part}' for part in re.split(r',(?=[\w.]+=)', change)]
     # A copy keeps the references: the learning rate follows the batch.
     changed = copy.deepcopy(config)
-    changed.update_from_flattened_dict(
-      configuration.parse_fields(fields, defaults)
-    )
+    changed.update_from_flattened_dict(flags.parse_fields(fields, defaults))
     found[change] = changed
   return found

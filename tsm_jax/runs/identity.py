@@ -111,9 +111,7 @@ def check_same(folder, saved, meta):
   }
   if saved['labels'] != meta['labels']:
     refused['labels'] = saved['labels'], meta['labels']
-  # Its name begins with that of its folder, which may change, and ends with the
-  # hash of all that decides its content.
-  if _hash(saved['dataset']) != _hash(meta['dataset']):
+  if not same_content(saved['dataset'], meta['dataset']):
     refused['dataset'] = saved['dataset'], meta['dataset']
   if refused:
     raise errors.InputError(
@@ -166,8 +164,16 @@ def _may_train_longer(saved, meta):
   return old['epochs'] < new['epochs'] and new['schedule']['kind'] == 'step'
 
 
-def _hash(dataset):
-  return dataset.rpartition('-')[2]
+def same_content(one, other):
+  """Whether two datasets hold the same, by their names.
+
+  A name begins with that of the folder, which may change, and ends with the
+  hash of all that decides the content.
+
+  >>> same_content('videos-0123456789', 'moved-0123456789')
+  True
+  """
+  return one.rpartition('-')[2] == other.rpartition('-')[2]
 
 
 def _other_run(what, workdir, fields):
@@ -179,7 +185,8 @@ def _other_run(what, workdir, fields):
   message = (
     f'{what} of another run; choose another --workdir (of a sweep, each run '
     f'needs its own, such as {_example(workdir, fields)}), or the same values '
-    f'of: {listed}.'
+    f'of: {listed}. To continue it as it is, give --workdir={workdir} and no '
+    '--config.'
   )
   there, now = fields.get('epochs', (0, 0))
   if there < now:

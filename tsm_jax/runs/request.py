@@ -10,6 +10,7 @@ from tsm_jax import configuration, errors
 from tsm_jax.configs import common
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess
+from tsm_jax.runs import identity
 
 # How a trained model looks at a video; no weight depends on it.
 FREE = (
@@ -89,8 +90,15 @@ def adapt(trained, config, asked, log=print):
   return trained
 
 
-def describe(trained):
-  """How a `TrainedModel` looks at a video, for the JSON of a result."""
+def describe(trained, config, asked):
+  """How a `TrainedModel` looks at a video, for the JSON of a result.
+
+  Args:
+    trained: a `TrainedModel`.
+    config: the configuration of the evaluation.
+    asked: names of its fields that somebody has set, which are noted.
+  """
+  given = _flat(config.to_dict())
   names = ('num_frames', 'sampling', 'image_size')
   return {
     **{name: getattr(trained.preprocessing, name) for name in names},
@@ -98,23 +106,30 @@ def describe(trained):
     'frame_interval': trained.preprocessing.frame_interval,
     'consensus': trained.config.consensus,
     'consensus_from': trained.config.consensus_from,
+    'asked': {field: given[field] for field in sorted(asked) if field in given},
   }
 
 
-def check_stored(data, asked, options):
+def check_data(trained, config, asked, dataset, log=print):
   """Raises InputError if a built dataset does not hold what is asked for.
 
   Args:
-    data: the section `data` of a configuration.
+    trained: the `TrainedModel` that is to be evaluated on it.
+    config: a configuration.
     asked: as for `adapt`.
-    options: from `Dataset.options`.
+    dataset: a `Dataset`.
+    log: called with a line if the model was trained on another one.
   """
+  own, data = trained.meta.get('dataset'), config.data
+  other = own and not identity.same_content(own, dataset.name)
+  if other and jax.process_index() == 0:
+    log(f'The dataset is {dataset.name}; the model was trained on {own}.')
   for name in defaults.USUAL._fields:
-    if f'data.{name}' in asked and data[name] != options[name]:
+    if f'data.{name}' in asked and data[name] != dataset.options[name]:
       raise errors.InputError(
         f'data.{name} is {data[name]!r}, but the built dataset '
-        f'{data.source!r} holds clips with {options[name]!r}; leave it out, or '
-        'give the videos as data.source.'
+        f'{data.source!r} holds clips with {dataset.options[name]!r}; '
+        'leave it out, or give the videos as data.source.'
       )
 
 

@@ -1,13 +1,12 @@
 """Configurations: found by name, loaded from a file, changed by field."""
 
-import ast
 import importlib.util
 import pathlib
 import re
 
 from tsm_jax import errors
 
-_PACKAGE = pathlib.Path(__file__).parent
+_PACKAGE = pathlib.Path(__file__).parents[1]
 
 
 def recipes():
@@ -54,7 +53,8 @@ def load(name, /, *, called='name', **fields):
   (16, 80, 0.005)
 
   Args:
-    name: as for `find`; after a colon, arguments of the file.
+    name: as for `find`, after a colon arguments of the file; or the path or
+      URL of the config.json of a run.
     called: what messages call the name.
     **fields: new values; those of a section are a dict. An unknown field is an
       error that suggests the nearest.
@@ -66,10 +66,26 @@ def load(name, /, *, called='name', **fields):
     InputError: if the file, an argument or a field does not exist, or a value
       has the wrong type.
   """
-  path, _, argument = str(name).partition(':')
-  config = _execute(find(path, called), *filter(None, [argument]))
+  path, argument = split(name)
+  if path.endswith('.json'):
+    if argument:
+      raise errors.InputError(
+        f'{called} is {str(name)!r}, but a run has frozen {path}, which takes '
+        'no arguments; set its fields one by one.'
+      )
+    config = _execute(_PACKAGE / 'configs' / 'frozen.py', path)
+  else:
+    config = _execute(find(path, called), *filter(None, [argument]))
   change(config, flatten(fields))
   return config.lock()
+
+
+def split(name):
+  """`(path, argument)` of a name; an address has a colon of its own."""
+  path, _, argument = re.fullmatch(
+    r'((?:\w+://)?[^:]*)(:?)(.*)', str(name), re.DOTALL
+  ).groups()
+  return path, argument
 
 
 def _execute(path, *arguments):
@@ -135,96 +151,3 @@ def flatten(tree, prefix=''):
     else:
       flat[prefix + name] = value
   return flat
-
-
-def parse_fields(arguments, defaults):
-  """Fields from arguments `--field=value`, of the types of their defaults.
-
-  >>> parse_fields(['--depth=18'], {'depth': 50, 'shift': 'blockres'})
-  {'depth': 18}
-
-  Raises:
-    InputError: if a field is unknown (it suggests the nearest) or a value of
-      another type.
-  """
-  fields = {}
-  for argument in arguments:
-    match = re.fullmatch(r'--([\w.]+)=(.*)', argument)
-    if not match:
-      raise errors.InputError(
-        f'Unknown argument {argument!r}; a field is given as --field=value.'
-      )
-    name, text = match.groups()
-    if name not in defaults:
-      near = errors.nearest(name, defaults)
-      raise errors.InputError(
-        f'There is no field {name!r}; did you mean {near!r}?'
-      )
-    kind = type(defaults[name])
-    try:
-      value = text if kind is str else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-      value = None
-    if kind is float and type(value) is int:
-      value = float(value)
-    if type(value) is not kind:
-      raise errors.InputError(
-        f'--{name} is {text!r}; it must be of type {kind.__name__}.'
-      )
-    fields[name] = value
-  return fields
-
-
-def split_flags(argv):
-  """`(overrides, rest)`: the `--config.FIELD` with their values, the others."""
-  overrides, rest = [], []
-  argv = list(argv)
-  while argv:
-    argument = argv.pop(0)
-    if not re.match(r'--(no)?config\.', argument):
-      rest.append(argument)
-      continue
-    overrides.append(argument)
-    if '=' not in argument and argv and not argv[0].startswith('--'):
-      overrides.append(argv.pop(0))
-  return overrides, rest
-
-
-def from_flags(name, overrides):
-  """The configuration of `--config`, changed by its `--config.FIELD`.
-
-  Args:
-    name: as for `load`.
-    overrides: from `split_flags`.
-
-  Returns:
-    The ConfigDict, and the set of the names of the fields that flags or
-    arguments of the file have set.
-
-  Raises:
-    InputError: as `load`.
-  """
-  from absl import flags
-  from ml_collections import config_flags
-
-  config = load(name, called='--config')
-  known = flatten(config.to_dict())
-  matches = (re.match(r'--(?:no)?config\.([^=]+)', o) for o in overrides)
-  asked = [match[1] for match in matches if match]
-  for field in asked:
-    if not any(f'{name}.'.startswith(f'{field}.') for name in known):
-      raise errors.InputError(unknown_field(field, known))
-  file, colon, _ = str(name).partition(':')
-  if colon:
-    usual = flatten(load(file).to_dict())
-    asked += [field for field in known if usual.get(field) != known[field]]
-  values = flags.FlagValues()
-  argv = ['', *overrides]
-  try:
-    config_flags.DEFINE_config_dict(
-      'config', config, flag_values=values, sys_argv=argv
-    )
-    values(argv)
-  except flags.Error as error:
-    raise errors.InputError(' '.join(str(error).split())) from error
-  return values.config, set(asked)
