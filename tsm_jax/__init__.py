@@ -1,6 +1,13 @@
 """Temporal Shift Module (arXiv 1811.08383) in JAX and Flax."""
 
+import sys
+
 __version__ = '0.1.0'
+
+if sys.argv[:1] == ['-m']:  # so while Python looks for the module to run
+  from tsm_jax import interrupts
+
+  interrupts.install()
 
 
 def load(checkpoint):

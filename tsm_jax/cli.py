@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 
-from tsm_jax import configuration, errors
+from tsm_jax import configuration, errors, interrupts
 from tsm_jax.configuration import flags
 
 
@@ -28,6 +28,7 @@ def command(interrupted='Interrupted.'):
   def decorate(main):
     @functools.wraps(main)
     def run(argv=None):
+      interrupts.under_way = True
       try:
         return main(argv)
       except (errors.InputError, ImportError, OSError) as error:
@@ -45,7 +46,9 @@ def command(interrupted='Interrupted.'):
         )
       except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
-        sys.exit(130)
+        sys.exit(interrupts.STATUS)
+      finally:
+        interrupts.under_way = False
 
     return run
 
@@ -114,10 +117,9 @@ class Parser(argparse.ArgumentParser):
   def add_config(self, unless=lambda args: False):
     """Adds `--config`, which becomes a ConfigDict, and `--config.FIELD`.
 
-    What is parsed also gets `recipe`, what was given as `--config`, and
-    `asked`, the names of the fields that were set, by a flag or an argument of
-    the file. If none is given nor needed, `config` is None, and `overrides` has
-    the flags.
+    What is parsed also gets `recipe`, what was given, and `asked`, the names of
+    the fields that were set, by a flag or an argument of the file. If none is
+    given nor needed, `config` is None, and `overrides` has the flags.
 
     Args:
       unless: tells from the other arguments that none is needed.

@@ -1,4 +1,6 @@
+import importlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -105,18 +107,15 @@ def test_nothing_to_do():
     assert list(pool.outcomes([])) == []
 
 
-def test_an_unguarded_script_is_told_so(tmp_path):
-  # Spawned processes run the file again; without a guard each would start more.
+def test_an_unguarded_script_works(tmp_path):
   script = tmp_path / 'unguarded.py'
   script.write_text(
     textwrap.dedent("""
-      from tsm_jax import errors
+      import sys
+      print('the script runs', __name__, 'numpy' in sys.modules)
       from tsm_jax.data.clips import workers
-      try:
-        with workers.Workers(abs, 1) as pool:
-          print('results', list(pool.outcomes([-1])))
-      except errors.InputError as error:
-        print(error)
+      with workers.Workers(abs, 2) as pool:
+        print(list(pool.outcomes([-1, -2])))
     """)
   )
   done = subprocess.run(
@@ -126,5 +125,34 @@ def test_an_unguarded_script_is_told_so(tmp_path):
     text=True,
     env={**os.environ, 'PYTHONPATH': os.getcwd()},
   )
-  assert 'must be a file with `if __name__' in done.stdout
-  assert 'results' not in done.stdout
+  assert done.stdout.splitlines() == [
+    'the script runs __main__ False',
+    "[(1, ''), (2, '')]",
+  ], done.stderr
+
+
+def raise_if_interrupted(unused):
+  os.kill(os.getpid(), signal.SIGINT)  # as a terminal does to all of a group
+  return 'goes on'
+
+
+def test_an_interruption_is_left_to_the_program():
+  with workers.Workers(raise_if_interrupted, 1) as pool:
+    assert list(pool.outcomes([0])) == [('goes on', '')]
+  assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT}
+
+
+def test_a_process_that_cannot_start_is_a_sentence(capfd):
+  with (
+    workers.Workers(Nowhere(), 1) as pool,
+    pytest.raises(errors.InputError, match='with status 1, and says above why'),
+  ):
+    list(pool.outcomes([0]))
+  assert 'No module named' in capfd.readouterr().err
+
+
+class Nowhere:
+  """Stands for a function whose module the process cannot import."""
+
+  def __reduce__(self):
+    return importlib.import_module, ('no_such_module',)

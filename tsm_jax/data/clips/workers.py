@@ -10,6 +10,8 @@ import multiprocessing
 from multiprocessing import connection as connections
 import os
 import signal
+import subprocess
+import sys
 import time
 
 from tsm_jax import errors
@@ -34,8 +36,9 @@ class Workers:
   """Processes that apply one function to many arguments.
 
   Use as a context manager. The processes import the module of the function, so
-  keep that small; they are spawned, because a fork of a process with JAX's
-  threads can hang.
+  keep that small. They are started anew, because a fork of a process with JAX's
+  threads can hang, and not by `multiprocessing`, which would run the program's
+  own file in each of them once more.
   """
 
   def __init__(self, work, size=None, limit=limits.MAX_SECONDS):
@@ -168,8 +171,7 @@ def _not_started(code, reason):
     )
   return (
     f'No process can be started to decode: it ended with status {code}, and '
-    'says above why; a program that builds a dataset must be a file with '
-    "`if __name__ == '__main__':`."
+    'says above why.'
   )
 
 
@@ -177,36 +179,61 @@ class _Worker:
   """One process, and the number of the argument that it is at."""
 
   def __init__(self, work):
-    context = multiprocessing.get_context('spawn')
     self.task = _HELLO
     self.since = time.monotonic()
-    self.pipe, theirs = context.Pipe()
-    self._process = context.Process(
-      target=_serve, args=(work, theirs), daemon=True
-    )
-    self._process.start()
-    theirs.close()  # so that the end of the process is the end of the pipe
+    self.pipe, theirs = multiprocessing.Pipe()
+    number = theirs.fileno()
+    paths = [str(path) or os.getcwd() for path in sys.path]
+    code = f'import sys; sys.path[:] = {paths!r}; '
+    code += f'from {__name__} import serve; serve({number})'
+    with theirs, _uninterrupted():  # its end is then the end of the pipe
+      self._process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[number],
+      )
+    self._send(work)
 
   def give(self, task, argument):
     self.task = task
     self.since = time.monotonic()
+    self._send(argument)
+
+  def _send(self, what):
     with contextlib.suppress(ConnectionError):  # the next `recv` finds it
-      self.pipe.send(argument)
+      self.pipe.send(what)
 
   def exit_code(self):
     """The status of a process whose pipe has ended; minus a signal."""
-    self._process.join(5)
-    return self._process.exitcode
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      self._process.wait(5)
+    return self._process.returncode
 
   def end(self):
     self.pipe.close()
     self._process.kill()
-    self._process.join()
+    self._process.wait()
 
 
-def _serve(work, pipe):
-  """What a process does: answers until the pipe ends."""
+@contextlib.contextmanager
+def _uninterrupted():
+  """A process that is started meanwhile never sees Ctrl-C, its parent does."""
+  old = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def serve(number):
+  """What a process does: answers until the pipe ends.
+
+  Args:
+    number: of the file descriptor of its end of the pipe.
+  """
+  pipe = connections.Connection(number)
   with contextlib.suppress(EOFError, ConnectionError):
+    work = pipe.recv()
     pipe.send(None)
     while True:
       pipe.send(_outcome(work, pipe.recv()))
