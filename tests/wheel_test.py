@@ -24,16 +24,40 @@ def get_config(arg=None):
 """
 
 
-@pytest.fixture(scope='module')
-def installed(tmp_path_factory):
-  """The Python of a new environment with the wheel; the rest is borrowed."""
-  root = tmp_path_factory.mktemp('wheel')
-  source = root / 'source'  # a copy, as the build writes into it
+def copy(source):
+  """A checkout of its own, as a build writes into it."""
   for name in ('tsm_jax', 'configs'):
     shutil.copytree(helpers.ROOT / name, source / name)
   for name in ('LICENSE', 'README.md', 'pyproject.toml', 'setup.*'):
     for path in helpers.ROOT.glob(name):
       shutil.copy(path, source)
+  return source
+
+
+def test_a_checkout_is_not_taken_for_the_package(tmp_path):
+  # From the folder around it, a checkout is a folder `tsm_jax` without code.
+  checkout = copy(tmp_path / 'tsm_jax')
+  build = 'from setuptools import build_meta as b; b.build_editable("out")'
+  _run([sys.executable, '-c', build], cwd=checkout)
+  (wheel,) = checkout.glob('out/*.whl')
+  shutil.unpack_archive(wheel, tmp_path / 'site', 'zip')
+  code = (
+    'import site; site.addsitedir("site"); '
+    'import tsm_jax; print(tsm_jax.__file__); '
+    'from tsm_jax import configuration as c; print(c.recipes()["folder"])'
+  )
+  printed = _run([sys.executable, '-S', '-c', code], cwd=tmp_path, env={})
+  assert printed.splitlines() == [
+    str(checkout / 'tsm_jax' / '__init__.py'),
+    str(checkout / 'configs' / 'folder.py'),
+  ]
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+  """The Python of a new environment with the wheel; the rest is borrowed."""
+  root = tmp_path_factory.mktemp('wheel')
+  source = copy(root / 'source')
   pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
   here = ('--no-deps', '--no-build-isolation')
   _run([*pip, 'wheel', *here, f'--wheel-dir={root}', str(source)])
@@ -47,6 +71,8 @@ def installed(tmp_path_factory):
   (site,) = root.glob('venv/lib/python*/site-packages')
   others = [path for path in sys.path if path.endswith('site-packages')]
   (site / 'others.pth').write_text('\n'.join(others))
+  command = root / 'venv' / 'bin' / 'tsm-jax'
+  assert 'data.doctor' in _run([command, '--help'], cwd=root)
   return python
 
 

@@ -4,6 +4,11 @@ import sys
 
 __version__ = '0.1.0'
 
+if sys.platform == 'win32':
+  raise ImportError(
+    'tsm_jax does not run on Windows itself; install WSL2 (wsl --install), and '
+    'use tsm_jax in its Linux.'
+  )
 if sys.argv[:1] == ['-m']:  # so while Python looks for the module to run
   from tsm_jax import interrupts
 

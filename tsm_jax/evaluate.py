@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from tqdm import auto as tqdm
 
-from tsm_jax import errors, files, sharding
+from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
 from tsm_jax.program import divergence, metrics
@@ -112,8 +111,9 @@ class Evaluator:
       sharding.process(),
     )
     total, num_batches = None, -(-len(source) // batch_size)
-    for batch in tqdm.tqdm(
-      batches, 'evaluate', num_batches, leave=False, mininterval=1, disable=None
+    silent = jax.process_index() > 0
+    for batch in progress.bar(
+      batches, 'evaluate', num_batches, leave=False, disable=silent
     ):
       counts = self._count(variables, sharding.to_devices(batch, self._mesh))
       counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)

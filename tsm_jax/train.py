@@ -2,12 +2,10 @@
 
 import contextlib
 import functools
-import os
 
 import jax
-from tqdm import auto as tqdm
 
-from tsm_jax import evaluate, program, sharding
+from tsm_jax import evaluate, program, progress, sharding
 from tsm_jax.convert import init_from
 from tsm_jax.data.input import flips, pipeline
 from tsm_jax.data.store import dataset
@@ -120,6 +118,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     built, data, config, mesh, mirrored, interval
   ):
     log(line)
+  log(metrics.where(workdir))
 
   # --- Compile. Before the data starts: processes take different times, and
   # some collective operations wait half a minute only.
@@ -146,12 +145,12 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
       sharding.process(),
     )
   )
-  bar = tqdm.tqdm(
+  bar = progress.bar(
     total=total_steps,
     initial=start_step,
     unit='step',
     dynamic_ncols=True,
-    mininterval=0.5 if os.isatty(2) else 10,
+    delay=0,
     disable=not active,
   )
   result = None

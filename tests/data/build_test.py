@@ -141,7 +141,9 @@ def work(path, **options):
 
 if __name__ == '__main__':
   shards.CLIPS_PER_SHARD = 3
-  builder.Plan = functools.partial(builder.Plan, to_record=work)
+  import script  # where its processes find the function
+
+  builder.Plan = functools.partial(builder.Plan, to_record=script.work)
   build.main(sys.argv[1:])
 """
 

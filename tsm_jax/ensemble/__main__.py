@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from tqdm import auto as tqdm
 
-from tsm_jax import cli, errors, evaluate, files, sharding
+from tsm_jax import cli, errors, evaluate, files, progress, sharding
 from tsm_jax.data.input import cropping, pipeline, records
 from tsm_jax.ensemble import matching, scoring
 from tsm_jax.program import metrics
@@ -148,9 +147,7 @@ def _logits(opened, reading, mesh):
   logits = np.full((count, len(trained.labels)), np.nan, np.float32)
   label = np.zeros(count, np.int32)
   num_batches = -(-count // reading.batch_size)
-  for batch in tqdm.tqdm(
-    batches, 'evaluate', num_batches, leave=False, disable=None
-  ):
+  for batch in progress.bar(batches, 'evaluate', num_batches, leave=False):
     found = jax.device_get(step(variables, sharding.to_devices(batch, mesh)))
     real = found['mask'] > 0
     rows = found['number'][real]

@@ -3,9 +3,7 @@
 import os
 from typing import NamedTuple
 
-from tqdm import auto as tqdm
-
-from tsm_jax import errors, evaluate
+from tsm_jax import errors, evaluate, progress
 from tsm_jax.data.clips import videos
 from tsm_jax.data.store import dataset
 from tsm_jax.runs import checkpoints
@@ -109,7 +107,7 @@ def _names(source):
   """The row of every video; a folder of flow has the name of its video file."""
   ids = [
     source[i]['video_id'].decode()
-    for i in tqdm.trange(len(source), desc='names', leave=False, disable=None)
+    for i in progress.bar(range(len(source)), desc='names', leave=False)
   ]
   stems = [
     stem if suffix.lower() in videos.SUFFIXES else stem + suffix

@@ -13,6 +13,7 @@ from tsm_jax import errors, files
 from tsm_jax.program import divergence
 
 FILE = 'metrics.jsonl'
+_BOARD = 'tensorboard'  # the folder of TensorBoard's events
 
 
 def cross_entropy(logits, label, smoothing=0.0):
@@ -156,6 +157,15 @@ def _is_record(value):
   )
 
 
+def where(workdir):
+  """Where the metrics of a run go, as a line."""
+  line = f'Metrics are written to {files.path(workdir) / FILE}'
+  if files.is_remote(workdir):
+    return line
+  board = files.path(workdir) / _BOARD
+  return f'{line}; pip install tensorboard, then tensorboard --logdir {board}'
+
+
 class Writer:
   """Writes scalars to `metrics.jsonl` and, for TensorBoard, to event files.
 
@@ -175,7 +185,7 @@ class Writer:
     self._file = self._board = None
     if not files.is_remote(workdir):
       self._file = open(self._path, 'a')  # noqa: SIM115 (closed by close)
-      self._board = _Board(self._path.parent / 'tensorboard', step + 1)
+      self._board = _Board(self._path.parent / _BOARD, step + 1)
 
   def write(self, step, scalars):
     """One line with `step` and the scalars, written through at once."""

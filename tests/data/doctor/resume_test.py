@@ -32,7 +32,9 @@ def work(clip):
   return facts(clip)
 
 if __name__ == '__main__':
-  examine.facts = work
+  import script  # where its processes find the function
+
+  examine.facts = script.work
   sys.exit(doctor.main(sys.argv[1:]))
 """
 

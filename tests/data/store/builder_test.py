@@ -210,15 +210,18 @@ import functools, json, sys
 from tsm_jax.data.clips import codec
 from tsm_jax.data import defaults
 
-def work(path, **options):
+def work(path, log, **options):
   found = [m for m in ('jax', 'tensorflow', 'tensorflow_datasets')
            if m in sys.modules]
-  with open(sys.argv[2], 'a') as file:
+  with open(log, 'a') as file:
     file.write(json.dumps(found) + '\\n')
   return codec.to_record(path, **options)
 
 if __name__ == '__main__':
   from tsm_jax.data.store import builder, dataset
+  import script  # where its processes find the function
+
+  work = functools.partial(script.work, log=sys.argv[2])
   builder.Plan = functools.partial(builder.Plan, to_record=work)
   built = dataset.prepare(json.loads(sys.argv[1]), log=lambda line: None)
   record = built.split('train')[0]

@@ -20,8 +20,8 @@ import functools, json, sys, time
 from tsm_jax.data.clips import codec
 from tsm_jax.data.store import builder, dataset
 
-def work(path, **options):
-  if sys.argv[1] == 'hang':
+def work(path, what, **options):
+  if what == 'hang':
     time.sleep(600)
   time.sleep(0.3)
   return codec.to_record(path, **options)
@@ -30,6 +30,9 @@ def log(line):
   print(line, flush=True)
 
 if __name__ == '__main__':
+  import script  # where its processes find the function
+
+  work = functools.partial(script.work, what=sys.argv[1])
   builder.Plan = functools.partial(builder.Plan, to_record=work)
   log(dataset.prepare(json.loads(sys.argv[2]), log=log).path)
 """

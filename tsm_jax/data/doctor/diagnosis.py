@@ -8,8 +8,7 @@ import os
 import statistics
 from typing import Any, NamedTuple
 
-from tqdm import auto as tqdm
-
+from tsm_jax import progress
 from tsm_jax.data.doctor import (
   examine,
   findings,
@@ -217,9 +216,9 @@ def _facts(source, cache, pool):
   ]
   arguments = list(reading.merged(unknown))
   outcomes = reading.apart(arguments, pool.outcomes(arguments))
-  progress = tqdm.tqdm(source.keys, desc='examine', leave=False, disable=None)
+  bar = progress.bar(source.keys, desc='examine', leave=False)
   try:
-    for key in progress:
+    for key in bar:
       if key in known:
         yield known[key]
         continue

@@ -13,9 +13,8 @@ import threading
 from typing import Any, NamedTuple
 
 from tensorflow_datasets.core import example_serializer, writer
-from tqdm import auto as tqdm
 
-from tsm_jax import errors
+from tsm_jax import errors, progress
 from tsm_jax.data.clips import workers
 from tsm_jax.data.store import films, shards, tfds_builder
 
@@ -124,9 +123,7 @@ def _progress(parts, folder):
   before, ended = kept.count(), threading.Event()
 
   def watch():
-    with tqdm.tqdm(
-      total=len(parts), desc='shards', leave=False, disable=None
-    ) as bar:
+    with progress.bar(total=len(parts), desc='shards', leave=False) as bar:
       while not ended.wait(1):
         bar.update(kept.count() - before - bar.n)
 

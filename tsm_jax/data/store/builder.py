@@ -16,9 +16,7 @@ import re
 import shutil
 from typing import Any, NamedTuple
 
-from tqdm import auto as tqdm
-
-from tsm_jax import errors
+from tsm_jax import errors, progress
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, workers
 from tsm_jax.data.sources import listings
@@ -197,9 +195,7 @@ def write(plan):
     'num_frames': {item.split: [] for item in listing.items},
     'seconds': {item.split: [] for item in listing.items},
   }
-  progress = tqdm.tqdm(
-    total=len(listing.items), desc='decode', leave=False, disable=None
-  )
+  bar = progress.bar(total=len(listing.items), desc='decode', leave=False)
   waiting = plan.path().with_name(f'{plan.path().name}.parts')
   work = functools.partial(
     films.read,
@@ -210,14 +206,14 @@ def write(plan):
   )
   limit = films.limit(listing.items)
   with (
-    progress,
+    bar,
     _removed(waiting),
     workers.Workers(work, limit=limit) as pool,
   ):
 
     def outcomes(arguments):
       for argument, outcome in zip(arguments, pool.outcomes(arguments)):
-        progress.update(films.num_clips(argument))
+        bar.update(films.num_clips(argument))
         yield outcome
 
     folder = plan.shards_path()
@@ -226,7 +222,7 @@ def write(plan):
       outcomes=outcomes,
       report=report,
       shards=shards.Shards(folder),
-      skip=progress.update,
+      skip=bar.update,
       name=plan.name(),
       data_dir=plan.data_dir,
     )

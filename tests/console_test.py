@@ -1,0 +1,59 @@
+"""`tsm-jax NAME ...`, which is the same as `python -m tsm_jax.NAME ...`."""
+
+import pathlib
+import runpy
+import sys
+import warnings
+
+import pytest
+
+from support import helpers
+from tsm_jax import __main__ as console
+
+
+def test_it_knows_every_command():
+  found = set()
+  for path in (helpers.ROOT / 'tsm_jax').rglob('*.py'):
+    if '\n@cli.command(' in path.read_text():
+      path = path.relative_to(helpers.ROOT / 'tsm_jax').with_suffix('')
+      name = '.'.join(path.parts).removesuffix('.__main__')
+      found.add(name)
+  assert set(console.COMMANDS) == found - {'__main__'}
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+  """Calls the command; its status and what it printed on both streams."""
+
+  def call(*arguments):
+    monkeypatch.setattr(sys, 'argv', ['tsm-jax', *arguments])
+    with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+      warnings.simplefilter('ignore', RuntimeWarning)  # it is imported already
+      console.main()
+    return ended.value.code or 0, *capsys.readouterr()
+
+  return call
+
+
+def test_it_lists_the_commands(call):
+  status, listed, _ = call('--help')
+  assert status == 0 and call()[1] == listed
+  for name in console.COMMANDS:
+    assert f'\n  {name} ' in listed
+  status, _, message = call('predcit', 'x')
+  assert status == 2 and message.startswith("error: NAME is 'predcit'; choose")
+
+
+def test_it_runs_a_command_with_its_arguments(call, tmp_path):
+  status, _, message = call('report', str(tmp_path))
+  assert status == 2
+  assert message.startswith(f"error: '{tmp_path}' holds no metrics.jsonl")
+  status, listed, _ = call('report', '--help')
+  assert status == 0 and '--out' in listed
+
+
+def test_windows_is_told_of_wsl(monkeypatch):
+  monkeypatch.setattr(sys, 'platform', 'win32')
+  package = pathlib.Path(helpers.ROOT / 'tsm_jax' / '__init__.py')
+  with pytest.raises(ImportError, match=r'Windows.*install WSL2 \(wsl --inst'):
+    runpy.run_path(str(package))
