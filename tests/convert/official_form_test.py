@@ -62,6 +62,9 @@ def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
   assert 'mean over its frames from 2 on; the authors' in done.stdout
   assert f'read it with tsm_jax.convert, give {told}.' in done.stdout
   before = out.read_bytes()
+  main.main([str(out), str(tmp_path / 'whole')])
+  assert_same_model(run, tmp_path / 'whole')
+  (tmp_path / 'weights.pth.json').rename(tmp_path / 'away')
   main.main([str(out), str(tmp_path / 'again'), *shlex.split(told)])
   one = checkpoints.restore_model(run)
   other = checkpoints.restore_model(tmp_path / 'again')

@@ -14,6 +14,7 @@ from absl import logging
 
 from tsm_jax import errors, models
 from tsm_jax.convert import (
+  beside,
   checks,
   file_names,
   fit,
@@ -37,7 +38,7 @@ def from_torch(source, *, log=logging.warning, **overrides):
   that OpenMMLab's trainer writes into its files, or from the official name of
   the file (of the folder, for `ckpt.pth.tar` and `epoch_50.pth`); if nothing
   states them, they are 8, as in the released models, which is logged for a
-  path.
+  path. A JSON that was written beside the file (see `beside`) states all.
 
   `overrides` have the last word, and may change the model: another `shift` (TSN
   to TSM), a new head of `num_classes`, new non-local blocks, or
@@ -105,6 +106,9 @@ def read(source, *, log=logging.warning, **overrides):
   """As `from_torch`, with all that the file states: a `Converted`."""
   model_config.check_names(overrides)
   where, name, content = _open(source, log)
+  told = beside.Beside({}, {}, None)
+  if name is not None:
+    told = beside.read(source, log)
   arrays, sources = state_dicts.float32(content.weights, log)
   described = openmmlab.describe(content.meta, arrays, name or '', log)
   names = naming.official(arrays)
@@ -113,10 +117,12 @@ def read(source, *, log=logging.warning, **overrides):
     arrays = {k: v for k, v in arrays.items() if not infer.is_head(names[k])}
   weights = fit.with_plain_names(arrays, names)
   shapes = {names[k]: v.shape for k, v in arrays.items()}
-  inferred = _infer(shapes, kind, overrides)
+  inferred = _infer(shapes, kind, {**told.model, **overrides})
   by_name = file_names.from_file_name(name or '', inferred['name'])
   known = {**by_name, **described.fields}
-  _log_contradictions(by_name, known, log)
+  if not told.model:
+    _log_contradictions(by_name, known, log)
+  known.update(told.model)
   inferred.update(known)
   in_file = {**models.DEFAULTS, **inferred}
   config = {**in_file, **overrides}
@@ -137,10 +143,10 @@ def read(source, *, log=logging.warning, **overrides):
     fit.scale_attention(weights, log)
   classes = in_file['num_classes'] or None
   variables = fit.fit(config, weights, classes, origin, log)
-  labels = content.labels or openmmlab.class_names(content.meta)
+  labels = told.labels or content.labels or openmmlab.class_names(content.meta)
   if labels and len(labels) != classes:
     labels = None  # of something else
-  return Converted(config, variables, described.data, labels)
+  return Converted(config, variables, {**described.data, **told.data}, labels)
 
 
 def _open(source, log):

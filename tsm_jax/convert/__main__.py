@@ -18,7 +18,7 @@ from tsm_jax.runs import checkpoints, identity
 
 
 def to_checkpoint(
-  source, out, labels_file='', image_size=224, short_side=256, **fields
+  source, out, labels_file='', image_size=None, short_side=None, **fields
 ):
   """Writes a PyTorch file as a checkpoint of ours.
 
@@ -27,9 +27,10 @@ def to_checkpoint(
     out: the new workdir.
     labels_file: file that names the classes, see `label_files.read`; without
       it, they are those that the source names, or called by their index.
-    image_size: side of the network's input in pixels.
+    image_size: side of the network's input in pixels; by default what the file
+      states, or 224.
     short_side: shorter side in pixels to which frames are resized before that
-      is cut out.
+      is cut out; by default what the file states, or 256.
     **fields: `sampling`, 'uniform' or 'dense', which otherwise follows from
       the file or its name; and fields of `models.DEFAULTS`.
 
@@ -45,11 +46,15 @@ def to_checkpoint(
   config = converted.config
   labels = class_names(labels_file, converted, lines)
   name = weight_files.official_name(source)
-  preprocessing = released_preprocessing(config, name, image_size, short_side)
+  given = {
+    'image_size': image_size,
+    'short_side': short_side,
+    'sampling': sampling,
+  }
+  preprocessing = released_preprocessing(config, name, 224, 256)
   data = vars(preprocessing) | converted.data
-  if sampling:
-    data['sampling'] = sampling
-  elif 'sampling' not in converted.data and not file_names.tells(name):
+  data.update({k: value for k, value in given.items() if value is not None})
+  if not (sampling or 'sampling' in converted.data or file_names.tells(name)):
     lines.append(
       "sampling is not in the weights; 'uniform' is used (--sampling=dense)."
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from tsm_jax import errors, models
 from tsm_jax.convert import (
+  beside,
   checks,
   file_names,
   fit,
@@ -91,6 +92,7 @@ def to_file(source, out):
       suffix.
   """
   weight_files.check_new(out)
+  beside.check_new(out)
   lines = []
   trained = checkpoints.restore_model(source)
   config = {**trained.config.to_dict(), 'num_classes': len(trained.labels)}
@@ -99,6 +101,7 @@ def to_file(source, out):
   state = to_torch(config, jax.device_get(trained.variables), log=lines.append)
   checks.check_finite(str(source), state, {k: k for k in state})
   weight_files.write(out, state, trained.labels, bare=is_online(config))
+  lines.append(beside.write(out, trained))
   if config['consensus'] == 'frames':
     lines.append(
       'The logits of a clip are the mean over its frames from '
@@ -106,8 +109,9 @@ def to_file(source, out):
     )
   if hidden := _hidden_fields(config, out):
     lines.append(
-      'Neither the weights nor the name of the file show all fields: to read '
-      f'it with tsm_jax.convert, give {shlex.join(hidden)}.'
+      'Without that, neither the weights nor the name of the file show all '
+      'fields of the model: to read it with tsm_jax.convert, give '
+      f'{shlex.join(hidden)}.'
     )
   classes = listings.shown(trained.labels)
   return [

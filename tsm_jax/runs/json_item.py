@@ -44,7 +44,7 @@ def read(step, to_continue=False):
   path = step / 'data' / 'metadata'
   meta = files.read_json(path)
   try:
-    _check(meta)
+    check(meta)
     if to_continue:
       _check_run(meta)
     # The other rules of its fields.
@@ -78,7 +78,12 @@ def read_top1(step):
   return top1
 
 
-def _check(meta):
+def check(meta):
+  """Raises InputError unless a model can be made of a JSON.
+
+  Args:
+    meta: a dict with `labels`, and a `config` of name, model and data.
+  """
   config, labels = meta.get('config'), meta.get('labels')
   if not isinstance(labels, list) or not labels:
     raise errors.InputError('labels must be a list of names.')
