@@ -1,79 +1,67 @@
-"""Strict and fast settings for all tests: 8 devices, no silent broadcast."""
+"""Which process runs which tests, and when."""
 
 import os
 
-# PyTorch's threads, read when it is loaded: a process per core runs already.
-os.environ.setdefault('OMP_NUM_THREADS', '1')
-
-import gc
-import pathlib
-import tempfile
-
-import av
-import jax
 import pytest
 
-from support import commands, helpers, trainings
-from tsm_jax.data.clips import workers
+# Of the files that take longest, the longest first: one that began last would
+# let the other processes wait for it. One that is missing here costs only time.
+LONGEST = (
+  'quickstart_online_test.py',
+  'quickstart_test.py',
+  'launch/slurm_test.py',
+  'runs/multiprocess_test.py',
+  'plan/compiled_test.py',
+  'bench/input_test.py',
+  'main_test.py',
+  'runs/lost_process_test.py',
+  'launch/notebook_test.py',
+  'program/step_test.py',
+  'convert/torch_tsn_test.py',
+  'before_house_test.py',
+  'stream/cache_test.py',
+  'convert/from_torch_test.py',
+  'train_test.py',
+  'resume_test.py',
+  'wheel_test.py',
+  'python_page_test.py',
+  'models/resnet_test.py',
+  'augment_test.py',
+  'ensemble_test.py',
+  'diverged_test.py',
+  'models/bn_inception_test.py',
+  'models/mobilenet_v2_test.py',
+  'modalities_test.py',
+  'runs/damage_test.py',
+  'program/eval_variables_test.py',
+  'convert/init_from_test.py',
+  'data/store/locks_test.py',
+  'data/clips/workers_test.py',
+  'program/torch_step_test.py',
+  'stream/rates_test.py',
+)
 
-_CACHE = pathlib.Path(tempfile.gettempdir()) / f'tsm_jax_tests_{os.getuid()}'
 
-# Of the processes that tests start, too: a library for TPUs or GPUs that is
-# installed, but has none here, complains on stderr.
-os.environ['JAX_PLATFORMS'] = 'cpu'
-jax.config.update('jax_platforms', 'cpu')
-jax.config.update('jax_num_cpu_devices', 8)
-jax.config.update('jax_numpy_rank_promotion', 'raise')
-jax.config.update('jax_disable_most_optimizations', True)
-jax.config.update('jax_compilation_cache_dir', str(_CACHE))
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers():
+  """Three for two CPUs: a quarter of the time, tests wait for other processes.
 
-# What JAX keeps is much to look through, and little of it is garbage.
-gc.set_threshold(200_000, 50, 100)
-
-# Clips are decoded in the test's own process, which saves the start of others.
-workers.DEFAULT_SIZE = 0
-
-
-@pytest.fixture
-def processes(monkeypatch):
-  """Decodes in processes of their own, as users do."""
-  monkeypatch.setattr(workers, 'DEFAULT_SIZE', None)
-
-
-@pytest.fixture
-def quiet_ffmpeg():
-  """FFmpeg says nothing of broken files."""
-  av.logging.set_level(av.logging.PANIC)
-  yield
-  av.logging.set_level(None)
-
-
-def _compile_fast():
-  """Compiles four times as fast in this process.
-
-  XLA reads its flags once, with the first program.
+  Yields:
+    To xdist, which counts the CPUs, or takes the number that is given to it.
   """
-  given = os.environ.get('XLA_FLAGS')
-  os.environ['XLA_FLAGS'] = f'{given or ""} {commands.FAST_XLA}'
-  jax.jit(lambda: 0)()
-  if given is None:
-    del os.environ['XLA_FLAGS']
-  else:
-    os.environ['XLA_FLAGS'] = given
+  count = yield
+  given = 'PYTEST_XDIST_AUTO_NUM_WORKERS' in os.environ
+  return count if given else -(-3 * count // 2)
 
 
-_compile_fast()
-trainings.share_programs()
+def pytest_configure(config):
+  """Loads JAX and all that tests need, but not where they are handed out."""
+  alone = config.getoption('dist') == 'no' or config.getoption('collectonly')
+  if alone or hasattr(config, 'workerinput'):
+    config.pluginmanager.import_plugin('support.settings')
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-  """A folder with 20 training and 4 validation clips of two classes."""
-  return helpers.write_splits(tmp_path_factory.mktemp('videos'))
-
-
-@pytest.fixture(scope='module')
-def data_dir(tmp_path_factory):
-  """Where the tests of a module build their datasets, once."""
-  return tmp_path_factory.mktemp('data')
+def pytest_collection_modifyitems(items):
+  """Puts the tests of the longest files first; xdist keeps their order."""
+  places = {f'tests/{name}': place for place, name in enumerate(LONGEST)}
+  items.sort(key=lambda item: places.get(item.nodeid.split('::')[0], 1000))

@@ -22,7 +22,6 @@ def tiny(folder, data_dir, **changes):
   return helpers.tiny_config(
     folder,
     data_dir,
-    model__stage_sizes=(1,),
     **{
       'epochs': 2.0,  # 5 steps
       'checkpoint__every_steps': 1,

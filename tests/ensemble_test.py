@@ -58,7 +58,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   frames = np.zeros(how.clip_shape(), np.float32)
   variables = jax.jit(model.init)(jax.random.key(num_frames), frames)
   variables = jax.tree.map(np.asarray, variables)
-  head = np.random.default_rng(num_frames).normal(size=(16, len(labels)))
+  head = np.random.default_rng(num_frames).normal(size=(8, len(labels)))
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
   meta = identity.describe(config, list(labels), '')
   checkpoints.save_model(workdir, variables, meta)

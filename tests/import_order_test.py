@@ -86,16 +86,22 @@ def test_no_file_imports_itself_by_others():
     follow(name, ())
 
 
-def test_import_is_light_and_training_needs_no_tensorflow():
+def test_import_is_light_and_training_needs_no_other_framework(tmp_path):
   # Processes that decode start from the file of `main`, too.
   code = """
 import sys
 import tsm_jax, tsm_jax.main
 print('jax' in sys.modules, 'flax' in sys.modules)
 import tsm_jax.train
-print('jax' in sys.modules, 'tensorflow' in sys.modules)
+with tsm_jax.train.metrics.Writer(sys.argv[1], 0) as writer:
+  writer.write(1, {'loss': 1.0})
+print(*(name in sys.modules for name in ('jax', 'tensorflow', 'torch')))
 """
   done = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    [sys.executable, '-c', code, tmp_path],
+    capture_output=True,
+    text=True,
+    check=True,
   )
-  assert done.stdout.split() == ['False', 'False', 'True', 'False']
+  assert done.stdout.split() == ['False', 'False', 'True', 'False', 'False']
+  assert list(tmp_path.glob('tensorboard/events*'))

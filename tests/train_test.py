@@ -23,9 +23,7 @@ STEPS = 20
 
 def tiny(folder, data_dir, **changes):
   """A run of `STEPS` steps; the same compiled step wherever nothing differs."""
-  return helpers.tiny_config(
-    folder, data_dir, model__stage_sizes=(1,), **{'epochs': 8.0, **changes}
-  )
+  return helpers.tiny_config(folder, data_dir, **{'epochs': 8.0, **changes})
 
 
 @pytest.fixture(autouse=True)

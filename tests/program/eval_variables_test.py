@@ -18,9 +18,7 @@ def test_averaged_parameters_and_precise_statistics(
   trainings.on_devices(monkeypatch, 1)
 
   def config(**changes):
-    return helpers.tiny_config(
-      folder, data_dir, epochs=2.0, model__stage_sizes=(1,), **changes
-    )
+    return helpers.tiny_config(folder, data_dir, epochs=2.0, **changes)
 
   raw, _, _ = trainings.run(
     config(checkpoint__every_steps=1, checkpoint__keep=99), tmp_path / 'raw'

@@ -50,7 +50,6 @@ def trained():
     batch_size=16,
     epochs=15.0,  # 30 steps
     base_learning_rate=0.8,
-    model__stage_sizes=(1,),
     model__width=16,
     model__direction='past',
     model__consensus='frames',

@@ -53,7 +53,7 @@ def training(folder, data_dir, workdir, *more):
     f'--config.data.source={folder}',
     f'--config.data.data_dir={data_dir}',
     '--config.data.image_size=32',
-    '--config.model.stage_sizes=(1, 1)',
+    '--config.model.stage_sizes=(1,)',
     '--config.model.width=8',
     '--config.model.num_frames=4',
     '--config.model.dropout=0.5',

@@ -151,7 +151,7 @@ def tiny_config(source, data_dir, **changes):
   config.data.update(
     source=str(source), data_dir=str(data_dir), image_size=32, num_threads=2
   )
-  config.model.update(stage_sizes=(1, 1), width=8, num_frames=4)
+  config.model.update(stage_sizes=(1,), width=8, num_frames=4)
   config.update(batch_size=8, epochs=5.0, log_every_steps=2)
   config.base_learning_rate = 2.0
   config.schedule.warmup_epochs = 0.0

@@ -5,7 +5,6 @@ import io
 import re
 
 import matplotlib as mpl
-from matplotlib import figure
 import numpy as np
 
 from tsm_jax import errors, files
@@ -83,6 +82,12 @@ def _drawn(name):
   return name if len(name) <= _MAX_NAME else f'{name[: _MAX_NAME - 3]}...'
 
 
+def _figure(size):
+  from matplotlib import figure  # a second, of runs that do not end here, too
+
+  return figure.Figure(size, layout='constrained')
+
+
 @mpl.rc_context(_PLAIN)
 def draw_curves(workdirs, path):
   """Loss and top-1 of one or more runs over their steps, as a PNG.
@@ -90,7 +95,7 @@ def draw_curves(workdirs, path):
   Raises:
     InputError: if what a workdir holds cannot be read.
   """
-  fig = figure.Figure((9, 3.8), layout='constrained')
+  fig = _figure((9, 3.8))
   left, right = fig.subplots(1, 2)
   for number, workdir in enumerate(workdirs):
     workdir, color = files.path(workdir), f'C{number}'
@@ -125,7 +130,7 @@ def draw_early(online, path):
     online: what `agreement.report` has found.
     path: of the picture.
   """
-  fig = figure.Figure((5.5, 3.8), layout='constrained')
+  fig = _figure((5.5, 3.8))
   axes = fig.subplots()
   early = online['early']
   shares, top1 = zip(*[(frame['share'], frame['top1']) for frame in early])
@@ -151,7 +156,7 @@ def draw_confusion(confusion, labels, path):
   side = min(16.0, 3 + 0.3 * len(labels))
   if len(labels) <= 60:  # long names take their place beside the matrix
     side += 0.1 * max(0, max(map(len, labels)) - 20)
-  fig = figure.Figure((side + 1.5, side), layout='constrained')
+  fig = _figure((side + 1.5, side))
   axes = fig.subplots()
   image = axes.imshow(confusion / total, vmin=0, vmax=1, cmap='Blues')
   fig.colorbar(image, label='share of the class')

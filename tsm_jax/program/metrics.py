@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 
 import jax
@@ -221,10 +222,7 @@ class _Board:
 
   def __init__(self, folder, step):
     """A new file, after which no earlier event from `step` on is shown."""
-    # It loads PyTorch where that is installed, which takes seconds.
-    from tensorboardX import event_file_writer, summary
-    from tensorboardX.proto import event_pb2
-
+    event_file_writer, summary, event_pb2 = _tensorboard()
     self._event, self._scalar = event_pb2.Event, summary.scalar
     folder.mkdir(parents=True, exist_ok=True)
     # Its name begins with the time in seconds; files are read by their names.
@@ -247,3 +245,15 @@ class _Board:
     self._file.write_event(
       self._event(step=step, wall_time=time.time(), **content)
     )
+
+
+def _tensorboard():
+  """Modules of tensorboardX, which would load PyTorch, too, for seconds."""
+  absent = sys.modules.setdefault('torch', None) is None
+  try:
+    from tensorboardX import event_file_writer, summary
+    from tensorboardX.proto import event_pb2
+  finally:
+    if absent:
+      del sys.modules['torch']
+  return event_file_writer, summary, event_pb2
