@@ -19,7 +19,7 @@ FLOORS = (
   'checkpoints convert program',
   'evaluate insight plan stream',
   'bench ensemble predict report train',
-  'main',
+  'main serve',
 )
 DATA_FLOORS = (
   'defaults sampling',
