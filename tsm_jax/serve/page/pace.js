@@ -1,38 +1,39 @@
-// Which pictures a model is shown, by their times: as stream.frames.pace.Pace.
+// Which frames of a camera or video a model is shown, by their times.
 
-const TOLERANCE = 1e-3;  // seconds, by which containers round times
-const MOST = 8;  // steps that one picture may stand for
+const TOLERANCE = 1e-3;  // seconds, by which the times of frames are rounded
+const MOST = 8;  // steps that one frame may stand for
 
+// Steps are due at the first frame's time and every `interval` seconds after
+// it. Each shows the first frame that is not earlier than it, so that frames of
+// a faster camera are passed over, and those of a slower one shown again.
 export class Pace {
-  // Steps are due at the first picture's time and every `interval` seconds
-  // after it; each shows the first picture that is not earlier than it.
-  constructor(interval, most = MOST) {
+  constructor(interval) {
     this.interval = interval;
-    this.most = most;
     this.tolerance = Math.min(TOLERANCE, interval / 10);
     this.restart();
   }
 
   restart() {
-    this.first = null;
+    this.start = null;
     this.steps = 0;
   }
 
-  // How many steps show the picture of this time: 0 if it is passed over.
+  // How many steps show the frame of this time, in seconds.
   take(time) {
-    this.first ??= time;
-    const passed = time - this.first + this.tolerance;
+    this.start ??= time;
+    const passed = time - this.start + this.tolerance;
     const due = Math.floor(passed / this.interval) + 1 - this.steps;
     if (due <= 0) return 0;
     this.steps += due;
-    return Math.min(due, this.most);
+    return Math.min(due, MOST);
   }
 }
 
-// The times of `count` steps that show the picture of `time`, after a step at
-// `last` (null: none): as stream.frames.due.spread.
+// The times of `count` steps that show the frame of `time`: they grow, and end
+// with it. After a gap they are not spread all over it.
 export function spread(last, time, count, interval) {
-  if (last === null) return [time];
-  const apart = Math.min((time - last) / count, interval);
-  return Array.from({length: count}, (_, i) => time - apart * (count - 1 - i));
+  if (last === null) return count ? [time] : [];
+  const apart = Math.min((time - last) / Math.max(count, 1), interval);
+  return Array.from(
+    {length: count}, (_, i) => time - apart * (count - 1 - i));
 }
