@@ -29,6 +29,18 @@ def version(format):
     return ''
 
 
+def other_version(card):
+  """A sentence if the runtime is not of the version that was proven, or ''."""
+  package = FORMATS[card['format']][1]
+  proven, here = card['versions'].get(package, ''), version(card['format'])
+  if not here or not proven or here == proven:
+    return ''
+  return (
+    f'The model was proven in {package} {proven}, and runs in {here} here; '
+    'python -m tsm_jax.export verify tells whether it answers the same.'
+  )
+
+
 def open(folder, card, threads=None):
   """Opens an exported model.
 

@@ -13,18 +13,19 @@ class Streams:
     size: number of streams.
   """
 
-  def __init__(self, run, card, size):
+  def __init__(self, run, card, size, batch=1):
     """All streams begin with their first frame.
 
     Args:
       run: from `engine.open`.
       card: what card.json says, of an export of steps.
-      size: number of streams. A model of a fixed batch takes as many at a time;
-        one of any batch takes one after the other, which CPUs do as fast.
+      size: number of streams.
+      batch: how many a model of any batch is shown at once; CPUs are as fast
+        with one after the other.
     """
     self.size = size
-    self._run, self._card = run, card
-    self._batch = card['batch'] or 1
+    self._run = run
+    self._batch = card['batch'] or batch
     self._tensors = {tensor['name']: tensor for tensor in card['inputs']}
     self._names = dict(card['caches'])  # from input to output
     self._caches = {name: self._zeros(name, size) for name in self._names}
@@ -33,6 +34,10 @@ class Streams:
   def begin(self, row):
     """Lets a stream begin anew with its next frame."""
     self._fresh[row] = True
+
+  def warm_up(self):
+    """Runs the model once, for nothing: the first time may take longer."""
+    self._run({name: self._zeros(name, self._batch) for name in self._tensors})
 
   def step(self, frames):
     """Shows some streams their next frame; the others stay as they are.
@@ -69,18 +74,19 @@ class Streams:
     return np.zeros((size, *tensor['shape'][1:]), tensor['dtype'])
 
 
-def classify(run, card, clips):
+def classify(run, card, clips, batch=1):
   """The probabilities of clips.
 
   Args:
     run: from `engine.open`.
     card: what card.json says, of an export of clips.
     clips: uint8 `[N, T, F, F, 3]`.
+    batch: how many a model of any batch is shown at once.
 
   Returns:
     float32 `[N, K]`.
   """
-  batch, found = card['batch'] or 1, []
+  batch, found = card['batch'] or batch, []
   for start in range(0, len(clips), batch):
     some = clips[start : start + batch]
     frames = np.zeros((batch, *clips.shape[1:]), np.uint8)

@@ -40,6 +40,8 @@ def main(argv=None, folder=pathlib.Path(__file__).parent):
   try:
     card = read_card(folder)
     run = engine.open(folder, card, args.threads)
+    if other := engine.other_version(card):
+      print(other, file=sys.stderr)
     with signals() as caught:
       answer = {'clip': label, 'step': watch}[card['what']]
       answer(run, card, args, lambda: bool(caught))
