@@ -86,7 +86,7 @@ class Batch:
         f'{runtime.folder} takes whole clips; a stream needs an export by '
         '--what=step.'
       )
-    self._card = runtime.card
+    self._how = runtime.content['preprocessing']
     self._streams = rows.Streams(runtime.run, runtime.content, size)
     self._is_warm = False
     self.size = size
@@ -125,8 +125,8 @@ class Batch:
     Raises:
       InputError: if it is no such frame.
     """
-    frame = pixels.shrink(batch.rgb(frame, bgr), self._card.short_side)
-    return cropping.eval_square(frame, self._card.image_size)
+    frame = pixels.shrink(batch.rgb(frame, bgr), self._how['short_side'])
+    return cropping.eval_square(frame, self._how['image_size'])
 
 
 def stream(runtime, slots=1, rule=None):
