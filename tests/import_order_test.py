@@ -18,7 +18,7 @@ FLOORS = (
   'runs',
   'checkpoints convert program',
   'evaluate insight plan stream',
-  'bench ensemble predict report train',
+  'bench ensemble export predict report train',
   'main serve',
 )
 DATA_FLOORS = (

@@ -186,7 +186,7 @@ class TemporalShift(nn.Module):
     clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
     if self.streaming:
       channels = fold_channels(x.shape[-1], self.fold_div)
-      shape = (len(clips), *x.shape[1:-1], channels)
+      shape = (clips.shape[0], *x.shape[1:-1], channels)
       cache = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
       if self.num_frames == 1:
         y, cache.value = temporal_shift_step(x, cache.value, self.fold_div)
