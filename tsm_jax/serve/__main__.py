@@ -7,7 +7,6 @@ import os
 import secrets
 import socket
 import sys
-import threading
 
 from tsm_jax import cli, errors
 from tsm_jax.stream import flags
@@ -35,21 +34,9 @@ def main(argv=None):
     names = args.host, socket.gethostname()
     allowed = gate.Gate(names, args.allow_host, token)
     application = app.create(viewers, allowed, counted, served.hello)
-    running = server.create(application, args.slots)
-
-    def stop():
-      running.should_exit = True
-
-    thread = threading.Thread(target=viewers.run, args=(stop,))
-    thread.start()
-    try:
-      print(f'{_address(args, listener, token)}  (Ctrl-C ends)', flush=True)
-      running.run([listener])
-    finally:
-      viewers.close()
-      thread.join()
-  if viewers.error:
-    raise viewers.error
+    created = server.create(application, args.slots)
+    print(f'{_address(args, listener, token)}  (Ctrl-C ends)', flush=True)
+    server.run(created, viewers, listener)
 
 
 def _token(listener, args):

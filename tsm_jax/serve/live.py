@@ -155,7 +155,7 @@ def _parsed(text):
     )
   try:
     content = json.loads(text)
-  except ValueError:
+  except (ValueError, RecursionError):
     content = None
   if not isinstance(content, dict):
     raise limits.Closing(limits.MALFORMED, 'A text is one object of JSON.')

@@ -9,7 +9,7 @@ import math
 import struct
 
 import numpy as np
-from PIL import Image
+from PIL import JpegImagePlugin
 
 from tsm_jax.serve import limits
 
@@ -66,7 +66,8 @@ def decode(jpeg):
 def _open(jpeg):
   """An image of which only the header has been read."""
   try:
-    image = Image.open(io.BytesIO(jpeg), formats=['JPEG'])
+    # Image.open would look for more pictures in it, and warns of large ones.
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(jpeg))
   except Exception as error:  # Pillow raises many kinds
     raise limits.Closing(limits.MALFORMED, 'The picture is no JPEG.') from error
   long, short = max(image.size), min(image.size)

@@ -1,7 +1,9 @@
 """The server around the application: its socket, and limits of connections."""
 
 import ipaddress
+import os
 import socket
+import threading
 
 import uvicorn
 from uvicorn.protocols.http import h11_impl
@@ -28,10 +30,11 @@ def listen(host, port):
     )[0]
     listener = socket.create_server(address[:2], family=family)
   except (OSError, OverflowError, UnicodeError) as error:
+    number = getattr(error, 'errno', None) or 0  # of a name, it is negative
+    reason = os.strerror(number) if number > 0 else error
     raise errors.InputError(
-      f'Port {port} of {host} cannot be used: '
-      f'{getattr(error, "strerror", None) or error}; choose another one with '
-      '--port, 0 for any that is free.'
+      f'Port {port} of {host} cannot be used: {reason}; choose another one '
+      'with --port, 0 for any that is free.'
     ) from error
   if hasattr(socket, 'TCP_USER_TIMEOUT'):
     listener.setsockopt(
@@ -45,6 +48,33 @@ def is_local(listener):
   return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
+def run(created, viewers, listener):
+  """Serves until a signal, or `created.should_exit`; steps the model meanwhile.
+
+  Args:
+    created: from `create`.
+    viewers: a `slots.Slots`.
+    listener: from `listen`; it is closed at the end.
+
+  Raises:
+    Exception: what ended the model's steps.
+    KeyboardInterrupt: after Ctrl-C.
+  """
+
+  def stop():
+    created.should_exit = True
+
+  thread = threading.Thread(target=viewers.run, args=(stop,))
+  thread.start()
+  try:
+    created.run([listener])
+  finally:
+    viewers.close()
+    thread.join()
+  if viewers.error:
+    raise viewers.error
+
+
 def create(application, slots):
   """A server, not yet running.
 
@@ -53,7 +83,7 @@ def create(application, slots):
     slots: number of viewers at most.
 
   Returns:
-    A `uvicorn.Server`; give its `run` the socket.
+    A `uvicorn.Server` for `run`.
   """
 
   class Limited(_Limited):
