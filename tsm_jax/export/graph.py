@@ -9,7 +9,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from tsm_jax import errors
 from tsm_jax.data.input import cropping
@@ -71,12 +70,18 @@ class Graph:
     ]
 
 
+def in_float32(trained):
+  """A model as it leaves: one trained in bfloat16 computes in float32."""
+  config = trained.config.copy_and_resolve_references()
+  config.dtype = 'float32'
+  return dataclasses.replace(trained, config=config)
+
+
 def create(trained, what, batch):
   """The graph of a trained model.
 
   Args:
-    trained: a `checkpoints.TrainedModel`; its parameters are used as they are,
-      in float32.
+    trained: a `checkpoints.TrainedModel`; it leaves `in_float32`.
     what: 'clip' or 'step'.
     batch: number of clips or streams, or None for any.
 
@@ -97,7 +102,7 @@ def create(trained, what, batch):
       'frames at once; an export takes the frames of a camera: train a model '
       "of 'rgb' for it."
     )
-  model = trained.module().clone(dtype=jnp.float32)
+  model = in_float32(trained).module()
   weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
   make = {'clip': _clip, 'step': _step}[what]
   return make(model, weights, preprocessing, batch)
