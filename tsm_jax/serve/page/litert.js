@@ -24,7 +24,8 @@ async function load() {
   await fetched(`${FOLDER}index.js`);  // a failing import says nothing
   const litert = await import(`./${FOLDER}index.js`);
   const locateFile = (name) => new URL(FOLDER + name, import.meta.url).href;
-  self.Module = {locateFile};  // it would look beside the worker
+  // It would look beside the worker, and call what it tells an error.
+  self.Module = {locateFile, printErr: (line) => console.debug(line)};
   try {
     await litert.loadLiteRt(new URL(FOLDER, import.meta.url).href);
   } catch (error) {
