@@ -24,12 +24,16 @@ def listen(host, port):
   Raises:
     InputError: if the port is taken or the address is not of this machine.
   """
+  if not 0 <= port < 2**16:
+    raise errors.InputError(
+      f'--port is {port}; it must be at most 65535, or 0 for any that is free.'
+    )
   try:
     family, *_, address = socket.getaddrinfo(
       host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     listener = socket.create_server(address[:2], family=family)
-  except (OSError, OverflowError, UnicodeError) as error:
+  except (OSError, UnicodeError) as error:
     number = getattr(error, 'errno', None) or 0  # of a name, it is negative
     reason = os.strerror(number) if number > 0 else error
     raise errors.InputError(
