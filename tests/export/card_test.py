@@ -57,7 +57,7 @@ def test_what_it_says(written, tmp_path):
   content = json.loads((tmp_path / card.FILE).read_text())
   assert content['inputs'][:2] == [
     {'name': 'frames', 'dtype': 'uint8', 'shape': [None, 36, 36, 3]},
-    {'name': 'reset', 'dtype': 'bool', 'shape': [None]},
+    {'name': 'reset', 'dtype': 'uint8', 'shape': [None]},
   ]
   cache = {'dtype': 'float32', 'shape': [None, 8, 8, 1]}
   assert content['inputs'][2] == {'name': 'cache_layer1_0_shift_past', **cache}

@@ -27,7 +27,7 @@ def test_a_depthwise_convolution_stays_one(short):
   assert text.count('stablehlo.select') == 1  # the reset of the cache
   assert text.count('stablehlo.concatenate') == 1  # the shift
   head = re.search(r'func public @main\((.*?)\) -> \((.*)\) \{', text)
-  assert head[1].count('%arg') == 2 + 1 and 'tensor<1xi1>' in head[1]
+  assert head[1].count('%arg') == 2 + 1 and 'tensor<1xui8>' in head[1]
 
 
 def test_an_exported_graph_runs_anywhere_in_a_batch_of_any_size():

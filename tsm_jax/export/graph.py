@@ -24,7 +24,7 @@ class Tensor(NamedTuple):
 
   Attributes:
     name: of the tensor.
-    dtype: 'uint8', 'bool' or 'float32'.
+    dtype: 'uint8' or 'float32'.
     shape: a batch of any size is None.
   """
 
@@ -89,7 +89,7 @@ def create(trained, what, batch):
   Returns:
     A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
     `cropping.full_size` of the image size; a step has frames uint8
-    `[B, S, S, 3]`, reset bool `[B]` (where true, the stream begins at this
+    `[B, S, S, 3]`, reset uint8 `[B]` (where it is 1, the stream begins at this
     frame) and one input of each cache. The first output is probabilities,
     float32 `[B, K]`; then come the caches for the next step.
 
@@ -136,9 +136,11 @@ def _step(model, weights, preprocessing, batch):
 
   def apply(native, weights, frames, reset, *caches):
     frames = _normalized(frames, preprocessing)
+    # Not every runtime takes flags, as that of browsers; nor compares bytes.
+    begins = reset.astype('int32') != 0
     old = jax.tree.unflatten(tree, caches)
     with folding.folded(native):
-      logits, new = cache.step(model, weights, old, frames, reset)
+      logits, new = cache.step(model, weights, old, frames, begins)
     return jax.nn.softmax(logits), *jax.tree.leaves(new)
 
   old, new = (
@@ -157,7 +159,7 @@ def _step(model, weights, preprocessing, batch):
     'step',
     weights,
     apply,
-    (frames, Tensor('reset', 'bool', (batch,)), *old),
+    (frames, Tensor('reset', 'uint8', (batch,)), *old),
     (_probabilities(model, batch), *new),
     tuple((a.name, b.name) for a, b in zip(old, new)),
   )
