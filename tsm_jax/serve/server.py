@@ -121,14 +121,23 @@ class _Limited(h11_impl.H11Protocol):
   """
 
   most = 0
+  _timer = None
 
   def connection_made(self, transport):
     super().connection_made(transport)
     if len(self.connections) > self.most:
       transport.abort()
     else:
-      self.loop.call_later(limits.HTTP_SECONDS, self._end)
+      self._timer = self.loop.call_later(limits.HTTP_SECONDS, transport.abort)
 
-  def _end(self):
-    if self.transport.get_protocol() is self:  # else it is a WebSocket
-      self.transport.abort()
+  def connection_lost(self, exc):
+    self._stop_timer()
+    super().connection_lost(exc)
+
+  def handle_websocket_upgrade(self, event):
+    self._stop_timer()
+    super().handle_websocket_upgrade(event)
+
+  def _stop_timer(self):
+    if self._timer:
+      self._timer.cancel()
