@@ -3,7 +3,7 @@
 const SPAN = 30;  // seconds
 const CURVES = 8;
 const BAR = 14;  // pixels of the row of events
-const MARGIN = {left: 34, right: 6, top: 6, bottom: 18};
+const MARGIN = {left: 42, right: 6, top: 6, bottom: 18};
 
 // The colour of a class by its index: neighbours are far apart.
 export function colour(index) {
@@ -78,7 +78,7 @@ export class Timeline {
   paintAxes(context, x, y, right, height, start) {
     const style = getComputedStyle(this.canvas);
     context.fillStyle = style.getPropertyValue('color');
-    context.strokeStyle = style.getPropertyValue('--line');
+    context.strokeStyle = style.getPropertyValue('border-top-color');
     context.font = '11px system-ui, sans-serif';
     context.textAlign = 'right';
     context.textBaseline = 'middle';
