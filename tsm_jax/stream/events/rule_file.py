@@ -63,6 +63,35 @@ def choose(checkpoint, trained, name='', background=()):
   return rule, 'the usual rule, which is not tuned'
 
 
+def other(rule, labels, name='', background=()):
+  """The rule of a model without a workdir, or another one instead.
+
+  Args:
+    rule: a `rules.Rule`.
+    labels: class names of the model.
+    name: as in `choose`; '' keeps the rule.
+    background: labels that are never events; by default those of the rule.
+
+  Returns:
+    A `rules.Rule`.
+
+  Raises:
+    InputError: as `choose`.
+  """
+  if name == OFFICIAL_DEMO:
+    _refuse_background(background, OFFICIAL_DEMO)
+    return demo.official_demo(labels)
+  if name == DEFAULT:
+    return rules.default(labels, background or rule.background)
+  if name:
+    rule = read(name, labels)['rule']
+  if background:
+    _refuse_background(background, rule.preset)
+    rule = rule._replace(background=tuple(background))
+    rules.check(rule, labels)
+  return rule
+
+
 def _refuse_background(background, preset):
   if background and preset:
     raise errors.InputError(
