@@ -1,5 +1,6 @@
 """The command: what it prints, refuses, and how it ends."""
 
+import argparse
 import contextlib
 import os
 import signal
@@ -9,9 +10,10 @@ import time
 
 import pytest
 
-from support import colours, commands, serving
-from tsm_jax import stream
-from tsm_jax.serve import server
+from support import colours, commands, exported, serving
+from tsm_jax import checkpoints, stream
+from tsm_jax.serve import model, pictures, server
+from tsm_jax.stream.events import rule_file, rules
 
 RED = serving.encode(colours.frame('red'))
 
@@ -142,3 +144,63 @@ def test_a_model_that_knows_no_interval_needs_one(tmp_path, not_run):
   assert (done.returncode, '--every' in done.stderr) == (2, True)
   done = commands.call('serve', workdir, '--port=0', '--fps=5')
   assert 'A frame is shown every 0.2 s' in done.stderr
+
+
+@pytest.fixture(scope='module')
+def export(workdir, tmp_path_factory):
+  trained = checkpoints.restore_model(workdir)
+  rule = rules.default(trained.labels, 'idle')
+  folder = tmp_path_factory.mktemp('export') / 'out'
+  return exported.write(folder, trained, 'step', None, rule)
+
+
+def test_an_export_answers_as_its_checkpoint(export, make_session):
+  expected = make_session(1)
+  expected.add('')
+  args = argparse.Namespace(
+    **dict(model=export, rule='', background=[], bgr=False, slots=2),
+    **dict(every=None, fps=None),
+  )
+  served = model.load(args, lambda _: None)
+  assert (served.interval, served.hello['short_side']) == (0.25, 256)
+  with (
+    serving.running(served.session) as running,
+    serving.Client(running.address) as client,
+  ):
+    for number, label in enumerate(['red', 'red', 'idle', 'red', 'blue']):
+      jpeg = serving.encode(colours.frame(label))
+      answer = client.ask(0.25 * number, jpeg)
+      frame = pictures.decode(jpeg)
+      scores = expected.step({'': frame}, {'': 0.25 * number})[''].probabilities
+      for index, score in answer['top']:
+        assert score == pytest.approx(scores[index], abs=1e-5)
+  expected.remove('')
+
+
+@pytest.mark.parametrize(
+  'flags, origin',
+  [
+    ([], 'the rule in card.json'),
+    (['--background=blue'], 'the rule in card.json'),
+    (['--rule=default'], 'the usual rule, which is not tuned'),
+  ],
+)
+def test_the_rule_of_an_export(export, not_run, flags, origin):
+  done = commands.call('serve', export, '--port=0', *flags)
+  assert f'events by {origin}.' in done.stderr
+  assert done.returncode == 0
+
+
+def test_the_rule_of_a_file_on_an_export(export, not_run, tmp_path):
+  path = tmp_path / 'rule.json'
+  rule_file.write(path, rules.Rule(), colours.LABELS, list='a.csv', step=3)
+  done = commands.call('serve', export, '--port=0', f'--rule={path}')
+  assert f'events by the rule in {path}, tuned on a.csv' in done.stderr
+
+
+def test_an_export_of_clips_is_refused(workdir, tmp_path, not_run):
+  trained = checkpoints.restore_model(workdir)
+  out = exported.write(tmp_path / 'out', trained, 'clip')
+  done = commands.call('serve', out, '--port=0')
+  assert done.returncode == 2
+  assert '--what=step' in done.stderr

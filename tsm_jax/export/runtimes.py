@@ -20,6 +20,7 @@ class Runtime:
     content: the same as card.json has it, a dict.
     labels: class names by index.
     meta: a dict with frame_interval, as that of a checkpoint.
+    step: of the training, or None.
     rule: the `rules.Rule` of its card.
   """
 
@@ -30,6 +31,7 @@ class Runtime:
     self.content = json.loads((self.folder / cards.FILE).read_text())
     self.labels = self.card.labels
     self.meta = {'frame_interval': self.card.frame_interval}
+    self.step = self.card.source.get('step')
     where = f'The rule in {self.folder / cards.FILE}'
     self.rule = rules.from_dict(self.card.rule, self.labels, where)
     self.run = engine.open(self.folder, self.content, threads)

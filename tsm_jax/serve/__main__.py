@@ -87,7 +87,12 @@ def _parser():
     'over time, and events.',
   )
   add = parser.add_argument
-  add('checkpoint', help='a workdir, or one step in it')
+  add(
+    'model',
+    metavar='CHECKPOINT_OR_EXPORT',
+    help='a workdir, or one step in it, or a folder of python -m '
+    'tsm_jax.export --what=step',
+  )
   add(
     '--host',
     default='127.0.0.1',

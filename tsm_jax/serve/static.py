@@ -5,14 +5,15 @@ import json
 import pathlib
 import shutil
 import tempfile
+import types
 
 from tsm_jax import errors, files
 from tsm_jax.export import __main__ as export_command
 from tsm_jax.export import card as cards
 from tsm_jax.export import folder
-from tsm_jax.serve import web_runtime
+from tsm_jax.serve import model, web_runtime
 from tsm_jax.stream import flags
-from tsm_jax.stream.events import rule_file, rules
+from tsm_jax.stream.events import rules
 
 PAGE = pathlib.Path(__file__).parent / 'page'
 SETTINGS = 'page.json'
@@ -45,16 +46,17 @@ def run(args, log):
   folder.check(args.static)
   runtime = web_runtime.contents(args.web_runtime, log)
   with tempfile.TemporaryDirectory() as temporary:
-    export = files.path(args.checkpoint)
+    export = files.path(args.model)
     if not (export / cards.FILE).exists():
       export = pathlib.Path(temporary, 'export')
       kind = (f'--{name}={value}' for name, value in _KIND.items())
-      export_command.main([args.checkpoint, str(export), *kind])
+      export_command.main([args.model, str(export), *kind])
     card = cards.read(export)
     check(card)
     every = card.frame_interval and card.frame_interval['seconds']
     interval = flags.interval(args, every)
-    rule = _rule(args, card)
+    rule, origin = model.export_rule(args, _described(card))
+    log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
     with folder.made(args.static) as out:
       write(out, export, runtime, rule, interval)
   log(
@@ -63,11 +65,14 @@ def run(args, log):
   )
 
 
-def _rule(args, card):
-  where = f'The rule in {cards.FILE}'
-  rule = rules.from_dict(card.rule, card.labels, where)
-  rule = rule_file.other(rule, card.labels, args.rule, args.background)
-  return rule._replace(bgr=rule.bgr or args.bgr)
+def _described(card):
+  """What a `runtimes.Runtime` says of itself, without its runtime."""
+  return types.SimpleNamespace(
+    labels=card.labels,
+    meta={'frame_interval': card.frame_interval},
+    step=card.source.get('step'),
+    rule=rules.from_dict(card.rule, card.labels, f'The rule in {cards.FILE}'),
+  )
 
 
 def write(folder, export, runtime, rule, interval):

@@ -52,39 +52,24 @@ def choose(checkpoint, trained, name='', background=()):
   path = files.path(name) if name else workdir(checkpoint) / FILE
   if name != DEFAULT and (name or path.exists()):
     content = read(path, labels)
-    rule = content['rule']
-    if background:
-      _refuse_background(background, rule.preset)
-      rule = rule._replace(background=tuple(background))
-      rules.check(rule, labels)
+    rule = with_background(content['rule'], background, labels)
     return rule, _origin(path, content, trained)
   found = background or trained.meta['config']['data'].get('background', '')
   rule = rules.default(labels, found)
   return rule, 'the usual rule, which is not tuned'
 
 
-def other(rule, labels, name='', background=()):
-  """The rule of a model without a workdir, or another one instead.
+def with_background(rule, background, labels):
+  """A rule with other labels that are never events, if there are any.
 
   Args:
     rule: a `rules.Rule`.
+    background: labels.
     labels: class names of the model.
-    name: as in `choose`; '' keeps the rule.
-    background: labels that are never events; by default those of the rule.
-
-  Returns:
-    A `rules.Rule`.
 
   Raises:
-    InputError: as `choose`.
+    InputError: if the rule has a background of its own, or one is no label.
   """
-  if name == OFFICIAL_DEMO:
-    _refuse_background(background, OFFICIAL_DEMO)
-    return demo.official_demo(labels)
-  if name == DEFAULT:
-    return rules.default(labels, background or rule.background)
-  if name:
-    rule = read(name, labels)['rule']
   if background:
     _refuse_background(background, rule.preset)
     rule = rule._replace(background=tuple(background))
