@@ -55,7 +55,7 @@ def test_a_clip_is_answered_as_by_evaluation(fields, short):
 
 
 @pytest.mark.parametrize(
-  'fields', [{}, {'fold_div': 3, 'depth': 18}, leaving.MOBILE]
+  'fields', [{'fold_div': 16}, {'fold_div': 3, 'depth': 18}, leaving.MOBILE]
 )
 def test_steps_are_those_of_a_stream(fields, short):
   trained = leaving.trained(direction='past', **fields)
@@ -79,6 +79,18 @@ def test_steps_are_those_of_a_stream(fields, short):
     state = {old: found[new] for old, new in made.caches}
   for tensor, value in zip(made.outputs, results):
     assert (value.shape, value.dtype) == (tensor.shape, tensor.dtype)
+
+
+def test_a_shift_of_too_few_channels_has_no_cache():
+  made = graph.create(
+    leaving.trained(direction='past', fold_div=16), 'step', None
+  )
+  shapes = {x.name: x.shape for x in made.inputs}
+  assert shapes == {
+    'frames': (None, 36, 36, 3),
+    'reset': (None,),
+    'cache_layer2_0_shift_past': (None, 8, 8, 2),
+  }
 
 
 def test_names_of_caches():
