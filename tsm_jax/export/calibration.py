@@ -42,16 +42,16 @@ def _follow(run, graph, frames):
   """The inputs of the steps over streams uint8 `[B, T, F, F, 3]`."""
   places = {tensor.name: i for i, tensor in enumerate(graph.outputs)}
   taken = dict(graph.caches)  # which output is an input of the next step
-  inputs = [
+  caches = [
     np.zeros((len(frames), *tensor.shape[1:]), tensor.dtype)
-    for tensor in graph.inputs
+    for tensor in graph.inputs[2:]
   ]
   for t in range(frames.shape[1]):
     reset = np.full(len(frames), t == 0).astype(graph.inputs[1].dtype)
-    inputs = [frames[:, t], reset, *inputs[2:]]
+    inputs = [frames[:, t], reset, *caches]
     yield inputs
     outputs = run(*inputs)
-    inputs[2:] = [
+    caches = [
       np.asarray(outputs[places[taken[tensor.name]]])
       for tensor in graph.inputs[2:]
     ]
