@@ -7,23 +7,22 @@ python -m tsm_jax.export verify OUT
 import argparse
 import sys
 
-from tsm_jax import cli
-
-COMMAND = 'verify'
+from tsm_jax import cli, configuration
 
 
 @cli.command('Interrupted: nothing is written.')
 def main(argv=None):
   argv = sys.argv[1:] if argv is None else argv
-  if argv[:1] == [COMMAND]:
+  is_verify = argv[:1] == ['verify']
+  if is_verify:
     args = _verify_parser().parse_args(argv[1:])
-    from tsm_jax.export import commands
-
-    return commands.verify(args)
-  args = _parser().parse_args(argv)
+  else:
+    fields, argv = configuration.split_flags(cli.normalized(argv))
+    args = _parser().parse_args(argv)
+    args.fields = fields
   from tsm_jax.export import commands
 
-  return commands.export(args)
+  return (commands.verify if is_verify else commands.export)(args)
 
 
 def _parser():
@@ -68,13 +67,26 @@ def _parser():
     help='a Python that has the converter; by default one that is made in the '
     "user's cache on first use",
   )
+  add(
+    '--clips',
+    type=cli.at_least(50),
+    default=50,
+    help='of the validation split, for the proof (default %(default)s)',
+  )
+  add(
+    '--config.data.FIELD',
+    metavar='VALUE',
+    dest='_',
+    default=argparse.SUPPRESS,
+    help='where the clips are now, such as --config.data.source=/videos',
+  )
   _add_bounds(parser)
   return parser
 
 
 def _verify_parser():
   parser = cli.Parser(
-    f'export {COMMAND}',
+    'export verify',
     description='Proves again that an exported model answers as before, from '
     'what its folder holds.',
   )

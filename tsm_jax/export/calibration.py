@@ -48,9 +48,8 @@ def _follow(run, graph, frames):
   ]
   for t in range(frames.shape[1]):
     reset = np.full(len(frames), t == 0).astype(graph.inputs[1].dtype)
-    inputs = [frames[:, t], reset, *caches]
-    yield inputs
-    outputs = run(*inputs)
+    yield [frames[:, t], reset, *caches]
+    outputs = run(frames[:, t], reset, *caches)
     caches = [
       np.asarray(outputs[places[taken[tensor.name]]])
       for tensor in graph.inputs[2:]
