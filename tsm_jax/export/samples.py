@@ -51,7 +51,7 @@ class Clips(NamedTuple):
   split: str
 
   def about(self, count):
-    """A dict for JSON: which clips those are of which `count` were asked for."""
+    """A dict for JSON: of which clips `count` were asked for."""
     return {
       'dataset': self.dataset.name,
       'split': self.split,

@@ -52,11 +52,13 @@ class Film:
     self._capture.release()
 
   def _read(self):
-    time, count = 0.0, 0
+    time = first = count = 0
     while self._capture.grab():
       stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-      if count and not stated:  # AVI does not state times
-        stated = count / self.rate if self.rate else 0.0
+      if not count:
+        first = stated
+      elif not stated:  # AVI does not state times
+        stated = first + count / self.rate if self.rate else 0.0
       time, count = max(time, stated), count + 1
       yield timed.Frame(time, self._image)
     if not count:
