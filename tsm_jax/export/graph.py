@@ -148,17 +148,7 @@ def _step(model, weights, preprocessing, batch):
     new = [x for x in jax.tree.leaves(new) if x.size]
     return jax.nn.softmax(logits), *new
 
-  old, new = (
-    tuple(
-      Tensor(
-        '_'.join((prefix, *(key.key for key in path))),
-        'float32',
-        (batch, *leaf.shape[1:]),
-      )
-      for path, leaf in leaves
-    )
-    for prefix in ('cache', 'next')
-  )
+  old, new = (_caches(prefix, leaves, batch) for prefix in ('cache', 'next'))
   frames = Tensor('frames', 'uint8', (batch, *_square(preprocessing)))
   return Graph(
     'step',
@@ -168,6 +158,15 @@ def _step(model, weights, preprocessing, batch):
     (_probabilities(model, batch), *new),
     tuple((a.name, b.name) for a, b in zip(old, new)),
   )
+
+
+def _caches(prefix, leaves, batch):
+  """A `Tensor` for each `(path, array)`, such as cache_block3_shift_past."""
+  found = []
+  for path, leaf in leaves:
+    name = '_'.join((prefix, *(key.key for key in path)))
+    found.append(Tensor(name, 'float32', (batch, *leaf.shape[1:])))
+  return tuple(found)
 
 
 def _normalized(frames, preprocessing):
