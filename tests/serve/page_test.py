@@ -1,6 +1,5 @@
 """The live page in a real browser: a camera, a video, and what can be wrong."""
 
-import numpy as np
 import pytest
 
 from support import colours, devtools, serving
@@ -11,33 +10,11 @@ PARTS = [(2, 'red'), (2, 'idle'), (2, 'blue'), (2, 'idle')]
 PROXY = 'live.example'
 
 
-def write_y4m(path, parts, fps=10, size=(96, 128)):
-  """An uncompressed video of `(seconds, label)` parts; its path."""
-  height, width = size
-  shapes = (size, (height // 2, width // 2), (height // 2, width // 2))
-  with path.open('wb') as file:
-    file.write(b'YUV4MPEG2 W%d H%d F%d:1 Ip C420\n' % (width, height, fps))
-    for seconds, label in parts:
-      red, green, blue = (value / 255 for value in colours.COLOURS[label])
-      luma = 0.299 * red + 0.587 * green + 0.114 * blue
-      planes = (
-        16 + 219 * luma,
-        128 + 224 * (blue - luma) / 1.772,
-        128 + 224 * (red - luma) / 1.402,
-      )
-      frame = b''.join(
-        np.full(shape, round(value), np.uint8).tobytes()
-        for shape, value in zip(shapes, planes)
-      )
-      file.write((b'FRAME\n' + frame) * round(seconds * fps))
-  return path
-
-
 @pytest.fixture(scope='module')
 def page(tmp_path_factory):
   """A browser whose camera shows `PARTS` again and again."""
   folder = tmp_path_factory.mktemp('browser')
-  clip = write_y4m(folder / 'clip.y4m', PARTS)
+  clip = colours.write_y4m(folder / 'clip.y4m', PARTS)
   resolve = f'--host-resolver-rules=MAP {PROXY} 127.0.0.1'
   with devtools.opened(folder, resolve, *devtools.camera(clip)) as page:
     yield page

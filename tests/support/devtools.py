@@ -40,7 +40,7 @@ def opened(folder, *options):
   ):
     try:
       with websockets.sync.client.connect(
-        _address(log, process), max_size=None, proxy=None
+        _address(log, process), max_size=None, ping_interval=None, proxy=None
       ) as socket:
         yield Page(socket)
         with contextlib.suppress(Exception):

@@ -65,9 +65,7 @@ def export(args):
 
 def verify(args):
   """Proves an export again; the status is 1 if it does not answer as before."""
-  same = proof.verify(
-    args.out, args.max_difference, args.min_equal, log=progress.log
-  )
+  same = proof.verify(args.out, args.max_difference, args.min_equal)
   return 0 if same else 1
 
 

@@ -3,6 +3,7 @@
 import json
 import platform
 from typing import NamedTuple
+import zipfile
 
 import numpy as np
 
@@ -242,13 +243,13 @@ def read(path, num_classes):
     InputError: if it is no such file.
   """
   try:
-    with np.load(path, allow_pickle=False) as content:
+    with open(path, 'rb') as file, np.load(file) as content:
       found = samples.Samples(**{name: content[name] for name in content})
     count, *_, channels = found.frames.shape
     fits = (found.frames.dtype, channels) == (np.uint8, 3)
     fits &= count == len(found.labels) == len(found.probabilities) > 0
     fits &= found.probabilities.shape[-1] == num_classes
-  except (OSError, ValueError, TypeError, KeyError) as error:
+  except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
     raise errors.InputError(f'{path} cannot be read: {error}.') from error
   if not fits:
     raise errors.InputError(f'{path} holds no clips of {num_classes} classes.')

@@ -1,6 +1,7 @@
 """A page on which a model follows a camera or a video, live.
 
 python -m tsm_jax.serve CHECKPOINT
+python -m tsm_jax.serve CHECKPOINT --static OUT
 """
 
 import contextlib
@@ -18,7 +19,15 @@ TOKEN = 'TSM_JAX_TOKEN'  # the variable of the environment with a token
 
 @cli.command()
 def main(argv=None):
-  args = _parser().parse_args(argv)
+  parser = _parser()
+  args = parser.parse_args(argv)
+  if args.static:
+    _refuse_server(parser, args)
+    from tsm_jax.serve import static
+
+    return static.run(args, _note)
+  if args.web_runtime:
+    raise errors.InputError('--web_runtime needs --static.')
   try:
     from tsm_jax.serve import app, gate, metrics, model, server, slots
   except ImportError as error:
@@ -55,6 +64,16 @@ def _forgetful():
     yield
   finally:
     gc.unfreeze()
+
+
+def _refuse_server(parser, args):
+  """Raises InputError for flags of a server that there is not."""
+  for flag in ('host', 'port', 'slots', 'allow_host'):
+    if getattr(args, flag) != parser.get_default(flag):
+      raise errors.InputError(
+        f'--{flag} is of a server, and --static writes a page that needs none; '
+        'leave one of them out.'
+      )
 
 
 def _token(listener, args):
@@ -138,7 +157,24 @@ def _parser():
     ('fps', 'the same as frames per second'),
   ):
     pace.add_argument(f'--{flag}', type=flags.positive, help=text)
+  _add_static(parser.add_argument)
   return parser
+
+
+def _add_static(add):
+  add(
+    '--static',
+    metavar='OUT',
+    help='writes a folder for any web space instead, whose page runs the model '
+    "in the visitor's browser",
+  )
+  add(
+    '--web_runtime',
+    default='',
+    metavar='FOLDER',
+    help='where LiteRT for browsers lies, as npm pack writes it; by default it '
+    "is downloaded once, into the user's cache",
+  )
 
 
 def _note(line):

@@ -65,6 +65,24 @@ def _open_checkpoint(args, log):
 def _open_export(args, log):
   """The same of an export, which runs in its own runtime."""
   opened = runtimes.open(args.model, log=log)
+  rule, origin = export_rule(args, opened)
+  streams = runtimes.stream(opened, args.slots, rule)
+  return streams, opened.card.preprocessing['short_side'], origin
+
+
+def export_rule(args, opened):
+  """The rule of an export that the arguments of the command name.
+
+  Args:
+    args: of the command.
+    opened: a `runtimes.Runtime`.
+
+  Returns:
+    `(rule, origin)`, as `rule_file.choose`.
+
+  Raises:
+    InputError: as `rule_file.choose`.
+  """
   rule, origin = opened.rule, f'the rule in {card.FILE}'
   if args.rule == rule_file.DEFAULT:
     rule = rules.default(opened.labels, rule.background)
@@ -72,6 +90,4 @@ def _open_export(args, log):
   elif args.rule:
     rule, origin = rule_file.choose(args.model, opened, args.rule)
   rule = rule_file.with_background(rule, args.background, opened.labels)
-  rule = rule._replace(bgr=rule.bgr or args.bgr)
-  streams = runtimes.stream(opened, args.slots, rule)
-  return streams, opened.card.preprocessing['short_side'], origin
+  return rule._replace(bgr=rule.bgr or args.bgr), origin

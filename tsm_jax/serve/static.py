@@ -4,10 +4,16 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import tempfile
+import types
 
 from tsm_jax import errors, files
+from tsm_jax.export import __main__ as export_command
 from tsm_jax.export import card as cards
-from tsm_jax.serve import web_runtime
+from tsm_jax.export import folder
+from tsm_jax.serve import model, web_runtime
+from tsm_jax.stream import flags
+from tsm_jax.stream.events import rules
 
 PAGE = pathlib.Path(__file__).parent / 'page'
 SETTINGS = 'page.json'
@@ -24,6 +30,49 @@ POLICY = (
   "img-src 'self' data:; media-src 'self' blob:"
 )
 _FIRST = '<meta charset="utf-8">\n'
+_KIND = {'format': 'litert', 'what': 'step', 'batch': 1}
+
+
+def run(args, log):
+  """Writes the page of a checkpoint or an export, which is proven before.
+
+  Args:
+    args: of the command.
+    log: called with lines about it.
+
+  Raises:
+    InputError: if it cannot be exported, or is no model for streams.
+  """
+  folder.check(args.static)
+  runtime = web_runtime.contents(args.web_runtime, log)
+  with tempfile.TemporaryDirectory() as temporary:
+    export = files.path(args.model)
+    if not (export / cards.FILE).exists():
+      export = pathlib.Path(temporary, 'export')
+      kind = (f'--{name}={value}' for name, value in _KIND.items())
+      export_command.main([args.model, str(export), *kind])
+    card = cards.read(export)
+    check(card)
+    every = card.frame_interval and card.frame_interval['seconds']
+    interval = flags.interval(args, every)
+    rule, origin = model.export_rule(args, _described(card))
+    log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
+    with folder.made(args.static) as out:
+      write(out, export, runtime, rule, interval)
+  log(
+    f'Copy the folder to any web space. To see it here: python -m http.server '
+    f'--bind 127.0.0.1 --directory {args.static}'
+  )
+
+
+def _described(card):
+  """What a `runtimes.Runtime` says of itself, without its runtime."""
+  return types.SimpleNamespace(
+    labels=card.labels,
+    meta={'frame_interval': card.frame_interval},
+    step=card.source.get('step'),
+    rule=rules.from_dict(card.rule, card.labels, f'The rule in {cards.FILE}'),
+  )
 
 
 def write(folder, export, runtime, rule, interval):
@@ -31,16 +80,12 @@ def write(folder, export, runtime, rule, interval):
 
   Args:
     folder: an empty one.
-    export: the folder of an export.
+    export: the folder of an export that a browser can run, see `check`.
     runtime: from `web_runtime.contents`.
-    rule: a `rules.Rule` to decide by, or None for that of the export.
-    interval: seconds between two frames, or None for those of the export.
-
-  Raises:
-    InputError: if the export is none that a browser can run.
+    rule: a `rules.Rule`.
+    interval: seconds between two frames.
   """
   card, folder = cards.read(export), pathlib.Path(folder)
-  check(card)
   for name in (card.model, cards.LABELS):
     shutil.copyfile(files.path(export) / name, folder / name)
   for name in FILES:
@@ -50,18 +95,18 @@ def write(folder, export, runtime, rule, interval):
   (folder / RUNTIME).mkdir()
   for name, content in runtime.items():
     (folder / RUNTIME / name).write_bytes(content)
-  settings = json.dumps({'interval': interval, 'about': about(card, interval)})
-  (folder / SETTINGS).write_text(settings + '\n')
-  cards.write(folder, dataclasses.replace(card, rule=rule))
+  settings = {'interval': interval, 'about': about(card, interval)}
+  (folder / SETTINGS).write_text(json.dumps(settings) + '\n')
+  cards.write(folder, dataclasses.replace(card, rule=rules.as_dict(rule)))
 
 
 def check(card):
   """Raises InputError unless a browser can run the model of a `card.Card`."""
-  for field, value in (('format', 'litert'), ('what', 'step'), ('batch', 1)):
+  for field, value in _KIND.items():
     if (found := getattr(card, field)) != value:
       raise errors.InputError(
         f'The {field} of the export is {found!r}; a page without a server '
-        f'needs {value!r}: export it with --format litert --what step.'
+        f'needs {value!r}: export it by --format=litert --what=step.'
       )
 
 

@@ -6,6 +6,7 @@ user's cache, and is read only if its hash is the one that is written here.
 
 import base64
 import hashlib
+import http.client
 import io
 import os
 import pathlib
@@ -141,10 +142,11 @@ def _download(package, log):
   try:
     with urllib.request.urlopen(package.url, timeout=SECONDS) as response:
       content = response.read(MAX_BYTES)
-  except (OSError, ValueError) as error:
-    reason = error.reason if hasattr(error, 'reason') else error
+  except (OSError, http.client.HTTPException) as error:
+    known = type(error) is urllib.error.URLError
     raise errors.InputError(
-      f'{package.url} cannot be downloaded ({reason}); where there is a network, '
+      f'{package.url} cannot be downloaded '
+      f'({error.reason if known else error}); where there is a network, '
       f'{_by_hand()}.'
     ) from error
   if _hash(content) != package.sha512:

@@ -9,15 +9,15 @@ import * as rule from './rule.js';
 const TOP = 10;  // labels of an answer
 
 let card, interval, model, canvas;
-let stream = null;  // {decider, last, fresh}
+const streams = new Map();  // {decider, steps, last} by their numbers
 
 // Answers a message, see local.js.
 export async function hear(message) {
   switch (message.do) {
     case 'open': return {opened: await open()};
-    case 'begin': return begin();
+    case 'begin': return begin(message);
     case 'show': return {answer: await show(message)};
-    case 'end': return {ended: stream.decider.end()};
+    case 'end': return {ended: end(message)};
   }
 }
 
@@ -30,20 +30,26 @@ async function open() {
   return {labels: card.labels, interval, about: page.about};
 }
 
-function begin() {
+function begin({stream}) {
   const decider = rule.create(card.rule, card.labels);
-  stream = {decider, last: null, fresh: true};
+  streams.set(stream, {decider, steps: model.begin(), last: null});
   return {};
 }
 
-async function show({picture, time, steps}) {
-  const square = prepare(picture);
-  const {decider} = stream, events = [];
+function end({stream}) {
+  const {decider, steps} = streams.get(stream);
+  streams.delete(stream);
+  steps.free();
+  return decider.end();
+}
+
+async function show({stream, picture, time, steps: count}) {
+  const square = prepare(picture), one = streams.get(stream);
+  const {decider, steps} = one, events = [];
   let probabilities;
-  for (const second of spread(stream.last, time, steps, interval)) {
-    probabilities = await model.step(square, stream.fresh);
-    stream.fresh = false;
-    stream.last = second;
+  for (const second of spread(one.last, time, count, interval)) {
+    probabilities = await steps.next(square);
+    one.last = second;
     events.push(...decider.add(second, rule.logits(probabilities)));
   }
   const {label, score} = decider;

@@ -1,10 +1,10 @@
-// A step of the model by LiteRT, with what it remembers of the stream.
+// Steps of the model by LiteRT, with what it remembers of a stream.
 
 import {fetched} from './fetched.js';
 
 const FOLDER = 'litert/';  // what is fetched from npm, see web_runtime.py
 
-// The model that a card describes, at the beginning of a stream.
+// The model that a card describes.
 export async function open(card) {
   const name = 'model.tflite';
   const {bytes, sha256} = card.files[name];
@@ -44,35 +44,52 @@ class Model {
     this.Tensor = Tensor;
     this.compiled = compiled;
     this.caches = card.caches;
-    this.types = Object.fromEntries(
-      card.inputs.map(({name, ...type}) => [name, type]));
-    this.kept = {};  // what the next step takes
-    for (const [name] of card.caches) this.kept[name] = this.tensor(name);
+    this.types = new Map(card.inputs.map((input) => [input.name, input]));
   }
 
-  // A tensor of an input, of zeros or of what is given.
-  tensor(name, values = null) {
-    const {dtype, shape} = this.types[name];
-    const size = shape.reduce((product, n) => product * n, 1);
-    const array = new ARRAYS[dtype](size);
-    if (values) array.set(values);
+  begin() {
+    return new Steps(this);
+  }
+
+  // A tensor of an input, of zeros or of what is given. It lies outside of what
+  // JavaScript frees by itself.
+  tensor(name, values = []) {
+    const {dtype, shape} = this.types.get(name);
+    const array = new ARRAYS[dtype](shape.reduce((size, n) => size * n, 1));
+    array.set(values);
     return new this.Tensor(array, shape);
   }
+}
 
-  // The probabilities of a frame, uint8 [size, size, 3]; a fresh one begins a
-  // stream. Tensors lie outside of what JavaScript frees by itself.
-  async step(frame, fresh) {
-    const frames = this.tensor('frames', frame);
-    const reset = this.tensor('reset', [fresh ? 1 : 0]);
-    const found = await this.compiled.run({frames, reset, ...this.kept});
-    const used = [frames, reset, ...Object.values(this.kept)];
-    for (const tensor of used) tensor.delete();
-    for (const [from, to] of this.caches) this.kept[from] = found[to];
+// One stream.
+class Steps {
+  constructor(model) {
+    this.model = model;
+    this.begins = true;
+    this.kept = {};  // what the next step takes
+    for (const [name] of model.caches) this.kept[name] = model.tensor(name);
+  }
+
+  // The probabilities of the next frame, uint8 [size, size, 3].
+  async next(frame) {
+    const {model} = this;
+    const frames = model.tensor('frames', frame);
+    const reset = model.tensor('reset', [this.begins ? 1 : 0]);
+    this.begins = false;
+    const found = await model.compiled.run({frames, reset, ...this.kept});
+    this.free();
+    frames.delete();
+    reset.delete();
+    for (const [from, to] of model.caches) this.kept[from] = found[to];
     const probabilities = found.probabilities.toTypedArray().slice();
     found.probabilities.delete();
     if (!probabilities.every(Number.isFinite)) {
       throw new Error('The model gives no finite number.');
     }
     return probabilities;
+  }
+
+  free() {
+    for (const tensor of Object.values(this.kept)) tensor.delete();
   }
 }

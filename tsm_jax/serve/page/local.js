@@ -9,7 +9,7 @@ let streams = 0;
 
 // Resolves to a model, see page.js.
 export async function connect(handlers) {
-  handlers.note?.('The model is being loaded …');
+  handlers.note('The model is being loaded …');
   opened ??= open();
   try {
     const {worker, about} = await opened;
@@ -32,10 +32,10 @@ function open() {
     };
     worker.onerror = (event) => fail(
       event.message || 'worker.js, a file of this page, cannot be loaded.');
-    worker.onmessage = ({data}) => {
+    worker.addEventListener('message', ({data}) => {
       if (data.failed) fail(data.failed);
       else resolve({worker, about: data.opened});
-    };
+    }, {once: true});
     worker.postMessage({do: 'open'});
   });
 }
@@ -49,23 +49,27 @@ class Local {
     this.handlers = handlers;
     this.waiting = null;  // {bitmap, time, steps, taken}
     this.dropped = 0;
-    this.over = false;
-    worker.onmessage = ({data}) => this.hear(data);
+    this.own = new Set();  // streams whose end has not come yet
+    this.closing = false;
+    this.listener = ({data}) => this.hear(data);
+    worker.addEventListener('message', this.listener);
     worker.onerror = (event) => this.fail(event.message);
     this.begin();
   }
 
   begin() {
     this.stream = ++streams;
+    this.own.add(this.stream);
     this.shown = null;  // when the picture that the worker has was taken
     this.post({do: 'begin'});
   }
 
   show(picture, time, steps) {
+    if (this.closing) return false;
     this.drop();
     const bitmap = createImageBitmap(picture);
     this.waiting = {bitmap, time, steps, taken: performance.now()};
-    if (this.shown === null) this.send();
+    this.send();
     return true;
   }
 
@@ -76,13 +80,19 @@ class Local {
     this.waiting = null;
   }
 
+  // Sends what waits, if the worker is free; after the last picture, the end.
   async send() {
+    if (this.shown !== null) return;
+    if (!this.waiting) {
+      if (this.closing) this.post({do: 'end'});
+      return;
+    }
     const {bitmap, time, steps, taken} = this.waiting, stream = this.stream;
     this.waiting = null;
     this.shown = taken;
     try {
       const picture = await bitmap;
-      if (this.over || stream !== this.stream) picture.close();
+      if (stream !== this.stream) picture.close();
       else this.post({do: 'show', picture, time, steps}, [picture]);
     } catch (error) {
       this.fail(`The picture cannot be read: ${error.message}`);
@@ -96,32 +106,40 @@ class Local {
   }
 
   close() {
-    this.drop();
-    this.post({do: 'end'});
-    this.over = true;
+    if (this.closing) return;
+    this.closing = true;
+    this.send();
   }
 
   post(message, moved = []) {
-    if (this.over) return;
     this.worker.postMessage({...message, stream: this.stream}, moved);
   }
 
   hear({stream, answer, ended, failed}) {
+    if (!this.own.has(stream)) return;
     if (failed) return this.fail(failed);
-    if (ended) this.handlers.answer({events: ended, frame: false});
+    if (ended) {
+      this.own.delete(stream);
+      if (!this.own.size) this.leave();
+      this.handlers.answer({events: ended, frame: false});
+    }
     if (!answer || stream !== this.stream) return;
     const latency = performance.now() - this.shown;
     this.shown = null;
     this.handlers.answer(
       {...answer, latency, dropped: this.dropped, frame: true});
-    if (this.waiting && !this.over) this.send();
+    this.send();
+  }
+
+  leave() {
+    this.worker.removeEventListener('message', this.listener);
   }
 
   fail(message) {
-    if (this.over) return;
-    this.over = true;
+    this.leave();
     opened = null;  // the next start loads all anew
     this.worker.terminate();
+    this.closing = true;
     this.handlers.ended(message);
   }
 }

@@ -17,7 +17,8 @@
 //   latency: milliseconds from the picture to the answer, or null;
 //   dropped: steps so far whose picture was replaced by a newer one;
 //   frame: whether it answers a picture; else it has only events;
-// and handlers.ended(message) when it is closed, with '' if all is well.
+// and handlers.ended(message) when it is closed, with '' if all is well, and
+// handlers.note(text) with what it does before it is there.
 
 import {Pace} from './pace.js';
 import * as source from './source.js';
@@ -56,7 +57,7 @@ async function run(connect, video, open) {
     opened = await open(video);
     if (over) return opened.close();
     const answer = (found) => stopCurrent === stop && view.answer(found);
-    model = await connect({answer, ended: stop});
+    model = await connect({answer, ended: stop, note: view.note});
     if (over) return model.close();
   } catch (error) {
     stop(error.message);

@@ -38,9 +38,14 @@ export function started() {
   restart();
 }
 
+// What is told of the model.
+export function note(text) {
+  byId('about').textContent = text;
+}
+
 // A model waits for pictures.
 export function ready(model) {
-  byId('about').textContent = model.about;
+  note(model.about);
   indices = new Map(model.labels.map((label, index) => [label, index]));
 }
 

@@ -5,8 +5,9 @@ const following = import('./following.js');
 let last = following;  // what is done now; messages are answered in their order
 
 onmessage = ({data}) => {
+  const {stream} = data;
   last = last.then(async () => {
     const answer = await (await following).hear(data);
-    postMessage({...answer, stream: data.stream});
-  }).catch((error) => postMessage({failed: error.message}));
+    postMessage({...answer, stream});
+  }).catch((error) => postMessage({failed: error.message, stream}));
 };
