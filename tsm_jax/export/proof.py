@@ -72,7 +72,7 @@ class Comparison(NamedTuple):
       reasons.append('some of its probabilities are no numbers')
     elif limits.difference is not None and self.difference > limits.difference:
       reasons.append(
-        f'probabilities may differ by {limits.difference:g} (--max_difference)'
+        f'they may differ by {limits.difference:g} (--max_difference)'
       )
     if limits.equal is not None and self.equal < limits.equal:
       reasons.append(
@@ -181,7 +181,15 @@ def prove(folder, found, limits, about=None, threads=None):
   runtime = runtimes.open(folder, threads)
   result = compare(runtime, found)
   result.check(limits)
-  report = {**describe(runtime, result, limits), **(about or {})}
+  format = runtime.card.format
+  report = {
+    **result._asdict(),
+    'bounds': limits._asdict(),
+    'runtime': engine.FORMATS[format][1],
+    'runtime_version': engine.version(format),
+    'machine': platform.machine(),
+    **(about or {}),
+  }
   text = json.dumps(report, indent=1, allow_nan=False)
   files.write(runtime.folder / FILE, text + '\n')
   write(runtime.folder / DATA, found)
@@ -216,18 +224,6 @@ def verify(folder, difference=None, equal=None, found=None, log=print):
     log(f'error: {error}')
     return False
   return True
-
-
-def describe(runtime, result, limits):
-  """A `Comparison` as a dict for JSON, with what it was made by."""
-  format = runtime.card.format
-  return {
-    **result._asdict(),
-    'bounds': limits._asdict(),
-    'runtime': engine.FORMATS[format][1],
-    'runtime_version': engine.version(format),
-    'machine': platform.machine(),
-  }
 
 
 def write(path, found):
