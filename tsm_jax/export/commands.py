@@ -80,7 +80,7 @@ def verify(args):
       f'{args.fields[0]} names clips of a checkpoint; give --checkpoint, too.'
     )
   limits = args.max_difference, args.min_equal
-  return 0 if proof.verify(args.out, *limits, found, log) else 1
+  return 0 if proof.verify(args.out, *limits, found) else 1
 
 
 def _check(args):
