@@ -146,14 +146,6 @@ def test_a_model_that_knows_no_interval_needs_one(tmp_path, not_run):
   assert 'A frame is shown every 0.2 s' in done.stderr
 
 
-@pytest.fixture(scope='module')
-def export(workdir, tmp_path_factory):
-  trained = checkpoints.restore_model(workdir)
-  rule = rules.default(trained.labels, 'idle')
-  folder = tmp_path_factory.mktemp('export') / 'out'
-  return exported.write(folder, trained, 'step', None, rule)
-
-
 def test_an_export_answers_as_its_checkpoint(export, make_session):
   expected = make_session(1)
   expected.add('')

@@ -58,7 +58,6 @@ def _forgetful():
   It looks through everything only when a quarter of it is new, and of a loaded
   JAX that is a lot.
   """
-  gc.collect()
   gc.freeze()
   try:
     yield
