@@ -18,8 +18,8 @@ FLOORS = (
   'runs',
   'checkpoints convert program',
   'evaluate insight plan stream',
-  'bench ensemble predict report train',
-  '__main__ main',
+  'bench ensemble export predict report train',
+  '__main__ main serve',
 )
 DATA_FLOORS = (
   'defaults sampling',

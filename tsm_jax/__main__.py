@@ -14,6 +14,8 @@ COMMANDS = {
   'ensemble': 'score several models as one',
   'convert': "read and write PyTorch's weights",
   'stream': 'choose when scores are an event, and count the right ones',
+  'export': 'a trained model as a file for another runtime',
+  'serve': 'a page that shows what a camera does',
   'plan': 'what a run needs on machines that are not here',
   'bench': 'measure the speed of this machine',
   'data.build': 'build a dataset',

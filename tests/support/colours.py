@@ -64,3 +64,25 @@ def write_video(path, parts, fps=FPS):
   path.parent.mkdir(parents=True, exist_ok=True)
   videos.write(path, frames, fps=fps)
   return path
+
+
+def write_y4m(path, parts, fps=10, size=(96, 128)):
+  """The same for the camera of a browser, uncompressed; its path."""
+  height, width = size
+  shapes = (size, (height // 2, width // 2), (height // 2, width // 2))
+  with path.open('wb') as file:
+    file.write(b'YUV4MPEG2 W%d H%d F%d:1 Ip C420\n' % (width, height, fps))
+    for seconds, label in parts:
+      red, green, blue = (value / 255 for value in COLOURS[label])
+      luma = 0.299 * red + 0.587 * green + 0.114 * blue
+      planes = (
+        16 + 219 * luma,
+        128 + 224 * (blue - luma) / 1.772,
+        128 + 224 * (red - luma) / 1.402,
+      )
+      frame = b''.join(
+        np.full(shape, round(value), np.uint8).tobytes()
+        for shape, value in zip(shapes, planes)
+      )
+      file.write((b'FRAME\n' + frame) * round(seconds * fps))
+  return path

@@ -7,6 +7,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+EPSILON = 1e-5  # added to the variance
+
 
 class BatchNorm(nn.Module):
   """BatchNorm with PyTorch's numbers.
@@ -57,7 +59,7 @@ class BatchNorm(nn.Module):
     for name, value in (('mean', seen_mean), ('var', seen_var)):
       self.sow('intermediates', name, value, _last, lambda: None)
     each = (*groups, *(1,) * (x.ndim - 1), *shape)  # [(G,) 1, ..., 1, C]
-    factor = jax.lax.rsqrt(group_var + 1e-5)
+    factor = jax.lax.rsqrt(group_var + EPSILON)
     factor = factor * jnp.broadcast_to(scale, factor.shape)
     y = (y - group_mean.reshape(each)) * factor.reshape(each)
     y += bias.reshape((*(1,) * (y.ndim - 1), *shape))

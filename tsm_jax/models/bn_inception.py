@@ -102,7 +102,7 @@ class BNInception(classifier.VideoClassifier, kw_only=True):
       convolution.convolution, use_bias=True, dtype=self.dtype
     )
     # The authors' momentum is 0.9 in PyTorch's sense.
-    first_norm, norm = self.norms(train, len(x) // num_frames, momentum=0.1)
+    first_norm, norm = self.norms(train, x.shape[0] // num_frames, momentum=0.1)
     shifts = [
       functools.partial(self.temporal_shift(num_frames), name=f'shift{i}')
       if shifted

@@ -77,7 +77,7 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
     conv = functools.partial(convolution.convolution, dtype=self.dtype)
-    first_norm, norm = self.norms(train, len(x) // num_frames)
+    first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = conv(32, 3, 2, name='conv1')(x)  # [B * T, H/2, W/2, 32]
     x = nn.relu6(first_norm(name='bn1')(x))
     number = 0

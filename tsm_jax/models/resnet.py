@@ -107,7 +107,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
     conv = functools.partial(convolution.convolution, dtype=self.dtype)
-    first_norm, norm = self.norms(train, len(x) // num_frames)
+    first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
     x = nn.relu(first_norm(name='bn1')(x))
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

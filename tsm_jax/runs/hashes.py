@@ -21,7 +21,7 @@ _MAX_BYTES = 2**24  # of the list
 def write(step):
   """Writes the list of a step, a folder that is complete but not yet named."""
   names = [n for n in files.walk(step) if n.rpartition('/')[2] not in _LATER]
-  lines = [f'{_sha256(step / name)}  {name}\n' for name in sorted(names)]
+  lines = [f'{sha256(step / name)}  {name}\n' for name in sorted(names)]
   files.write(step / FILE, ''.join([f'# {len(lines)} files\n', *lines]))
 
 
@@ -46,9 +46,14 @@ def damage(step, items):
     if not names:
       return f'{FILE} does not list {item}'
     for name in names:
-      if found := _difference(step / name, listed[name]):
+      if found := difference(step / name, listed[name]):
         return f'{name} {found}'
   return ''
+
+
+def identity(step):
+  """The SHA-256 of the list of a step, which no other step has, or None."""
+  return sha256(step / FILE) if exist(step) else None
 
 
 def exist(step):
@@ -71,14 +76,22 @@ def _read(path):
   return {match[2]: match[1] for match in listed}
 
 
-def _difference(path, expected):
-  """How a file differs from the one that was saved, or ''."""
+def difference(path, expected):
+  """How a file differs from the one that was saved, or ''.
+
+  Args:
+    path: an `epath.Path`.
+    expected: its SHA-256 in hex.
+
+  Raises:
+    OSError: if it cannot be reached, which is no difference.
+  """
   found = ''
   for _ in range(2):  # the first time, storage may have failed
     try:
       if not files.is_regular(path):
         found = 'is no file' if path.exists() else 'is missing'
-      elif _sha256(path) == expected:
+      elif sha256(path) == expected:
         return ''
       else:
         found = 'is not what was saved'
@@ -91,7 +104,8 @@ def _difference(path, expected):
   return found
 
 
-def _sha256(path):
+def sha256(path):
+  """The SHA-256 of a file, an `epath.Path` or `pathlib.Path`, in hex."""
   digest = hashlib.sha256()
   with path.open('rb') as file:
     while block := file.read(2**20):

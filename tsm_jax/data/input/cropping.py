@@ -128,6 +128,39 @@ def eval_crops(
   return np.stack(views)
 
 
+def eval_square(frame, image_size):
+  """The part of a frame in which `centre` finds the one that evaluation sees.
+
+  Args:
+    frame: uint8 `[H, W, C]`, as stored.
+    image_size: S, both sides of the centre crop in pixels.
+
+  Returns:
+    uint8 `[F, F, C]`, where F is `full_size(S)`: the short side, scaled.
+
+  >>> frame = np.arange(64 * 90 * 3, dtype=np.uint8).reshape((64, 90, 3))
+  >>> square = eval_square(frame, 32)
+  >>> square.shape
+  (36, 36, 3)
+  >>> bool((centre(square, 32) == eval_crops([frame], 32)[0, 0]).all())
+  True
+  """
+  height, width = frame.shape[:2]
+  side = full_size(image_size)
+  w, h = pixels.short_side_size(width, height, side)
+  ((x, y),) = crop_positions(w, h, image_size, 1)
+  ((inside, _),) = crop_positions(side, side, image_size, 1)
+  scaled = pixels.resize(frame, w, h)
+  return scaled[y - inside :, x - inside :][:side, :side].copy()
+
+
+def centre(squares, image_size):
+  """The centre `[..., S, S, C]` of squares, NumPy or JAX arrays."""
+  side = squares.shape[-2]
+  ((x, y),) = crop_positions(side, side, image_size, 1)
+  return squares[..., y : y + image_size, x : x + image_size, :]
+
+
 def crop_positions(width, height, size, crops):
   """Where the official test takes its square crops from a scaled frame.
 

@@ -52,15 +52,29 @@ def choose(checkpoint, trained, name='', background=()):
   path = files.path(name) if name else workdir(checkpoint) / FILE
   if name != DEFAULT and (name or path.exists()):
     content = read(path, labels)
-    rule = content['rule']
-    if background:
-      _refuse_background(background, rule.preset)
-      rule = rule._replace(background=tuple(background))
-      rules.check(rule, labels)
+    rule = with_background(content['rule'], background, labels)
     return rule, _origin(path, content, trained)
   found = background or trained.meta['config']['data'].get('background', '')
   rule = rules.default(labels, found)
   return rule, 'the usual rule, which is not tuned'
+
+
+def with_background(rule, background, labels):
+  """A rule with other labels that are never events, if there are any.
+
+  Args:
+    rule: a `rules.Rule`.
+    background: labels.
+    labels: class names of the model.
+
+  Raises:
+    InputError: if the rule has a background of its own, or one is no label.
+  """
+  if background:
+    _refuse_background(background, rule.preset)
+    rule = rule._replace(background=tuple(background))
+    rules.check(rule, labels)
+  return rule
 
 
 def _refuse_background(background, preset):

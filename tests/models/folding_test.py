@@ -1,0 +1,37 @@
+import jax
+import numpy as np
+import pytest
+
+from support import leaving, nets
+from tsm_jax import models
+from tsm_jax.models import folding
+
+short = leaving.short
+
+
+@pytest.mark.parametrize(
+  ('fields', 'layers', 'native'),
+  [
+    # stem, three bottlenecks, two of them with a downsampling, four of
+    # attention, head
+    ({'stage_sizes': (1, 2), 'non_local': True}, 1 + 3 * 3 + 2 + 4 + 1, True),
+    (
+      {'stage_sizes': (1, 2), 'depth': 18, 'shift': 'block'},
+      1 + 6 + 1 + 1,
+      False,
+    ),
+    ({'name': 'bn_inception', 'shift': 'none'}, 3 + 7 + 5 + 1, True),
+  ],
+)
+def test_logits_are_those_with_norms(fields, layers, native, short):
+  model = models.create_model({**nets.CONFIG, 'width': 8, **fields})
+  frames = nets.clips(1, 2, 32, 32, 3)
+  variables = nets.tiny_variables(model, frames)
+  folded = folding.fold(model, variables, frames.shape)
+  names = [p[-1].key for p, _ in jax.tree.leaves_with_path(folded)]
+  assert sorted(names) == ['bias'] * layers + ['kernel'] * layers
+  expected = jax.jit(model.apply)(variables, frames)
+  largest = np.abs(expected).max()
+  with folding.folded(native):
+    found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
+  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)

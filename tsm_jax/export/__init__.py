@@ -1,0 +1,1 @@
+"""A trained model leaves: a file for another runtime, and what tells of it."""

@@ -1,0 +1,194 @@
+"""The function that leaves: uint8 frames to probabilities.
+
+A clip is answered as by evaluation; a step is one frame of every stream, and
+takes and gives what `stream.cache` keeps between two frames.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tsm_jax import errors
+from tsm_jax.data.input import cropping
+from tsm_jax.models import folding
+from tsm_jax.stream import agreement, cache
+
+KINDS = ('clip', 'step')
+
+
+class Tensor(NamedTuple):
+  """An input or output of a graph.
+
+  Attributes:
+    name: of the tensor.
+    dtype: 'uint8' or 'float32'.
+    shape: a batch of any size is None.
+  """
+
+  name: str
+  dtype: str
+  shape: tuple[int | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+  """A function of arrays, with its weights.
+
+  Attributes:
+    what: 'clip' or 'step'.
+    weights: a tree of float32 arrays, BatchNorm folded.
+    apply: `(native, weights, *inputs) -> outputs`, see `folding.folded`.
+    inputs: a `Tensor` each, in the order of the arguments.
+    outputs: a `Tensor` each, in the order of the results.
+    caches: `(input name, output name)` of what goes on to the next step.
+  """
+
+  what: str
+  weights: Any
+  apply: Callable[..., Any]
+  inputs: tuple[Tensor, ...]
+  outputs: tuple[Tensor, ...]
+  caches: tuple[tuple[str, str], ...]
+
+  def function(self, *inputs):
+    """The outputs, a tuple, by operations that other compilers know."""
+    return self.apply(False, self.weights, *inputs)
+
+  def native(self, weights, *inputs):
+    """The same in the form that each platform of JAX runs fastest."""
+    return self.apply(True, weights, *inputs)
+
+  def shapes(self, batch=1):
+    """The inputs as `jax.ShapeDtypeStruct`, a batch of any size as `batch`."""
+    return [
+      jax.ShapeDtypeStruct(
+        tuple(batch if n is None else n for n in x.shape), x.dtype
+      )
+      for x in self.inputs
+    ]
+
+
+def in_float32(trained):
+  """A model as it leaves: one trained in bfloat16 computes in float32."""
+  config = trained.config.copy_and_resolve_references()
+  config.dtype = 'float32'
+  return dataclasses.replace(trained, config=config)
+
+
+def create(trained, what, batch):
+  """The graph of a trained model.
+
+  Args:
+    trained: a `checkpoints.TrainedModel`; it leaves `in_float32`.
+    what: 'clip' or 'step'.
+    batch: number of clips or streams, or None for any.
+
+  Returns:
+    A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
+    `cropping.full_size` of the image size; a step has frames uint8
+    `[B, S, S, 3]`, reset uint8 `[B]` (where it is 1, the stream begins at this
+    frame) and one input of each cache. The first output is probabilities,
+    float32 `[B, K]`; then come the caches for the next step.
+
+  Raises:
+    InputError: if the model is not for RGB frames, or cannot do steps.
+  """
+  preprocessing = trained.preprocessing
+  if preprocessing.modality != 'rgb':
+    raise errors.InputError(
+      f'model.modality is {preprocessing.modality!r}, which is made of several '
+      'frames at once; an export takes the frames of a camera: train a model '
+      "of 'rgb' for it."
+    )
+  model = in_float32(trained).module()
+  weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
+  make = {'clip': _clip, 'step': _step}[what]
+  return make(model, weights, preprocessing, batch)
+
+
+def default_kind(trained):
+  """'step' of a model that never looks ahead, otherwise 'clip'."""
+  model = trained.module()
+  past = model.direction == 'past' and agreement.can_stream(model)
+  return 'step' if past else 'clip'
+
+
+def _clip(model, weights, preprocessing, batch):
+  def apply(native, weights, frames):
+    frames = _normalized(frames, preprocessing)
+    with folding.folded(native):
+      logits = model.apply(weights, frames)
+    return (jax.nn.softmax(logits),)
+
+  shape = (batch, preprocessing.num_frames, *_square(preprocessing))
+  frames = Tensor('frames', 'uint8', shape)
+  return Graph(
+    'clip', weights, apply, (frames,), (_probabilities(model, batch),), ()
+  )
+
+
+def _step(model, weights, preprocessing, batch):
+  fresh = cache.init_cache(model, 1, preprocessing.image_size)
+  # A shift of too few channels moves none, and has an empty cache.
+  leaves = [x for x in jax.tree.leaves_with_path(fresh) if x[1].size]
+
+  def apply(native, weights, frames, reset, *caches):
+    given = iter(caches)
+    shape = (frames.shape[0],)
+    old = jax.tree.map(
+      lambda x: next(given) if x.size else jnp.zeros(shape + x.shape[1:]), fresh
+    )
+    frames = _normalized(frames, preprocessing)
+    # Not every runtime takes flags, as that of browsers; nor compares bytes.
+    begins = reset.astype('int32') != 0
+    with folding.folded(native):
+      logits, new = cache.step(model, weights, old, frames, begins)
+    new = [x for x in jax.tree.leaves(new) if x.size]
+    return jax.nn.softmax(logits), *new
+
+  old, new = (_caches(prefix, leaves, batch) for prefix in ('cache', 'next'))
+  frames = Tensor('frames', 'uint8', (batch, *_square(preprocessing)))
+  return Graph(
+    'step',
+    weights,
+    apply,
+    (frames, Tensor('reset', 'uint8', (batch,)), *old),
+    (_probabilities(model, batch), *new),
+    tuple((a.name, b.name) for a, b in zip(old, new)),
+  )
+
+
+def _caches(prefix, leaves, batch):
+  """A `Tensor` for each `(path, array)`, such as cache_block3_shift_past."""
+  found = []
+  for path, leaf in leaves:
+    name = '_'.join((prefix, *(key.key for key in path)))
+    found.append(Tensor(name, 'float32', (batch, *leaf.shape[1:])))
+  return tuple(found)
+
+
+def _normalized(frames, preprocessing):
+  """`cropping.normalize` of the centres, as one product and one sum."""
+  frames = cropping.centre(frames, preprocessing.image_size)
+  if preprocessing.channel_order == 'bgr':
+    frames = frames[..., ::-1]
+  mean, std = (
+    np.asarray(x).reshape((1,) * (frames.ndim - 1) + (-1,))
+    for x in (preprocessing.mean, preprocessing.std)
+  )
+  factor = np.float32(1 / (std * preprocessing.divisor))
+  return frames.astype(np.float32) * factor + np.float32(-mean / std)
+
+
+def _square(preprocessing):
+  """The shape of a frame as it comes in."""
+  side = cropping.full_size(preprocessing.image_size)
+  return (side, side, 3)
+
+
+def _probabilities(model, batch):
+  return Tensor('probabilities', 'float32', (batch, model.num_classes))

@@ -1,0 +1,121 @@
+"""BatchNorm as part of the convolution in front of it, for use without JAX.
+
+At evaluation a BatchNorm is a factor and a summand of each channel. A network
+that leaves has them in the weights and the bias of what it normalises, a
+convolution or a `Dense`. Which that is follows from the flow of the data, not
+from names, so that no network needs to know of it.
+"""
+
+import contextlib
+
+from flax import linen as nn
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tsm_jax.models import batch_norm, convolution, shift
+
+_LAYERS = (nn.Conv, nn.Dense)
+
+
+def fold(model, variables, clip_shape):
+  """The parameters of a model without its BatchNorms.
+
+  Args:
+    model: from `models.create_model`.
+    variables: its params and batch_stats.
+    clip_shape: `(1, T, H, W, C)`.
+
+  Returns:
+    A dict of params only, float32 NumPy arrays, for `folded`.
+  """
+  variables = jax.tree.map(np.asarray, variables)
+  stats = traverse_util.flatten_dict(variables.get('batch_stats', {}))
+  params = traverse_util.flatten_dict(variables['params'])
+  for layer, norm in _pairs(model, clip_shape).items():
+    scale, shift = (params.pop((*norm, name)) for name in ('scale', 'bias'))
+    mean, var = (stats[*norm, name] for name in ('mean', 'var'))
+    factor = scale / np.sqrt(np.float64(var) + batch_norm.EPSILON)
+    bias = params.get((*layer, 'bias'), 0.0)
+    params[*layer, 'kernel'] = np.float32(params[*layer, 'kernel'] * factor)
+    params[*layer, 'bias'] = np.float32((bias - mean) * factor + shift)
+  return {'params': traverse_util.unflatten_dict(params)}
+
+
+def _pairs(model, clip_shape):
+  """A dict from the path of each layer to that of the norm behind it."""
+  found, last = {}, None
+
+  def note(call, args, kwargs, context):
+    nonlocal last
+    module = context.module
+    if isinstance(module, batch_norm.BatchNorm):
+      path, output = last
+      if output is not args[0]:
+        raise AssertionError(f'{module.path} normalises no layer.')
+      found[path] = module.scope.path
+    output = call(*args, **kwargs)
+    if isinstance(module, _LAYERS):
+      last = module.scope.path, output
+    return output
+
+  frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
+  with nn.intercept_methods(note):
+    jax.eval_shape(model.init, jax.random.key(0), frames)
+  return found
+
+
+@contextlib.contextmanager
+def folded(native=False):
+  """Lets `apply` of a model take what `fold` returned.
+
+  Args:
+    native: computes convolutions and shifts in the form that each platform of
+      JAX runs fastest, as in training. Otherwise they are for other compilers:
+      a convolution is one operation, a shift a concatenation.
+  """
+  convolve = jax.lax.conv_general_dilated
+  if native:
+    convolve = convolution.conv_or_product
+
+  def without_norm(call, args, kwargs, context):
+    module = context.module
+    if isinstance(module, batch_norm.BatchNorm):
+      return args[0]
+    if isinstance(module, nn.Conv):
+      return _conv(module, args[0], convolve)
+    if isinstance(module, shift.TemporalShift) and not native:
+      return _shift(module, args[0])
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(without_norm):
+    yield
+
+
+def _conv(module, x, convolve):
+  """A layer of `convolution.convolution`, with a bias."""
+  params = module.variables['params']
+  y = convolve(
+    x,
+    params['kernel'],
+    module.strides,
+    [(module.padding, module.padding)] * 2,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=module.feature_group_count,
+  )
+  return y + params['bias'].reshape((1, 1, 1, -1))
+
+
+def _shift(module, x):
+  """A shift of `[B * T, H, W, C]`, or of one frame behind its cache."""
+  if module.streaming:
+    cache = module.get_variable('cache', 'past')
+    fold = cache.shape[-1]
+    if not fold:  # too few channels to move any
+      return x
+    module.put_variable('cache', 'past', x[..., :fold])
+    return jnp.concatenate([cache, x[..., fold:]], axis=-1)
+  clips = x.reshape((-1, module.num_frames, *x.shape[1:]))
+  y = shift.concatenated_shift(clips, module.fold_div, module.direction)
+  return y.reshape(x.shape)

@@ -1,0 +1,1 @@
+"""A trained model on a page: `python -m tsm_jax.serve`."""
