@@ -204,20 +204,38 @@ def from_flags(name, overrides):
   Raises:
     InputError: as `load`.
   """
+  config = load(name, called='--config')
+  known = flatten(config.to_dict())
+  changed, asked = with_flags(config, overrides)
+  file, colon, _ = str(name).partition(':')
+  if colon:
+    usual = flatten(load(file).to_dict())
+    asked |= {field for field in known if usual.get(field) != known[field]}
+  return changed, asked
+
+
+def with_flags(config, overrides):
+  """A configuration, changed by flags `--config.FIELD`.
+
+  Args:
+    config: a ConfigDict.
+    overrides: from `split_flags`.
+
+  Returns:
+    The ConfigDict, and the set of the names of the fields that were set.
+
+  Raises:
+    InputError: if a field is unknown or a value has the wrong type.
+  """
   from absl import flags
   from ml_collections import config_flags
 
-  config = load(name, called='--config')
   known = flatten(config.to_dict())
   matches = (re.match(r'--(?:no)?config\.([^=]+)', o) for o in overrides)
   asked = [match[1] for match in matches if match]
   for field in asked:
     if not any(f'{name}.'.startswith(f'{field}.') for name in known):
       raise errors.InputError(unknown_field(field, known))
-  file, colon, _ = str(name).partition(':')
-  if colon:
-    usual = flatten(load(file).to_dict())
-    asked += [field for field in known if usual.get(field) != known[field]]
   values = flags.FlagValues()
   argv = ['', *overrides]
   try:

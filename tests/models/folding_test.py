@@ -4,23 +4,27 @@ import pytest
 
 from support import leaving, nets
 from tsm_jax import models
-from tsm_jax.models import convolution, folding
+from tsm_jax.models import folding
 
 short = leaving.short
 
 
 @pytest.mark.parametrize(
-  ('fields', 'layers'),
+  ('fields', 'layers', 'native'),
   [
     # stem, three bottlenecks, two of them with a downsampling, four of
     # attention, head
-    ({'stage_sizes': (1, 2), 'non_local': True}, 1 + 3 * 3 + 2 + 4 + 1),
-    ({'stage_sizes': (1, 2), 'depth': 18, 'shift': 'block'}, 1 + 6 + 1 + 1),
-    (leaving.MOBILE, 1 + 2 + 2 * 3 + 1 + 1),
-    ({'name': 'bn_inception', 'shift': 'none'}, 3 + 7 + 5 + 1),
+    ({'stage_sizes': (1, 2), 'non_local': True}, 1 + 3 * 3 + 2 + 4 + 1, True),
+    (
+      {'stage_sizes': (1, 2), 'depth': 18, 'shift': 'block'},
+      1 + 6 + 1 + 1,
+      False,
+    ),
+    (leaving.MOBILE, 1 + 2 + 2 * 3 + 1 + 1, True),
+    ({'name': 'bn_inception', 'shift': 'none'}, 3 + 7 + 5 + 1, False),
   ],
 )
-def test_logits_are_those_with_norms(fields, layers, short):
+def test_logits_are_those_with_norms(fields, layers, native, short):
   model = models.create_model({**nets.CONFIG, 'width': 8, **fields})
   frames = nets.clips(1, 2, 32, 32, 3)
   variables = nets.tiny_variables(model, frames)
@@ -29,6 +33,6 @@ def test_logits_are_those_with_norms(fields, layers, short):
   assert sorted(names) == ['bias'] * layers + ['kernel'] * layers
   expected = jax.jit(model.apply)(variables, frames)
   largest = np.abs(expected).max()
-  with folding.folded(convolution.conv_or_product):
+  with folding.folded(native):
     found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)

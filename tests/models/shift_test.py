@@ -57,6 +57,9 @@ def test_equals_the_rule_channel_by_channel(channels, fold_div, direction):
     x, fold_div, direction
   )
   chex.assert_trees_all_equal(y, by_hand(x, fold_div, direction))
+  for clip in (x, x[:, :1]):
+    y = shift.concatenated_shift(clip, fold_div, direction)
+    chex.assert_trees_all_equal(y, by_hand(clip, fold_div, direction))
 
 
 def test_floor_and_identity():

@@ -4,10 +4,13 @@ import ml_collections
 import numpy as np
 import pytest
 
-from support import nets
-from tsm_jax import checkpoints, models
+from support import helpers, nets
+from tsm_jax import models, sharding
 from tsm_jax.data.input import preprocess
+from tsm_jax.data.store import dataset
 from tsm_jax.models import bn_inception, mobilenet_v2
+from tsm_jax.program import checks
+from tsm_jax.runs import checkpoints, identity
 
 TINY = {'stage_sizes': (1, 1), 'width': 8, 'num_classes': 3}
 
@@ -50,3 +53,29 @@ def images(*shape, seed=0):
   """Random uint8 images `[..., H, W, 3]`."""
   rng = np.random.default_rng(seed)
   return rng.integers(0, 256, (*shape, 3), np.uint8)
+
+
+def save(workdir, source, data_dir, **fields):
+  """A checkpoint that was never trained, of a dataset that is there.
+
+  Args:
+    workdir: gets it.
+    source: a folder of videos.
+    data_dir: where the dataset is built.
+    **fields: as of `helpers.tiny_config`.
+
+  Returns:
+    The workdir as a string.
+  """
+  config = helpers.tiny_config(source, data_dir, **fields)
+  data = dataset.prepare(config.data, 'rgb', lambda line: None)
+  mesh = sharding.create_mesh()
+  config = checks.resolve(config, mesh, len(data.labels))
+  how = preprocess.Preprocessing.from_config(config)
+  model = models.create_model(config.model)
+  frames = np.empty(how.clip_shape(), np.float32)
+  variables = nets.tiny_variables(model, frames)
+  interval = data.interval(('train',), how)
+  meta = identity.describe(config, data.labels, data.name, interval)
+  checkpoints.save_model(workdir, variables, meta)
+  return str(workdir)

@@ -36,15 +36,13 @@ _CHOICES = {
 }
 _NONE = type(None)
 _TYPES = {
-  **dict.fromkeys((*_CHOICES, 'sampling', 'channel_order'), str),
-  **dict.fromkeys(('short_side', 'stored_size', 'image_size'), int),
-  **dict.fromkeys(('num_frames', 'multiply_adds', 'version'), int),
-  **dict.fromkeys(('labels', 'mean', 'std'), list),
-  **dict.fromkeys(('inputs', 'outputs', 'caches'), list),
-  **dict.fromkeys(('rule', 'source', 'versions', 'files'), dict),
+  **dict.fromkeys(_CHOICES, str),
+  **dict.fromkeys(('stored_size', 'multiply_adds', 'version'), int),
+  **dict.fromkeys(('labels', 'inputs', 'outputs', 'caches'), list),
+  **dict.fromkeys(('rule', 'preprocessing', 'source'), dict),
+  **dict.fromkeys(('versions', 'files'), dict),
   'batch': (int, _NONE),
   'frame_interval': (dict, _NONE),
-  'divisor': (int, float),
 }
 
 
@@ -58,17 +56,12 @@ class Card:
     precision: 'float32', 'float16' or 'int8'.
     batch: clips or streams at once; None is any number.
     labels: class names by index.
-    num_frames: T of a clip.
-    frame_interval: seconds between its frames, an `intervals.Interval` as a
-      dict; None where that is not known.
-    sampling: how a clip's frames are chosen, 'uniform' or 'dense'.
-    short_side: to which frames are shrunk before anything else, in pixels.
-    stored_size: S, both sides of a frame that comes in.
-    image_size: of the centre that the network sees; it is cut in the graph.
-    mean: of the normalisation, which is in the graph.
-    std: the same.
-    divisor: the same.
-    channel_order: the same.
+    frame_interval: seconds between the frames of a clip, a dict of an
+      `intervals.Interval`; None where that is not known.
+    stored_size: S, both sides of a frame that comes in, see
+      `cropping.eval_square`.
+    preprocessing: the fields of a `preprocess.Preprocessing`. The crop to its
+      image_size and the normalisation are in the graph.
     inputs: a `graph.Tensor` each, in the order of the model.
     outputs: the same; the first are the probabilities.
     caches: `(input, output)` names: what goes on to the next step.
@@ -86,16 +79,9 @@ class Card:
   precision: str
   batch: int | None
   labels: list[str]
-  num_frames: int
   frame_interval: dict[str, float] | None
-  sampling: str
-  short_side: int
   stored_size: int
-  image_size: int
-  mean: list[float]
-  std: list[float]
-  divisor: float
-  channel_order: str
+  preprocessing: dict[str, Any]
   inputs: tuple[graphs.Tensor, ...]
   outputs: tuple[graphs.Tensor, ...]
   caches: tuple[tuple[str, str], ...]
@@ -130,16 +116,9 @@ def describe(trained, graph, rule, source, **fields):
   return Card(
     what=graph.what,
     labels=list(trained.labels),
-    num_frames=how.num_frames,
     frame_interval=every and every.as_dict(),
-    sampling=how.sampling,
-    short_side=how.short_side,
     stored_size=cropping.full_size(how.image_size),
-    image_size=how.image_size,
-    mean=list(how.mean),
-    std=list(how.std),
-    divisor=how.divisor,
-    channel_order=how.channel_order,
+    preprocessing={**vars(how), 'mean': list(how.mean), 'std': list(how.std)},
     inputs=graph.inputs,
     outputs=graph.outputs,
     caches=graph.caches,

@@ -9,11 +9,11 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data.input import cropping
-from tsm_jax.models import convolution, folding
+from tsm_jax.models import folding
 from tsm_jax.stream import agreement, cache
 
 KINDS = ('clip', 'step')
@@ -40,7 +40,7 @@ class Graph:
   Attributes:
     what: 'clip' or 'step'.
     weights: a tree of float32 arrays, BatchNorm folded.
-    apply: `(convolve, weights, *inputs) -> outputs`, see `folding.folded`.
+    apply: `(native, weights, *inputs) -> outputs`, see `folding.folded`.
     inputs: a `Tensor` each, in the order of the arguments.
     outputs: a `Tensor` each, in the order of the results.
     caches: `(input name, output name)` of what goes on to the next step.
@@ -54,12 +54,12 @@ class Graph:
   caches: tuple[tuple[str, str], ...]
 
   def function(self, *inputs):
-    """The outputs, a tuple; every convolution is one operation."""
-    return self.apply(jax.lax.conv_general_dilated, self.weights, *inputs)
+    """The outputs, a tuple, by operations that other compilers know."""
+    return self.apply(False, self.weights, *inputs)
 
   def native(self, weights, *inputs):
     """The same in the form that each platform of JAX runs fastest."""
-    return self.apply(convolution.conv_or_product, weights, *inputs)
+    return self.apply(True, weights, *inputs)
 
   def shapes(self, batch=1):
     """The inputs as `jax.ShapeDtypeStruct`, a batch of any size as `batch`."""
@@ -71,12 +71,18 @@ class Graph:
     ]
 
 
+def in_float32(trained):
+  """A model as it leaves: one trained in bfloat16 computes in float32."""
+  config = trained.config.copy_and_resolve_references()
+  config.dtype = 'float32'
+  return dataclasses.replace(trained, config=config)
+
+
 def create(trained, what, batch):
   """The graph of a trained model.
 
   Args:
-    trained: a `checkpoints.TrainedModel`; its parameters are used as they are,
-      in float32.
+    trained: a `checkpoints.TrainedModel`; it leaves `in_float32`.
     what: 'clip' or 'step'.
     batch: number of clips or streams, or None for any.
 
@@ -97,7 +103,7 @@ def create(trained, what, batch):
       'frames at once; an export takes the frames of a camera: train a model '
       "of 'rgb' for it."
     )
-  model = trained.module().clone(dtype=jnp.float32)
+  model = in_float32(trained).module()
   weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
   make = {'clip': _clip, 'step': _step}[what]
   return make(model, weights, preprocessing, batch)
@@ -111,10 +117,10 @@ def default_kind(trained):
 
 
 def _clip(model, weights, preprocessing, batch):
-  def apply(convolve, weights, frames):
-    frames = cropping.centre(frames, preprocessing.image_size)
-    with folding.folded(convolve):
-      logits = model.apply(weights, preprocessing.normalize(frames))
+  def apply(native, weights, frames):
+    frames = _normalized(frames, preprocessing)
+    with folding.folded(native):
+      logits = model.apply(weights, frames)
     return (jax.nn.softmax(logits),)
 
   shape = (batch, preprocessing.num_frames, *_square(preprocessing))
@@ -128,11 +134,10 @@ def _step(model, weights, preprocessing, batch):
   fresh = cache.init_cache(model, 1, preprocessing.image_size)
   leaves, tree = jax.tree.flatten_with_path(fresh)
 
-  def apply(convolve, weights, frames, reset, *caches):
-    frames = cropping.centre(frames, preprocessing.image_size)
-    frames = preprocessing.normalize(frames)
+  def apply(native, weights, frames, reset, *caches):
+    frames = _normalized(frames, preprocessing)
     old = jax.tree.unflatten(tree, caches)
-    with folding.folded(convolve):
+    with folding.folded(native):
       logits, new = cache.step(model, weights, old, frames, reset)
     return jax.nn.softmax(logits), *jax.tree.leaves(new)
 
@@ -156,6 +161,19 @@ def _step(model, weights, preprocessing, batch):
     (_probabilities(model, batch), *new),
     tuple((a.name, b.name) for a, b in zip(old, new)),
   )
+
+
+def _normalized(frames, preprocessing):
+  """`cropping.normalize` of the centres, as one product and one sum."""
+  frames = cropping.centre(frames, preprocessing.image_size)
+  if preprocessing.channel_order == 'bgr':
+    frames = frames[..., ::-1]
+  mean, std = (
+    np.asarray(x).reshape((1,) * (frames.ndim - 1) + (-1,))
+    for x in (preprocessing.mean, preprocessing.std)
+  )
+  factor = np.float32(1 / (std * preprocessing.divisor))
+  return frames.astype(np.float32) * factor + np.float32(-mean / std)
 
 
 def _square(preprocessing):

@@ -4,10 +4,31 @@ import jax
 from jax import export
 import numpy as np
 
+from tsm_jax import errors
+
 # A platform of JAX on which a depthwise convolution stays one, see
 # `convolution.conv_or_product`; nothing of it is needed here, nor in the text.
 _PLATFORM = 'tpu'
+# Protocol buffers and flat buffers have offsets of 31 bits.
+MAX_BYTES = 2**31 - 2**24  # what is no weight fits beside them
 PLATFORMS = ('cpu', 'cuda', 'rocm', 'tpu')
+
+
+def check_size(graph, name):
+  """Raises InputError for a graph that no file can hold.
+
+  Args:
+    graph: a `graph.Graph`. In whatever precision its weights are to be, a file
+      with those of float32 is written first.
+    name: of the format, for the message.
+  """
+  size = sum(x.nbytes for x in jax.tree.leaves(graph.weights))
+  if size > MAX_BYTES:
+    raise errors.InputError(
+      f'The weights have {size / 1e9:.1f} GB in float32, and a file of '
+      f'{name} holds at most {MAX_BYTES / 1e9:.1f} GB; export a smaller '
+      'network.'
+    )
 
 
 def stablehlo_text(graph):

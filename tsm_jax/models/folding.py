@@ -11,9 +11,10 @@ import contextlib
 from flax import linen as nn
 from flax import traverse_util
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm
+from tsm_jax.models import batch_norm, convolution, shift
 
 _LAYERS = (nn.Conv, nn.Dense)
 
@@ -66,14 +67,17 @@ def _pairs(model, clip_shape):
 
 
 @contextlib.contextmanager
-def folded(convolve=jax.lax.conv_general_dilated):
+def folded(native=False):
   """Lets `apply` of a model take what `fold` returned.
 
   Args:
-    convolve: computes a convolution, with the arguments of
-      `jax.lax.conv_general_dilated`; or `convolution.conv_or_product`, in the
-      form that each platform runs fastest.
+    native: computes convolutions and shifts in the form that each platform of
+      JAX runs fastest, as in training. Otherwise they are for other compilers:
+      a convolution is one operation, a shift a concatenation.
   """
+  convolve = jax.lax.conv_general_dilated
+  if native:
+    convolve = convolution.conv_or_product
 
   def without_norm(call, args, kwargs, context):
     module = context.module
@@ -81,6 +85,8 @@ def folded(convolve=jax.lax.conv_general_dilated):
       return args[0]
     if isinstance(module, nn.Conv):
       return _conv(module, args[0], convolve)
+    if isinstance(module, shift.TemporalShift) and not native:
+      return _shift(module, args[0])
     return call(*args, **kwargs)
 
   with nn.intercept_methods(without_norm):
@@ -99,3 +105,15 @@ def _conv(module, x, convolve):
     feature_group_count=module.feature_group_count,
   )
   return y + params['bias'].reshape((1, 1, 1, -1))
+
+
+def _shift(module, x):
+  """A shift of `[B * T, H, W, C]`, or of one frame behind its cache."""
+  if module.streaming:
+    cache = module.get_variable('cache', 'past')
+    fold = cache.shape[-1]
+    module.put_variable('cache', 'past', x[..., :fold])
+    return jnp.concatenate([cache, x[..., fold:]], axis=-1)
+  clips = x.reshape((-1, module.num_frames, *x.shape[1:]))
+  y = shift.concatenated_shift(clips, module.fold_div, module.direction)
+  return y.reshape(x.shape)

@@ -130,6 +130,46 @@ def temporal_shift_chunk(x, cache, fold_div=8):
   return _moved(previous, x, fold), x[:, -1, ..., :fold]
 
 
+def concatenated_shift(x, fold_div=8, direction='both'):
+  """`temporal_shift` in slices and concatenations only.
+
+  Other compilers than XLA know these from all networks, where a selection
+  among features is rare.
+
+  Args:
+    x: see `temporal_shift`.
+    fold_div: see `temporal_shift`.
+    direction: see `temporal_shift`.
+
+  Returns:
+    `[B, T, H, W, C]`, same dtype.
+
+  >>> x = jnp.arange(12).reshape((1, 3, 1, 1, 4))
+  >>> concatenated_shift(x, fold_div=4).reshape((3, 4))
+  Array([[ 4,  0,  2,  3],
+         [ 8,  1,  6,  7],
+         [ 0,  5, 10, 11]], dtype=int32)
+  """
+  fold = fold_channels(x.shape[-1], fold_div)
+  if not fold:
+    return x
+  groups = {'both': (1, -1), 'past': (-1,)}[direction]
+  parts = [
+    _of_neighbour(x[..., i * fold : (i + 1) * fold], step)
+    for i, step in enumerate(groups)
+  ]
+  return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
+
+
+def _of_neighbour(x, step):
+  """The features of the next frame (`step=1`) or of the previous one (-1)."""
+  no_frame = jnp.zeros_like(x[:, :1])
+  if x.shape[1] == 1:
+    return no_frame
+  parts = [x[:, 1:], no_frame] if step == 1 else [no_frame, x[:, :-1]]
+  return jnp.concatenate(parts, axis=1)
+
+
 def _moved(previous, x, fold):
   """The first channels of the previous frame, the others of `x`.
 

@@ -128,14 +128,31 @@ class Batch:
     Raises:
       InputError: if it is no such frame.
     """
-    frame = np.asarray(frame)
-    shape = frame.shape
-    if frame.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
-      raise errors.InputError(
-        f'The frame is {frame.dtype} {list(shape)}; it must be uint8 [height, '
-        'width, 3], RGB.'
-      )
-    if bgr:
-      frame = frame[..., ::-1]
+    frame = rgb(frame, bgr)
     frame = pixels.shrink(frame, self._preprocessing.short_side)
     return cropping.eval_crops([frame], self._preprocessing.image_size)[0, 0]
+
+
+def rgb(frame, bgr=False):
+  """A frame whose form is checked and whose colours are in order.
+
+  Args:
+    frame: uint8 `[H, W, 3]`, RGB.
+    bgr: whether blue and red are exchanged.
+
+  Returns:
+    uint8 `[H, W, 3]`, RGB.
+
+  Raises:
+    InputError: if it is no such frame.
+  """
+  frame = np.asarray(frame)
+  shape = frame.shape
+  if frame.dtype != np.uint8 or shape[2:] != (3,) or 0 in shape:
+    raise errors.InputError(
+      f'The frame is {frame.dtype} {list(shape)}; it must be uint8 [height, '
+      'width, 3], RGB.'
+    )
+  if bgr:
+    frame = frame[..., ::-1]
+  return frame

@@ -45,13 +45,15 @@ class Session:
     rule: the `rules.Rule` by which it decides, or None.
   """
 
-  def __init__(self, trained, slots=1, rule=None):
+  def __init__(self, trained, slots=1, rule=None, make_batch=batch.Batch):
     """Compiles nothing yet, see `compile`.
 
     Args:
       trained: a `checkpoints.TrainedModel` of direction 'past' for RGB frames.
       slots: number of streams at most; a step computes all of them.
       rule: a `rules.Rule` that makes events of the logits; None makes none.
+      make_batch: what runs `trained`: `(trained, slots)` to a `batch.Batch`, or
+        to what has its methods, as of an exported model.
 
     Raises:
       InputError: if the model needs future frames, whole clips or something
@@ -59,7 +61,7 @@ class Session:
     """
     if slots < 1:
       raise errors.InputError(f'slots is {slots}; it must be at least 1.')
-    self._batch = batch.Batch(trained, slots)
+    self._batch = make_batch(trained, slots)
     self._streams = {}  # by name
     self.labels = list(trained.labels)
     found = intervals.from_meta(trained.meta)

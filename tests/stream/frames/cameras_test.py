@@ -19,7 +19,7 @@ from tsm_jax.stream.frames import (
   files,
   pace,
   rtsp,
-  source,
+  timed,
 )
 
 pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
@@ -147,7 +147,7 @@ def test_a_camera_of_this_machine(film, monkeypatch):
 def images(times):
   """Frames whose picture is their number, at these times."""
   for number, moment in enumerate(times):
-    yield source.Frame(moment, lambda number=number: number)
+    yield timed.Frame(moment, lambda number=number: number)
 
 
 class Source:
@@ -186,7 +186,7 @@ def test_only_the_newest_frame_waits_and_others_are_counted():
 
 def test_what_replaces_the_first_frame_after_an_absence_begins_anew():
   first, second = images([9.0, 9.1])
-  anew = source.Frame(first.time, first.make, True)
+  anew = timed.Frame(first.time, first.make, True)
   assert second.after(anew).anew and not second.after(first).anew
   paced = due.Paced(iter([first, second, anew]), pace.Pace(0.1))
   assert [count for _, count in paced] == [1, 1, 1]
@@ -233,7 +233,7 @@ class _Set:
 
   def __iter__(self):
     for i in range(10):
-      yield source.Frame(i / 10 + 3600 * (i >= 5), lambda: None)
+      yield timed.Frame(i / 10 + 3600 * (i >= 5), lambda: None)
 
   def close(self):
     pass

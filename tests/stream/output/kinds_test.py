@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tsm_jax import errors
-from tsm_jax.stream.frames import source
+from tsm_jax.stream.frames import timed
 from tsm_jax.stream.output import base, kinds, overlay, subtitles
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_is_a_sentence(tmp_path):
   noise = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
   with pytest.raises(errors.InputError, match=r'a\.mp4.*No space left'):
     for i in range(200):
-      made.frame(source.Frame(i / 8, lambda: noise), 'run', 0.5)
+      made.frame(timed.Frame(i / 8, lambda: noise), 'run', 0.5)
   made.close()
   text = base.TextFile(str(path))
   with pytest.raises(errors.InputError, match=r'a\.mp4.*No space left'):

@@ -12,7 +12,7 @@ import pytest
 
 from tsm_jax.data.sources import lists
 from tsm_jax.stream.events import rules
-from tsm_jax.stream.frames import source
+from tsm_jax.stream.frames import timed
 from tsm_jax.stream.output import (
   lettering,
   overlay,
@@ -150,7 +150,7 @@ def test_an_overlay_has_every_frame_at_its_time(tmp_path, ending):
   sizes = [(47, 65)] * 4 + [(94, 130)]  # odd, and of another size
   for number, (time, size) in enumerate(zip(times, sizes)):
     image = np.full((*size, 3), 40 * number, np.uint8)
-    writer.frame(source.Frame(time, lambda image=image: image), 'x', 0.5)
+    writer.frame(timed.Frame(time, lambda image=image: image), 'x', 0.5)
   writer.close()
   with av.open(path) as container:
     frames = list(container.decode(video=0))

@@ -8,10 +8,9 @@ that it repeats as several.
 import fractions
 import math
 
-import av
-
 # Containers that state when frames are decoded, not when they are shown.
 DECODING_ORDER = ('avi', 'asf')
+TIME_BASE = 1_000_000  # units of a second in which FFmpeg counts
 MAX_GAP = 60  # seconds without a frame that are filled
 
 
@@ -53,7 +52,7 @@ def beginning(container, stream):
 
   MPEG-TS, for example, begins after more than a second.
   """
-  start = fractions.Fraction(container.start_time or 0, av.time_base)
+  start = fractions.Fraction(container.start_time or 0, TIME_BASE)
   return _nearest(start / stream.time_base) * stream.time_base
 
 

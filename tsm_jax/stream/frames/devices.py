@@ -8,7 +8,7 @@ import time
 import cv2
 
 from tsm_jax import errors
-from tsm_jax.stream.frames import cameras, source
+from tsm_jax.stream.frames import cameras, timed
 
 
 def read(index, stopped, log):
@@ -53,7 +53,7 @@ class _Device:
       now = time.monotonic()
       begun = now if begun is None else begun
       convert = functools.partial(cv2.cvtColor, image, cv2.COLOR_BGR2RGB)
-      yield source.Frame(now - begun, convert)
+      yield timed.Frame(now - begun, convert)
 
   def close(self):
     self._capture.release()

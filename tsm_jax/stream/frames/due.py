@@ -32,7 +32,7 @@ def spread(last, time, count, interval):
 class Paced:
   """Every frame of a source that waits for who reads: a file or a pipe.
 
-  An iterator of `(frame, count)`: a `source.Frame`, and the number of steps
+  An iterator of `(frame, count)`: a `timed.Frame`, and the number of steps
   that show it, 0 where it is passed over.
 
   Attributes:
@@ -46,7 +46,7 @@ class Paced:
     """Reads nothing yet.
 
     Args:
-      source: iterates over `source.Frame`.
+      source: iterates over `timed.Frame`.
       pace: a `pace.Pace`.
       stopped: whether to take what has come for all.
     """

@@ -1,17 +1,14 @@
 """Frames of an open container, one at a time, with their seconds."""
 
-from collections.abc import Callable
 import contextlib
-import dataclasses
 import functools
 import math
 
 import av
-import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data.clips import containers, opening, player, videos
-from tsm_jax.stream.frames import cut
+from tsm_jax.stream.frames import cut, timed
 
 # Seconds that times may go back before they are taken for another count, as
 # where recordings were put together.
@@ -19,36 +16,12 @@ BACK = 0.3
 START = 200  # bytes, in which a file says of what kind it is
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Frame:
-  """A frame and the second at which it is shown.
-
-  Attributes:
-    time: seconds since the beginning of the source; it never goes back.
-    make: makes `image`; what nobody asks for is never converted to RGB.
-    anew: whether what came before it is of no use, as a camera was away.
-  """
-
-  time: float
-  make: Callable[[], np.ndarray]
-  anew: bool = False
-
-  @functools.cached_property
-  def image(self):
-    """The upright picture, uint8 `[H, W, 3]` RGB, of the size it came in."""
-    return self.make()
-
-  def after(self, other):
-    """It in the place of `other`, which nobody has seen."""
-    return dataclasses.replace(self, anew=self.anew or other.anew)
-
-
 class Source:
   """The frames of a container in order, past its damaged packets.
 
-  An iterator of `Frame` and a context manager. It keeps no frame, so that its
-  memory does not grow. Pictures are turned and mirrored as the first frame
-  states it. It closes itself at its end.
+  An iterator of `timed.Frame` and a context manager. It keeps no frame, so
+  that its memory does not grow. Pictures are turned and mirrored as the first
+  frame states it. It closes itself at its end.
 
   Attributes:
     name: to call it by.
@@ -126,7 +99,7 @@ class Source:
           f'the size of its pictures changes from {"x".join(map(str, old))} to '
           f'{"x".join(map(str, size))} at {time:.1f} s'
         )
-      yield Frame(time, functools.partial(self._image, frame))
+      yield timed.Frame(time, functools.partial(self._image, frame))
     self._note_failures()
     self._finish()
 

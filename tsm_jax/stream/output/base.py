@@ -10,7 +10,7 @@ class Output:
   """Is told what comes of a stream, in order; the methods do nothing."""
 
   def frame(self, frame, label, score):
-    """A `frames.source.Frame` with what goes on in it, '' for nothing."""
+    """A `frames.timed.Frame` with what goes on in it, '' for nothing."""
 
   def answer(self, time, answer):
     """The `session.Answer` of a step at `time`, seconds."""

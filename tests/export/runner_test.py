@@ -1,0 +1,263 @@
+"""What travels with an export: `run.py`, and the parts that it runs by."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from support import colours, commands, exported, helpers
+from tsm_jax import checkpoints
+from tsm_jax.data.clips import codec, pixels, videos
+from tsm_jax.data.input import cropping, preprocess, records
+from tsm_jax.export.runner import films, resizing, run
+from tsm_jax.stream.events import rules
+from tsm_jax.stream.frames import files
+
+pytestmark = pytest.mark.usefixtures('quiet_ffmpeg')
+
+PARTS = ((0.5, 'idle'), (1.5, 'red'), (1, 'idle'), (1, 'blue'), (0.5, 'idle'))
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  return colours.save_model(tmp_path_factory.mktemp('colours') / 'run')
+
+
+@pytest.fixture(scope='module')
+def trained(workdir):
+  return checkpoints.restore_model(workdir)
+
+
+@pytest.fixture(scope='module')
+def film(tmp_path_factory):
+  return colours.write_video(tmp_path_factory.mktemp('film') / 'a.mp4', PARTS)
+
+
+@pytest.fixture(scope='module')
+def steps(trained, tmp_path_factory):
+  rule = rules.default(trained.labels, 'idle')
+  out = tmp_path_factory.mktemp('steps') / 'out'
+  return exported.write(out, trained, 'step', 1, rule)
+
+
+@pytest.fixture(scope='module')
+def clips(trained, tmp_path_factory):
+  out = tmp_path_factory.mktemp('clips') / 'out'
+  return exported.write(out, trained, 'clip', 2)
+
+
+def lines(text):
+  return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_frames_are_resized_as_a_training_sees_them(seed):
+  rng = np.random.default_rng(seed)
+  for _ in range(60):
+    height, width, new_height, new_width = rng.integers(1, 120, 4).tolist()
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    np.testing.assert_array_equal(
+      resizing.resize(image, new_width, new_height),
+      pixels.resize(image, new_width, new_height),
+    )
+
+
+def test_the_centre_is_that_of_evaluation():
+  rng = np.random.default_rng(0)
+  for _ in range(100):
+    height, width, size, short_side = rng.integers((20, 20, 8, 16), 90).tolist()
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    stored = cropping.full_size(size)
+    square = resizing.square(image, short_side, stored, size)
+    shrunk = pixels.shrink(image, short_side)
+    np.testing.assert_array_equal(square, cropping.eval_square(shrunk, size))
+    np.testing.assert_array_equal(
+      cropping.centre(square, size), cropping.eval_crops([shrunk], size)[0, 0]
+    )
+
+
+@pytest.mark.parametrize(
+  ('name', 'codec'),
+  [
+    ('a.mp4', 'libx264'),
+    ('a.mkv', 'libx264'),
+    ('a.ts', 'libx264'),
+    ('a.avi', 'libx264'),
+    ('a.avi', 'mpeg4'),
+    ('a.webm', 'libvpx'),
+  ],
+)
+def test_frames_and_times_of_a_file_are_those_of_a_stream(
+  tmp_path, name, codec
+):
+  path = str(tmp_path / name)
+  options = {'preset': 'medium'} if codec == 'libx264' else {}  # B-frames
+  frames = helpers.draw(20, (48, 64))
+  videos.write(path, frames, 25, codec, options)
+  found = [(frame.time, frame.image) for frame in films.Film(path)]
+  expected = [(frame.time, frame.image) for frame in files.read(path)]
+  times, images = zip(*found)
+  own_times, own_images = zip(*expected)
+  assert times == pytest.approx(own_times, abs=1e-6)
+  np.testing.assert_array_equal(images, own_images)
+
+
+@pytest.mark.parametrize(
+  'fields',
+  [
+    {},
+    {'sampling': 'dense'},
+    {'frame_interval': 0.1},
+    {'fps': 10.0},
+    {'fps': 10.0, 'frame_interval': 0.25},
+  ],
+)
+def test_a_clip_is_that_of_evaluation(tmp_path, fields):
+  how = preprocess.Preprocessing(
+    4, 28, (0.5,), (0.5,), short_side=36, quality=60, **fields
+  )
+  path = str(helpers.write_video(tmp_path / 'a.mp4', 90, (48, 64), fps=24))
+  record, _ = codec.to_record(path, how.stored())
+  expected = records.eval_views(record, how, records.Views())
+  film, recorder = films.Film(path), films.Recorder(vars(how))
+  for frame in film:
+    recorder.add(frame)
+  found = np.stack(recorder.clip(film.rate))
+  np.testing.assert_array_equal(
+    [cropping.eval_crops([frame], 28)[0, 0] for frame in found], expected[0]
+  )
+
+
+def test_events_are_those_of_predict(workdir, steps, film, capsys):
+  found = commands.call(
+    'predict', workdir, film, '--stream', '--json', '--background=idle'
+  )
+  assert run.main([str(film), '--json'], steps) == 0
+  out, err = capsys.readouterr()
+  assert err == ''
+  expected, events = lines(found.stdout), lines(out)
+  assert [event['label'] for event in events] == ['red', 'blue']
+  for event, other in zip(events, expected, strict=True):
+    assert event.pop('score') == pytest.approx(other.pop('score'), abs=1e-4)
+    assert event == pytest.approx(other)
+  # The same for people, and only the start of it.
+  assert run.main([str(film), '--seconds', '2.75'], steps) == 0
+  (line,) = capsys.readouterr().out.splitlines()
+  assert re.fullmatch(r' +0\.\d\d s +\d\.\d\d s +\d\d\.\d%  red', line)
+
+
+def test_a_label_is_that_of_predict(workdir, clips, film, capsys):
+  done = commands.call('predict', workdir, film, '--json', '--top=1')
+  ((best,),) = [found['predictions'] for found in json.loads(done.stdout)]
+  assert run.main([str(film), '--json'], clips) == 0
+  (answer,) = lines(capsys.readouterr().out)
+  assert answer.pop('probability') == pytest.approx(
+    best['probability'], abs=1e-4
+  )
+  assert answer == {'video': str(film), 'label': best['label']}
+  assert run.main([str(film)], clips) == 0
+  assert re.fullmatch(
+    rf'{film}: {best["label"]}, [\d.]+%\n', capsys.readouterr().out
+  )
+
+
+def test_a_camera_is_watched_and_labelled(
+  steps, clips, film, monkeypatch, capsys
+):
+  """Not one of this machine: OpenCV finds a file where the camera is."""
+  capture = cv2.VideoCapture
+
+  class Camera:
+    """Gives its pictures as fast as a camera of eight in a second does."""
+
+    def __init__(self, *unused):
+      self._capture = capture(str(film), cv2.CAP_FFMPEG)
+
+    def __getattr__(self, name):
+      return getattr(self._capture, name)
+
+    def read(self):
+      time.sleep(1 / 24)
+      return self._capture.read()
+
+  monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+  real = time.monotonic  # three times as fast
+  monkeypatch.setattr(time, 'monotonic', lambda: 3 * real())
+  assert run.main(['0', '--json', '--seconds=3.5'], steps) == 0
+  events = lines(capsys.readouterr().out)
+  assert [(e['video'], e['label']) for e in events[:1]] == [('camera 0', 'red')]
+  assert run.main(['0', '--seconds=0.45'], clips) == 0
+  assert capsys.readouterr().out.startswith('camera 0: idle, ')
+  assert run.main(['0'], clips) == 2
+  assert 'needs an end; give --seconds.' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('damage', 'message'),
+  [
+    (lambda out: (out / 'card.json').unlink(), 'card.json cannot be read'),
+    (
+      lambda out: (out / 'model.stablehlo').unlink(),
+      'stablehlo cannot be read',
+    ),
+    (
+      lambda out: (out / 'model.stablehlo').write_bytes(b'x'),
+      'stablehlo is not the file that card.json tells of: its SHA-256',
+    ),
+    (lambda out: (out / 'card.json').write_text('{'), 'card.json cannot be'),
+  ],
+)
+def test_a_missing_or_changed_file_is_named(
+  steps, film, tmp_path, capsys, damage, message
+):
+  for name in ('card.json', 'model.stablehlo'):
+    (tmp_path / name).write_bytes((steps / name).read_bytes())
+  damage(tmp_path)
+  assert run.main([str(film)], tmp_path) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith('error: ') and message in line
+
+
+def test_what_cannot_be_watched_is_named(steps, clips, tmp_path, capsys):
+  bad = tmp_path / 'bad.mp4'
+  bad.write_bytes(b'no video' * 100)
+  for arguments, out, message in (
+    ([str(bad)], steps, f'{str(bad)!r} is not a readable video.'),
+    ([str(bad)], clips, f'{str(bad)!r} is not a readable video.'),
+    (['none.mp4'], steps, "'none.mp4' is no file."),
+    (['97'], steps, 'Camera 97 cannot be opened: it is not there, or in use'),
+    (['97'], clips, 'Camera 97 cannot be opened: it is not there, or in use'),
+  ):
+    assert run.main(arguments, out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'error: {message}')
+
+
+def test_the_parts_need_nothing_of_ours(steps, film):
+  """By another Python process, which finds no tsm_jax."""
+  assert not list(steps.rglob('*tsm_jax*'))
+  for path in steps.rglob('*.py'):
+    assert not re.search(r'^\s*(from|import) tsm_jax', path.read_text(), re.M)
+  code = (
+    'import runpy, sys; sys.modules["tsm_jax"] = None; '
+    f'sys.path.insert(0, {str(steps)!r}); '
+    f'sys.argv = ["run.py", {str(film)!r}, "--json"]; '
+    f'runpy.run_path({str(steps / "run.py")!r}, run_name="__main__")'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    capture_output=True,
+    text=True,
+    env=commands.environment(),
+  )
+  assert done.returncode == 0, done.stderr
+  assert [line['label'] for line in lines(done.stdout)] == ['red', 'blue']
+
+
+def test_the_page_is_short(steps):
+  assert len((steps / 'run.py').read_text().splitlines()) < 200

@@ -1,0 +1,131 @@
+"""What `python -m tsm_jax.export` and its `verify` do."""
+
+import humanize
+
+from tsm_jax import checkpoints, cli, errors
+from tsm_jax.export import (
+  calibration,
+  card,
+  folder,
+  graph,
+  lowering,
+  proof,
+  runner,
+  samples,
+)
+from tsm_jax.export.runner import engine
+from tsm_jax.stream import progress
+from tsm_jax.stream.events import rule_file
+
+NUM_CALIBRATED = 50  # clips of the training split
+
+
+def export(args):
+  """Writes the folder of a checkpoint; nothing, if its proof fails."""
+  folder.check(args.out)
+  _check(args)
+  log = progress.log
+  trained = checkpoints.restore_model(args.checkpoint, log)
+  if trained.config.dtype != 'float32':
+    log(
+      f'The model was trained in {trained.config.dtype}; it leaves in float32.'
+    )
+    trained = graph.in_float32(trained)
+  made = graph.create(
+    trained, args.what or graph.default_kind(trained), args.batch
+  )
+  lowering.check_size(made, args.format)
+  rule, _ = rule_file.choose(args.checkpoint, trained)
+  clips = samples.find(args.checkpoint, trained, args.fields, log)
+  inputs = None
+  if args.precision == 'int8':
+    clips.dataset.split(calibration.TRAIN)  # or there is none
+    inputs = calibration.inputs(trained, made, clips, NUM_CALIBRATED)
+  found = samples.collect(trained, clips, made.what, args.clips)
+  limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
+  with folder.made(args.out) as out:
+    versions = _write_model(out / card.MODELS[args.format], made, args, inputs)
+    card.write_labels(out, trained.labels)
+    runner.write(out, args.format)
+    described = card.describe(
+      trained,
+      made,
+      rule,
+      card.origin(args.checkpoint, trained),
+      format=args.format,
+      precision=args.precision,
+      batch=args.batch,
+      versions=versions,
+    )
+    card.write(out, described)
+    result = proof.prove(out, found, limits, clips.about(args.clips))
+    card.write(out, described)
+  _show(args.out, result)
+
+
+def verify(args):
+  """Proves an export again; the status is 1 if it does not answer as before."""
+  same = proof.verify(
+    args.out, args.max_difference, args.min_equal, log=progress.log
+  )
+  return 0 if same else 1
+
+
+def _check(args):
+  """Raises InputError for what a format does not have."""
+  known = card.PRECISIONS[args.format]
+  if args.precision not in known:
+    others = [
+      name for name, p in card.PRECISIONS.items() if args.precision in p
+    ]
+    raise errors.InputError(
+      f'--precision is {args.precision}, and --format={args.format} has '
+      f'{" and ".join(known)} only; {" and ".join(others)} have it.'
+    )
+  if args.batch is None and args.format == 'litert':
+    raise errors.InputError(
+      '--batch is any, but a file of litert is for one number of clips; give '
+      'it, or choose --format=onnx.'
+    )
+  if args.converter and args.format == 'stablehlo':
+    raise errors.InputError(
+      f'--converter is {args.converter!r}, but --format=stablehlo needs none; '
+      'leave it out.'
+    )
+  if not engine.version(args.format):
+    raise errors.InputError(
+      f'--format={args.format} needs {engine.FORMATS[args.format][1]}, in '
+      "which the proof is run; install it by: pip install 'tsm_jax[export]'."
+    )
+
+
+def _write_model(path, made, args, inputs):
+  """Writes the file of a graph; returns the versions of what made it."""
+  if args.format == 'stablehlo':
+    path.write_bytes(lowering.exported(made, args.precision).serialize())
+    return {}
+  from tsm_jax.export import converters
+
+  return converters.convert(
+    args.format,
+    made,
+    path,
+    precision=args.precision,
+    calibration=inputs,
+    python=args.converter or None,
+    log=progress.log,
+  )
+
+
+def _show(out, result):
+  """Prints what was written, and how equal it is."""
+  found = card.read(out)
+  rows = [
+    (name, humanize.naturalsize(kept['bytes']))
+    for name, kept in found.files.items()
+    if '/' not in name
+  ]
+  cli.show_rows(('file', 'size'), rows)
+  each = {'step': 'a frame', 'clip': 'a clip'}[found.what]
+  print(f'{found.multiply_adds / 1e6:,.1f} M multiply-adds for {each}.')
+  print(f'In {engine.FORMATS[found.format][1]}, {result.line()}.')
