@@ -54,7 +54,7 @@ class ResNet(nn.Module):
         blocks.append(ResidualBlock(channels, inner, stride, bottleneck))
         channels = blocks[-1].channels
       self.add_module(f'layer{stage}', blocks)
-    self.new_fc = nn.Linear(channels, num_classes)
+    self.fc = nn.Linear(channels, num_classes)
 
   def forward(self, x, caches):
     x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
@@ -63,7 +63,7 @@ class ResNet(nn.Module):
       for block in getattr(self, f'layer{stage + 1}'):
         x, cache = block(x, next(caches))
         new.append(cache)
-    return self.new_fc(x.mean((2, 3))), new
+    return self.fc(x.mean((2, 3))), new
 
 
 class ResidualBlock(nn.Module):
@@ -144,7 +144,7 @@ class InvertedResidual(nn.Module):
 
 def shift(x, cache):
   """The first channels of the frame before, and those of this as a cache."""
-  fold = x.shape[1] // 8
+  fold = cache.shape[1]
   return torch.cat((cache, x[:, fold:]), 1), x[:, :fold]
 
 
@@ -169,6 +169,7 @@ def create(config, variables):
     {
       name.removeprefix('module.')
       .removeprefix('base_model.')
+      .removeprefix('new_')
       .replace('.net.', '.'): torch.from_numpy(value.copy())
       for name, value in state.items()
     }
