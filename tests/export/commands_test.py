@@ -61,7 +61,7 @@ def test_a_model_that_never_looks_ahead_leaves_as_a_step(exported, run):
 
 def test_verify_tells_whether_it_answers_as_before(exported, tmp_path, capsys):
   assert export.main(['verify', str(exported)]) == 0
-  assert 'probabilities differ by at most' in capsys.readouterr().err
+  assert 'probabilities differ by at most' in capsys.readouterr().out
   other = shutil.copytree(exported, tmp_path / 'copy')
   found = proof.read(other / proof.DATA, 2)
   changed = found._replace(probabilities=found.probabilities[..., ::-1])
@@ -69,7 +69,7 @@ def test_verify_tells_whether_it_answers_as_before(exported, tmp_path, capsys):
   assert 'proof.npz is not what was saved' in ends(capsys, 'verify', other)
   card.write(other, card.read(exported))
   assert export.main(['verify', str(other)]) == 1
-  assert 'does not answer as the trained one' in capsys.readouterr().err
+  assert 'does not answer as the trained one' in capsys.readouterr().out
   assert export.main(['verify', str(other), '--max_difference=1']) == 0
 
 

@@ -41,7 +41,7 @@ def export(args):
   if args.precision == 'int8':
     clips.dataset.split(calibration.TRAIN)  # or there is none
     inputs = calibration.inputs(trained, made, clips, NUM_CALIBRATED)
-  found = samples.collect(trained, clips, made.what, args.clips)
+  found = samples.collect(trained, clips, made.what, args.clips, log)
   limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
   with folder.made(args.out) as out:
     versions = _write_model(out / card.MODELS[args.format], made, args, inputs)
@@ -65,10 +65,22 @@ def export(args):
 
 def verify(args):
   """Proves an export again; the status is 1 if it does not answer as before."""
-  same = proof.verify(
-    args.out, args.max_difference, args.min_equal, log=progress.log
-  )
-  return 0 if same else 1
+  found, log = None, progress.log
+  if args.checkpoint:
+    trained = checkpoints.restore_model(args.checkpoint, log)
+    written = card.read(args.out)
+    if card.origin(args.checkpoint, trained)['sha256'] != (
+      written.source.get('sha256')
+    ):
+      log(f'{args.out} was not made of {args.checkpoint} as it is now.')
+    clips = samples.find(args.checkpoint, trained, args.fields, log)
+    found = samples.collect(trained, clips, written.what, args.clips, log)
+  elif args.fields:
+    raise errors.InputError(
+      f'{args.fields[0]} names clips of a checkpoint; give --checkpoint, too.'
+    )
+  limits = args.max_difference, args.min_equal
+  return 0 if proof.verify(args.out, *limits, found) else 1
 
 
 def _check(args):

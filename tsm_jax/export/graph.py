@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import errors
@@ -132,26 +133,22 @@ def _clip(model, weights, preprocessing, batch):
 
 def _step(model, weights, preprocessing, batch):
   fresh = cache.init_cache(model, 1, preprocessing.image_size)
-  leaves, tree = jax.tree.flatten_with_path(fresh)
+  # A shift of too few channels moves none, and has an empty cache.
+  leaves = [x for x in jax.tree.leaves_with_path(fresh) if x[1].size]
 
   def apply(native, weights, frames, reset, *caches):
+    given = iter(caches)
+    shape = (frames.shape[0],)
+    old = jax.tree.map(
+      lambda x: next(given) if x.size else jnp.zeros(shape + x.shape[1:]), fresh
+    )
     frames = _normalized(frames, preprocessing)
-    old = jax.tree.unflatten(tree, caches)
     with folding.folded(native):
       logits, new = cache.step(model, weights, old, frames, reset)
-    return jax.nn.softmax(logits), *jax.tree.leaves(new)
+    new = [x for x in jax.tree.leaves(new) if x.size]
+    return jax.nn.softmax(logits), *new
 
-  old, new = (
-    tuple(
-      Tensor(
-        '_'.join((prefix, *(key.key for key in path))),
-        'float32',
-        (batch, *leaf.shape[1:]),
-      )
-      for path, leaf in leaves
-    )
-    for prefix in ('cache', 'next')
-  )
+  old, new = (_caches(prefix, leaves, batch) for prefix in ('cache', 'next'))
   frames = Tensor('frames', 'uint8', (batch, *_square(preprocessing)))
   return Graph(
     'step',
@@ -161,6 +158,15 @@ def _step(model, weights, preprocessing, batch):
     (_probabilities(model, batch), *new),
     tuple((a.name, b.name) for a, b in zip(old, new)),
   )
+
+
+def _caches(prefix, leaves, batch):
+  """A `Tensor` for each `(path, array)`, such as cache_block3_shift_past."""
+  found = []
+  for path, leaf in leaves:
+    name = '_'.join((prefix, *(key.key for key in path)))
+    found.append(Tensor(name, 'float32', (batch, *leaf.shape[1:])))
+  return tuple(found)
 
 
 def _normalized(frames, preprocessing):

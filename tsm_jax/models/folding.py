@@ -112,6 +112,8 @@ def _shift(module, x):
   if module.streaming:
     cache = module.get_variable('cache', 'past')
     fold = cache.shape[-1]
+    if not fold:  # too few channels to move any
+      return x
     module.put_variable('cache', 'past', x[..., :fold])
     return jnp.concatenate([cache, x[..., fold:]], axis=-1)
   clips = x.reshape((-1, module.num_frames, *x.shape[1:]))
