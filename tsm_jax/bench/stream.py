@@ -1,8 +1,13 @@
-"""What a frame of a stream costs, alone and in a batch of cameras.
+"""What a frame of a stream costs: in JAX, in PyTorch and as an export.
+
+  python -m tsm_jax.bench stream --exports EXPORTS
+
+compares ways to run the same network, see `comparison`: MobileNetV2 and
+ResNet-50, or the configuration that is given.
 
   python -m tsm_jax.bench stream --config configs/jester.py:direction=past
 
-Runs what a `stream.Session` runs, from uint8 frames of the network's size to
+is about JAX alone, for one camera and for several in a batch. It runs what a `stream.Session` runs, from uint8 frames of the network's size to
 logits on the host, with random weights. Three programs take turns: one camera,
 one camera without the shift, and several cameras in one batch. The processor
 time of all threads tells more where the devices are a CPU that others use, too.
@@ -17,21 +22,24 @@ import numpy as np
 from rich import table
 
 import tsm_jax
-from tsm_jax import checkpoints, cli, models
-from tsm_jax.bench import interleave, machine
-from tsm_jax.data.input import preprocess
+from tsm_jax import cli, configuration
+from tsm_jax.bench import comparison, interleave, machine, random_weights
 from tsm_jax.data.sources import published
 from tsm_jax.stream import batch
 
 CLOCKS = ('time', 'processor time')
 QUARTILES = (0.5, 0.25, 0.75)  # in the order in which they are shown
+NETWORKS = tuple(
+  f'jester:model={model},direction=past' for model in ('mobilenet_v2', 'resnet')
+)
 
 
 def main(argv=None):
   options = _parser().parse_args(argv)
-  config = options.config.copy_and_resolve_references()
-  config.model.num_classes = published.num_classes(config)
-  config.model.direction = 'past'
+  if _compares(options):
+    comparison.main(options, _networks(options.config))
+    return
+  (config,) = _networks(options.config)
   shown = _machine(config, options)
   if not options.json:
     print(shown, flush=True)
@@ -57,14 +65,29 @@ def main(argv=None):
 
 def _parser():
   parser = cli.Parser('bench stream', description=__doc__)
-  parser.add_config()
+  parser.add_config(unless=_compares)
   count = cli.at_least(1)
   add = parser.add_argument
   add('--cameras', type=count, default=8, help='of a batch (%(default)s)')
   add('--steps', type=count, default=5, help='of a turn (%(default)s)')
   add('--repeats', type=count, default=15, help='turns (%(default)s)')
   parser.add_switch('json', 'print JSON instead of a table')
+  comparison.add_flags(parser)
   return parser
+
+
+def _compares(options):
+  return not options.config or bool(options.exports or options.contenders)
+
+
+def _networks(config):
+  """The configurations of what is measured, of direction 'past'."""
+  configs = [config] if config else map(configuration.load, NETWORKS)
+  networks = [config.copy_and_resolve_references() for config in configs]
+  for network in networks:
+    network.model.num_classes = published.num_classes(network)
+    network.model.direction = 'past'
+  return networks
 
 
 def without_shift(config):
@@ -89,15 +112,8 @@ def prepare(config, cameras, steps):
   Raises:
     InputError: if the model is not one for streams.
   """
-  how = preprocess.Preprocessing.from_config(config)
-  model = models.create_model(config.model)
-  shape = how.clip_shape()[2:]
-  frames = np.zeros((1, 1, *shape), np.float32)
-  variables = _random(jax.eval_shape(model.init, jax.random.key(0), frames))
-  labels = list(map(str, range(config.model.num_classes)))
-  trained = checkpoints.TrainedModel(
-    config.model, variables, labels, how, {}, 0
-  )
+  trained = random_weights.trained(config)
+  shape = trained.preprocessing.clip_shape()[2:]
   rows, rng = batch.Batch(trained, cameras), np.random.default_rng(0)
   shown = {row: rng.integers(0, 256, shape, np.uint8) for row in range(cameras)}
 
@@ -110,19 +126,6 @@ def prepare(config, cameras, steps):
 
   turn()
   return turn
-
-
-def _random(shapes):
-  """Variables that keep the size of activations; nothing is compiled."""
-  rng = np.random.default_rng(0)
-
-  def draw(path, x):
-    if path[-1].key == 'kernel':
-      scale = np.float32(np.sqrt(2 * x.shape[-1] / x.size))
-      return scale * rng.standard_normal(x.shape, np.float32)
-    return np.full(x.shape, path[-1].key in ('var', 'scale'), np.float32)
-
-  return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def _now():

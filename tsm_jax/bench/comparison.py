@@ -1,0 +1,305 @@
+"""Streams in JAX, in PyTorch and in the runtimes of exports, side by side.
+
+Every contender has a process of its own with a fixed number of threads. All of
+a network are open at once and take turns of some frames, so that a busy moment
+of the machine hits all; the others sleep. A ratio is that of the same turn.
+"""
+
+from concurrent import futures
+import contextlib
+import json
+import multiprocessing
+import pathlib
+import platform
+import sys
+
+import numpy as np
+
+import tsm_jax
+from tsm_jax import cli, errors
+from tsm_jax.bench import contenders, interleave, machine
+from tsm_jax.export import card as cards
+from tsm_jax.stream import cache
+
+KINDS = ('jax', 'pytorch', 'exports')
+QUARTILES = (0.5, 0.25, 0.75)
+HEAD = ('network', 'threads', 'contender', 'p50 ms', 'quartiles', 'p99 ms')
+HEAD += ('processor ms', 'x JAX')
+
+
+def add_flags(parser):
+  """Adds the flags of `main`."""
+  parser.add_argument(
+    '--exports',
+    metavar='DIR',
+    default='',
+    help='compare with the exports of steps in this folder',
+  )
+  parser.add_argument(
+    '--contenders',
+    metavar='KIND',
+    nargs='+',
+    choices=KINDS,
+    default=[],
+    help=f'only some of {", ".join(KINDS)}',
+  )
+  count = cli.at_least(1)
+  add = parser.add_argument
+  add('--frames', type=count, default=20, help='of a turn (%(default)s)')
+  add(
+    '--threads',
+    type=count,
+    nargs='+',
+    default=[1, 2],
+    help='of each contender, a table for each number (1 2)',
+  )
+
+
+def main(options, configs):
+  """Measures and prints the table of some networks.
+
+  Args:
+    options: what the flags of `add_flags` say, with `repeats` and `json`.
+    configs: whole configurations of direction 'past'.
+  """
+  rows, ratios, left_out, versions = [], [], {}, {}
+  for config in configs:
+    names = network_name(config.model)
+    rivals = choose(config, options)
+    for threads in options.threads:
+      times, found, missing = measure(rivals, threads, options)
+      left_out.update(missing)
+      versions.update(found)
+      where = {'network': names, 'threads': threads}
+      rows += [{**where, **row} for row in summarise(times)]
+      ratios += [{**where, **ratio} for ratio in compare(times)]
+  shown = _machine(options, versions)
+  if options.json:
+    found = {'measured': shown, 'rows': rows, 'ratios': ratios}
+    print(json.dumps({**found, 'left_out': left_out}, indent=1))
+  else:
+    print(shown, table(rows), sentences(ratios), sep='\n\n')
+    for title, reason in left_out.items():
+      print(f'Left out: {title}: {reason}')
+
+
+def network_name(model):
+  """What a table calls a network: 'resnet50', 'mobilenet_v2'."""
+  return f'resnet{model.depth}' if model.name == 'resnet' else model.name
+
+
+def choose(config, options):
+  """The contenders of a network.
+
+  Args:
+    config: its configuration.
+    options: with `contenders` and `exports`.
+
+  Returns:
+    A list of `contenders.Contender`.
+
+  Raises:
+    InputError: if the folder of exports has none, or one is damaged.
+  """
+  kinds = options.contenders or KINDS
+  chosen = []
+  if 'jax' in kinds:
+    chosen.append(contenders.Contender('JAX', config))
+  if 'pytorch' in kinds:
+    chosen += [
+      contenders.Contender(title, config) for title in contenders.PYTORCH
+    ]
+  if 'exports' in kinds and options.exports:
+    chosen += [
+      contenders.Contender(_title(card), config, str(folder))
+      for folder, card in exports(options.exports)
+      if is_of(card, config)
+    ]
+  return chosen
+
+
+def exports(folder):
+  """Yields `(folder, card)` of the exports at or below a folder.
+
+  Raises:
+    InputError: if there is none, or one is damaged.
+  """
+  found = sorted(pathlib.Path(folder).expanduser().rglob(cards.FILE))
+  if not found:
+    raise errors.InputError(
+      f'--exports is {folder!r}, in which no export lies; python -m '
+      'tsm_jax.export writes them.'
+    )
+  for path in found:
+    yield path.parent, cards.read(path.parent)
+
+
+def is_of(card, config):
+  """Whether an export is the step of a network: it has the same caches."""
+  from tsm_jax import models  # JAX is for those who measure it
+
+  model, size = models.create_model(config.model), config.data.image_size
+  wanted = sorted(x.shape[1:] for x in _leaves(cache.init_cache(model, 1, size)))
+  names = {old for old, _ in card.caches}
+  found = sorted(x.shape[1:] for x in card.inputs if x.name in names)
+  return card.what == 'step' and found == wanted
+
+
+def _leaves(tree):
+  if isinstance(tree, dict):
+    return [leaf for value in tree.values() for leaf in _leaves(value)]
+  return [tree]
+
+
+def _title(card):
+  return f'{card.format}, {card.precision}'
+
+
+def measure(rivals, threads, options):
+  """Lets contenders take turns, each in a process of its own.
+
+  Args:
+    rivals: `contenders.Contender`s.
+    threads: of each.
+    options: with `frames` of a turn and `repeats`.
+
+  Returns:
+    `(times, versions, left_out)`: milliseconds `[turns, frames, 2]` by title,
+    see `contenders.turn`; versions by package; and by title, in a sentence,
+    why a contender cannot be measured here.
+  """
+  turns, versions, left_out = {}, {}, {}
+  with contextlib.ExitStack() as stack:
+    for rival in rivals:
+      print(f'Preparing {rival.title} ...', file=sys.stderr, flush=True)
+      process = stack.enter_context(_process(threads))
+      try:
+        versions.update(process.submit(contenders.prepare, rival).result())
+      except (ImportError, errors.InputError) as error:
+        left_out[rival.title] = str(error)
+        continue
+      turns[rival.title] = lambda process=process: process.submit(
+        contenders.turn, options.frames
+      ).result()
+    measured = interleave.measure(turns, options.repeats)
+  times = {title: np.array(values) for title, values in measured.items()}
+  return times, versions, left_out
+
+
+def _process(threads):
+  return futures.ProcessPoolExecutor(
+    1,
+    multiprocessing.get_context('spawn'),
+    initializer=contenders.limit,
+    initargs=(threads,),
+  )
+
+
+def summarise(times):
+  """The rows of a table, as dicts.
+
+  Args:
+    times: milliseconds `[turns, frames, 2]` by title.
+
+  Returns:
+    For each: contender; p50 and p99 of all frames; quartiles, the first and
+    third of the medians of turns; processor, the median; share, the median
+    of the ratios to JAX in the same turn, or None.
+  """
+  first = times.get('JAX')
+  return [
+    {
+      'contender': title,
+      'p50': float(np.median(values[..., 0])),
+      'p99': float(np.quantile(values[..., 0], 0.99)),
+      'quartiles': np.quantile(_medians(values), (0.25, 0.75)).tolist(),
+      'processor': float(np.median(values[..., 1])),
+      'share': None if first is None else _ratio(values, first)[0],
+    }
+    for title, values in times.items()
+  ]
+
+
+def compare(times):
+  """Who is how much faster: of the fastest of each kind.
+
+  Args:
+    times: as in `summarise`.
+
+  Returns:
+    A list of dicts: slower and faster, two titles, and times, the quartiles of
+    the ratio of their times in the same turn.
+  """
+
+  def fastest(condition):
+    chosen = {t: np.median(_medians(v)) for t, v in times.items() if condition(t)}
+    return min(chosen, key=chosen.get, default=None)
+
+  exported = 'float32', 'float16'
+  pytorch = fastest(contenders.PYTORCH.__contains__)
+  floats = fastest(lambda title: title.endswith(exported))
+  int8 = fastest(lambda title: title.endswith('int8'))
+  onnx = fastest(lambda title: title == 'onnx, float32')
+  pairs = (pytorch, floats), (floats, int8), (onnx, 'JAX'), (pytorch, 'JAX')
+  return [
+    {
+      'slower': slower,
+      'faster': faster,
+      'times': _ratio(times[slower], times[faster]),
+    }
+    for slower, faster in pairs
+    if slower in times and faster in times
+  ]
+
+
+def _medians(values):
+  return np.median(values[..., 0], axis=1)
+
+
+def _ratio(values, others):
+  ratios = _medians(values) / _medians(others)
+  return np.quantile(ratios, QUARTILES).tolist()
+
+
+def table(rows):
+  """The rows as a table of Markdown."""
+  lines = [HEAD, ['---'] * len(HEAD)]
+  for row in rows:
+    low, high = row['quartiles']
+    share = '' if row['share'] is None else f'{row["share"]:.2f}'
+    lines.append(
+      (
+        row['network'],
+        str(row['threads']),
+        row['contender'],
+        f'{row["p50"]:.2f}',
+        f'{low:.2f}, {high:.2f}',
+        f'{row["p99"]:.2f}',
+        f'{row["processor"]:.2f}',
+        share,
+      )
+    )
+  return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+
+
+def sentences(ratios):
+  """The ratios in words."""
+  lines = []
+  for ratio in ratios:
+    middle, low, high = ratio['times']
+    threads = '1 thread' if ratio['threads'] == 1 else f'{ratio["threads"]} threads'
+    lines.append(
+      f'{ratio["network"]}, {threads}: {ratio["faster"]} is {middle:.2f} times '
+      f'as fast as {ratio["slower"]} (quartiles {low:.2f}, {high:.2f}).'
+    )
+  return '\n'.join(lines)
+
+
+def _machine(options, versions):
+  packages = ', '.join(f'{k} {v}' for k, v in sorted(versions.items()))
+  return (
+    f'tsm_jax {tsm_jax.__version__}, {packages}, Python '
+    f'{platform.python_version()}; {machine.processor()}. {options.repeats} '
+    f'turns of {options.frames} frames each; p50 and p99 of all frames, '
+    'quartiles of the medians of turns.'
+  )
