@@ -7,15 +7,17 @@ import pytest
 # Of the files that take longest, the longest first: one that began last would
 # let the other processes wait for it. One that is missing here costs only time.
 LONGEST = (
-  'quickstart_online_test.py',
+  # Of the slow tests, where the fourth waits for the end of the first, and the
+  # fifth for that of the second.
   'quickstart_test.py',
+  'quickstart_online_test.py',
   'launch/slurm_test.py',
-  'runs/multiprocess_test.py',
   'plan/compiled_test.py',
+  'runs/multiprocess_test.py',
   'bench/input_test.py',
-  'main_test.py',
   'runs/lost_process_test.py',
   'launch/notebook_test.py',
+  'main_test.py',
   'program/step_test.py',
   'convert/torch_tsn_test.py',
   'before_house_test.py',

@@ -123,7 +123,8 @@ def test_averages_and_statistics_count_too(
 def test_a_model_that_is_not_finite_is_not_evaluated(
   folder, data_dir, tmp_path
 ):
-  config = tiny(folder, data_dir, epochs=0.4)
+  once = {'eval__every_epochs': 100.0, 'checkpoint__every_steps': 100}
+  config = tiny(folder, data_dir, **once)  # the program of the test above
   trainings.run(config, tmp_path / 'run')
   trained = checkpoints.restore_model(tmp_path / 'run')
   broken = jax.tree.map(lambda x: x * np.nan, trained.variables)

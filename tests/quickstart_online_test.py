@@ -11,7 +11,7 @@ from tsm_jax.data.sources.drawn import long_motion
 # learns nothing in more of them, either.
 SCENES = {**long_motion.SCENES, 'val': 12, 'test': 20}
 
-SHORT = ('--config.epochs=1', '--config.schedule.warmup_epochs=0')
+SHORT = ('--config.epochs=0.5', '--config.schedule.warmup_epochs=0')
 
 
 @pytest.fixture(scope='module')

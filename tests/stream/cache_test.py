@@ -144,10 +144,9 @@ def test_in_bfloat16_a_stream_is_its_clips_to_two_hundredths(contract):
   fields, variables, frames, exact = contract
   model = models.create_model({**fields, 'dtype': 'bfloat16'})
   expected, largest = in_clips(model, variables, frames), np.abs(exact).max()
-  for size in (1, 3):
-    found = in_chunks(model, variables, frames, size)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-2 * largest)
-    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-2 * largest)
+  found = in_chunks(model, variables, frames, 1)
+  np.testing.assert_allclose(found, expected, rtol=0, atol=2e-2 * largest)
+  np.testing.assert_allclose(found, exact, rtol=0, atol=2e-2 * largest)
 
 
 def test_reset_makes_only_its_row_new():
