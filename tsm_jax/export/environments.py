@@ -186,9 +186,7 @@ def _make(format, place, log):
     shutil.rmtree(old, ignore_errors=True)
   unfinished = place.with_name(f'{place.name}.{os.getpid()}.unfinished')
   try:
-    _step(
-      [sys.executable, ['-m', 'venv', '--without-pip', unfinished]], format
-    )
+    _step([sys.executable, ['-m', 'venv', '--without-pip', unfinished]], format)
     _install(format, unfinished / 'bin' / 'python')
     shutil.rmtree(place, ignore_errors=True)
     unfinished.rename(place)
@@ -228,4 +226,3 @@ def _step(command, format):
       "set pip's PIP_INDEX_URL or PIP_FIND_LINKS), or give a Python that has "
       'the converter by --converter.'
     )
-
