@@ -97,7 +97,11 @@ def write(folder, export, runtime, rule, interval):
     (folder / RUNTIME / name).write_bytes(content)
   settings = {'interval': interval, 'about': about(card, interval)}
   (folder / SETTINGS).write_text(json.dumps(settings) + '\n')
-  cards.write(folder, dataclasses.replace(card, rule=rules.as_dict(rule)))
+  # Whose folder it was is nothing for the public.
+  name = pathlib.PurePath(card.source.get('checkpoint', '')).name
+  source = {**card.source, 'checkpoint': name}
+  card = dataclasses.replace(card, rule=rules.as_dict(rule), source=source)
+  cards.write(folder, card)
 
 
 def check(card):
