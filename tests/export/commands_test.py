@@ -73,6 +73,24 @@ def test_verify_tells_whether_it_answers_as_before(exported, tmp_path, capsys):
   assert export.main(['verify', str(other), '--max_difference=1']) == 0
 
 
+def test_verify_takes_clips_of_a_checkpoint(
+  exported, run, whole_clips, folder, capsys
+):
+  verify = ['verify', str(exported), '--checkpoint']
+  place = f'--config.data.source={folder}'
+  assert export.main([*verify, run, place, '--config.eval.split=train']) == 0
+  out, err = capsys.readouterr()
+  assert '20 clips (80 frames): probabilities differ by at most' in out + err
+  assert "'train' has 20 clips instead of 50" in out + err
+  assert 'was not made of' not in out + err
+  with pytest.raises(SystemExit):  # it can do no steps
+    export.main([*verify, whole_clips])
+  out, err = capsys.readouterr()
+  assert f'was not made of {whole_clips} as it is now' in out + err
+  line = ends(capsys, 'verify', exported, place)
+  assert line.endswith('clips of a checkpoint; give --checkpoint, too.')
+
+
 def test_a_clip_in_half_precision(whole_clips, tmp_path, capsys):
   out = tmp_path / 'out'
   arguments = ['--format=stablehlo', '--precision=float16', '--batch=3']
