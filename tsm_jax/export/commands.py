@@ -6,6 +6,7 @@ from tsm_jax import checkpoints, cli, errors
 from tsm_jax.export import (
   calibration,
   card,
+  converters,
   folder,
   graph,
   lowering,
@@ -117,8 +118,6 @@ def _write_model(path, made, args, inputs):
   if args.format == 'stablehlo':
     path.write_bytes(lowering.exported(made, args.precision).serialize())
     return {}
-  from tsm_jax.export import converters
-
   return converters.convert(
     args.format,
     made,
@@ -141,4 +140,4 @@ def _show(out, result):
   cli.show_rows(('file', 'size'), rows)
   each = {'step': 'a frame', 'clip': 'a clip'}[found.what]
   print(f'{found.multiply_adds / 1e6:,.1f} M multiply-adds for {each}.')
-  print(f'In {engine.FORMATS[found.format][1]}, {result.line()}.')
+  print(f'Run by {engine.FORMATS[found.format][1]}: {result.line()}.')
