@@ -55,10 +55,11 @@ def main(argv=None):
 def _forgetful():
   """Lets Python soon find what viewers leave behind.
 
-  It looks through everything only when a quarter of it is new, and of a loaded
-  JAX that is a lot.
+  It looks for it only when that may be a quarter of all there is, and a loaded
+  JAX is a lot.
   """
   gc.freeze()
+  gc.collect()  # counts what is not frozen
   try:
     yield
   finally:
