@@ -58,7 +58,12 @@ def test_the_folder_is_whole(export, out):
       assert re.findall(r'https://\S+', content) in ([], ['https://']), name
   assert {f'litert/{name}' for name in packed.NAMES} <= set(found.files)
   assert found.labels == colours.LABELS
-  assert found.rule == card.read(export).rule
+  there = card.read(export)
+  assert found.rule == there.rule
+  assert found.source == {
+    **there.source,
+    'checkpoint': there.source['checkpoint'].rpartition('/')[2],
+  }
   settings = json.loads((out / 'page.json').read_text())
   assert settings['interval'] == 0.25
   assert settings['about'].startswith(

@@ -39,7 +39,7 @@ def _parser():
     '--format',
     required=True,
     choices=('litert', 'onnx', 'stablehlo'),
-    help='litert (Android, Raspberry Pi), onnx (servers, browsers) or '
+    help='litert (Android, Raspberry Pi, browsers), onnx (servers) or '
     'stablehlo (JAX, on CPU, GPU and TPU)',
   )
   add(

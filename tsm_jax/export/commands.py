@@ -17,7 +17,7 @@ from tsm_jax.export.runner import engine
 from tsm_jax.stream import progress
 from tsm_jax.stream.events import rule_file
 
-NUM_CALIBRATED = 50  # clips of the training split
+NUM_CALIBRATED = 20  # clips of the training split
 
 
 def export(args):

@@ -45,6 +45,7 @@ class Graph:
     inputs: a `Tensor` each, in the order of the arguments.
     outputs: a `Tensor` each, in the order of the results.
     caches: `(input name, output name)` of what goes on to the next step.
+    trained: the `checkpoints.TrainedModel` that it was made of.
   """
 
   what: str
@@ -53,6 +54,7 @@ class Graph:
   inputs: tuple[Tensor, ...]
   outputs: tuple[Tensor, ...]
   caches: tuple[tuple[str, str], ...]
+  trained: Any = None
 
   def function(self, *inputs):
     """The outputs, a tuple, by operations that other compilers know."""
@@ -107,7 +109,8 @@ def create(trained, what, batch):
   model = in_float32(trained).module()
   weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
   make = {'clip': _clip, 'step': _step}[what]
-  return make(model, weights, preprocessing, batch)
+  made = make(model, weights, preprocessing, batch)
+  return dataclasses.replace(made, trained=trained)
 
 
 def default_kind(trained):

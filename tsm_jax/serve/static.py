@@ -10,7 +10,7 @@ import types
 from tsm_jax import errors, files
 from tsm_jax.export import __main__ as export_command
 from tsm_jax.export import card as cards
-from tsm_jax.export import folder
+from tsm_jax.export import folder, proof
 from tsm_jax.serve import model, web_runtime
 from tsm_jax.stream import flags
 from tsm_jax.stream.events import rules
@@ -86,7 +86,7 @@ def write(folder, export, runtime, rule, interval):
     interval: seconds between two frames.
   """
   card, folder = cards.read(export), pathlib.Path(folder)
-  for name in (card.model, cards.LABELS):
+  for name in {card.model, cards.LABELS, proof.FILE} & set(card.files):
     shutil.copyfile(files.path(export) / name, folder / name)
   for name in FILES:
     shutil.copyfile(PAGE / name, folder / name)
@@ -97,7 +97,11 @@ def write(folder, export, runtime, rule, interval):
     (folder / RUNTIME / name).write_bytes(content)
   settings = {'interval': interval, 'about': about(card, interval)}
   (folder / SETTINGS).write_text(json.dumps(settings) + '\n')
-  cards.write(folder, dataclasses.replace(card, rule=rules.as_dict(rule)))
+  # Whose folder it was is nothing for the public.
+  name = pathlib.PurePath(card.source.get('checkpoint', '')).name
+  source = {**card.source, 'checkpoint': name}
+  card = dataclasses.replace(card, rule=rules.as_dict(rule), source=source)
+  cards.write(folder, card)
 
 
 def check(card):

@@ -5,7 +5,7 @@ export async function fetched(name, version = '') {
   let response;
   try {
     response = await fetch(url, {cache: version ? 'default' : 'no-cache'});
-  } catch (error) {
+  } catch {
     throw new Error(`${name}, a file of this page, cannot be fetched.`);
   }
   if (!response.ok) {

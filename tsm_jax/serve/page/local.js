@@ -116,8 +116,8 @@ class Local {
   }
 
   hear({stream, answer, ended, failed}) {
+    if (failed) return this.fail(failed);  // the worker serves no one then
     if (!this.own.has(stream)) return;
-    if (failed) return this.fail(failed);
     if (ended) {
       this.own.delete(stream);
       if (!this.own.size) this.leave();

@@ -1,0 +1,168 @@
+"""Graphs of ONNX in the form that onnxruntime runs fastest, and smaller ones.
+
+Part of `to_onnx.py`, in its environment.
+"""
+
+import os
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnxruntime import quantization
+from onnxruntime.quantization import shape_inference
+
+# What is computed with 8 bits: products, and what moves or joins their
+# features. The softmax, and what makes frames of pixels, stay float.
+OPERATIONS = (
+  *('Conv', 'Gemm', 'MatMul', 'Add', 'Concat', 'Slice', 'Clip', 'Relu'),
+  *('MaxPool', 'AveragePool', 'Transpose', 'Reshape', 'Pad'),
+)
+_FLOATS = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
+
+
+def simplified(model):
+  """A model with pools and bounds that onnxruntime knows, and no constants."""
+  _pool(model)
+  return _optimised(_clip(_optimised(model)))
+
+
+def _optimised(model):
+  """A model as onnxruntime's own basic, standard optimisations leave it."""
+  with tempfile.TemporaryDirectory() as folder:
+    before, after = (os.path.join(folder, x) for x in ('before', 'after'))
+    onnx.save(model, before)
+    shape_inference.quant_pre_process(before, after, skip_symbolic_shape=True)
+    return onnx.load(after)
+
+
+def _pool(model):
+  """Lets pools pool the axes between the first and the last.
+
+  They come as pools of two axes more, over a batch and a channel of 1, which
+  onnxruntime does not have.
+  """
+  graph = model.graph
+  makers = {name: node for node in graph.node for name in node.output}
+  users = {name: node for node in graph.node for name in node.input}
+  for node in list(graph.node):
+    kernel = _attribute(node, 'kernel_shape') or []
+    if not node.op_type.endswith('Pool') or len(kernel) < 3:
+      continue
+    rank = len(kernel)
+    second = makers[node.input[0]]
+    first, squeeze = makers[second.input[0]], users[node.output[0]]
+    for name in ('kernel_shape', 'strides', 'dilations'):
+      _set(node, name, (_attribute(node, name) or [1] * rank)[1:-1])
+    pads = _attribute(node, 'pads') or [0] * 2 * rank
+    _set(node, 'pads', [*pads[1 : rank - 1], *pads[rank + 1 : -1]])
+    there = [0, rank - 1, *range(1, rank - 1)]
+    back = [0, *range(2, rank), 1]
+    names = [f'{node.name}_{x}' for x in ('in', 'out')]
+    into = helper.make_node(
+      'Transpose', [first.input[0]], [names[0]], perm=there
+    )
+    out = helper.make_node(
+      'Transpose', [names[1]], [squeeze.output[0]], perm=back
+    )
+    node.input[0], node.output[0] = names
+    place = list(graph.node).index(node)
+    graph.node.insert(place + 1, out)
+    graph.node.insert(place, into)
+    for old in (first, second, squeeze):
+      graph.node.remove(old)
+
+
+def _clip(model):
+  """Makes bounds of maxima and minima with a number."""
+  graph = model.graph
+  numbers = {
+    x.name: numpy_helper.to_array(x).item()
+    for x in graph.initializer
+    if int(np.prod(x.dims)) == 1 and x.data_type in _FLOATS
+  }
+  makers = {name: node for node in graph.node for name in node.output}
+  for node in graph.node:
+    if node.op_type not in ('Max', 'Min') or len(node.input) != 2:
+      continue
+    given = [x for x in node.input if x in numbers]
+    if len(given) != 1:
+      continue
+    (other,) = (x for x in node.input if x not in numbers)
+    bound = numbers[given[0]]
+    if node.op_type == 'Max' and bound == 0:
+      node.op_type, node.input[:] = 'Relu', [other]
+    elif node.op_type == 'Min' and bound > 0:
+      maker = makers.get(other)
+      if maker is not None and maker.op_type == 'Relu':
+        low, high = f'{node.name}_low', f'{node.name}_high'
+        for name, value in ((low, 0), (high, bound)):
+          graph.initializer.append(
+            numpy_helper.from_array(np.float32(value), name)
+          )
+        node.op_type, node.input[:] = 'Clip', [maker.input[0], low, high]
+  return model
+
+
+def halve(model):
+  """Keeps the weights of a model in half the bytes."""
+  graph = model.graph
+  casts = []
+  for tensor in graph.initializer:
+    if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+      continue
+    name = tensor.name
+    half = numpy_helper.to_array(tensor).astype(np.float16)
+    tensor.CopyFrom(numpy_helper.from_array(half, f'{name}_half'))
+    casts.append(helper.make_node('Cast', [tensor.name], [name], to=_FLOATS[0]))
+  for node in casts:
+    graph.node.insert(0, node)
+
+
+def quantised(model, names, folder):
+  """A model of 8 bits, calibrated by the samples of a folder."""
+  source, target = (str(folder / f'{x}.onnx') for x in ('float', 'int8'))
+  onnx.save(model, source)
+  quantization.quantize_static(
+    source,
+    target,
+    _Samples(names, folder),
+    quant_format=quantization.QuantFormat.QDQ,
+    op_types_to_quantize=list(OPERATIONS),
+    per_channel=True,
+    activation_type=quantization.QuantType.QUInt8,
+    weight_type=quantization.QuantType.QInt8,
+    # Without this, two products of 8 bits may not fit into the 16 bits that
+    # processors without VNNI add them in.
+    reduce_range=True,
+  )
+  return onnx.load(target)
+
+
+class _Samples(quantization.CalibrationDataReader):
+  """The samples of a folder, one at a time in memory."""
+
+  def __init__(self, names, folder):
+    self._names = names
+    self._paths = iter(sorted(folder.glob('sample*.npz')))
+
+  def get_next(self):
+    """The next one as a dict of arrays, or None after the last."""
+    if (path := next(self._paths, None)) is None:
+      return None
+    with np.load(path) as arrays:
+      return dict(zip(self._names, arrays.values()))
+
+
+def _attribute(node, name):
+  for attribute in node.attribute:
+    if attribute.name == name:
+      return list(attribute.ints)
+  return None
+
+
+def _set(node, name, values):
+  for attribute in list(node.attribute):
+    if attribute.name == name:
+      node.attribute.remove(attribute)
+  node.attribute.append(helper.make_attribute(name, values))

@@ -1,0 +1,79 @@
+"""Turns a graph into a file of ONNX.
+
+PYTHON -I to_onnx.py FOLDER: see `tsm_jax.export.converters`.
+"""
+
+import json
+import os
+import pathlib
+import site
+import sys
+
+import numpy as np
+import onnx
+
+
+def main(folder):
+  job = json.loads((folder / 'job.json').read_text())
+  for path in job['paths']:  # after those of this environment
+    site.addsitedir(path)
+  # Only the CPU is needed, and plugins for others may complain.
+  os.environ['JAX_PLATFORMS'] = 'cpu'
+  sys.path.insert(0, str(pathlib.Path(__file__).parent))
+  import onnx_graphs
+
+  model = onnx_graphs.simplified(_convert(job, folder))
+  if job['precision'] == 'float16':
+    onnx_graphs.halve(model)
+  elif job['precision'] == 'int8':
+    model = onnx_graphs.quantised(model, job['inputs'], folder)
+  onnx.save(model, folder / 'model')
+
+
+def _convert(job, folder):
+  import jax
+  from jax import export
+  from jax.extend import core
+  import jax2onnx
+
+  graph = _graph(job, folder)
+  (batch,) = export.symbolic_shape('batch')
+  shapes = graph.shapes(batch)
+  # Traced before jax2onnx puts its own functions into the place of Flax's,
+  # which do not take all of their arguments.
+  traced = core.jaxpr_as_fun(jax.make_jaxpr(graph.function)(*shapes))
+  return jax2onnx.to_onnx(
+    lambda *inputs: tuple(traced(*inputs)),
+    shapes,
+    model_name='tsm_jax',
+    input_names=job['inputs'],
+    output_names=job['outputs'],
+  )
+
+
+def _graph(job, folder):
+  from flax import traverse_util
+  import ml_collections
+
+  from tsm_jax import checkpoints
+  from tsm_jax.data.input import preprocess
+  from tsm_jax.export import graph
+
+  with np.load(folder / 'variables.npz') as arrays:
+    variables = traverse_util.unflatten_dict(dict(arrays), sep='/')
+  fields = job['preprocessing']
+  for name in ('mean', 'std'):
+    fields[name] = tuple(fields[name])
+  trained = checkpoints.TrainedModel(
+    ml_collections.ConfigDict(job['config']),
+    variables,
+    labels=[],
+    preprocessing=preprocess.Preprocessing(**fields),
+    meta={},
+    step=0,
+  )
+  return graph.create(trained, job['what'], job['batch'])
+
+
+if __name__ == '__main__':
+  main(pathlib.Path(sys.argv[1]))
