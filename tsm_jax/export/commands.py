@@ -6,6 +6,7 @@ from tsm_jax import checkpoints, cli, errors
 from tsm_jax.export import (
   calibration,
   card,
+  converters,
   folder,
   graph,
   lowering,
@@ -39,7 +40,7 @@ def export(args):
   clips = samples.find(args.checkpoint, trained, args.fields, log)
   inputs = None
   if args.precision == 'int8':
-    clips.dataset.split(calibration.TRAIN)  # or there is none
+    _check_calibration(clips)
     inputs = calibration.inputs(trained, made, clips, NUM_CALIBRATED)
   found = samples.collect(trained, clips, made.what, args.clips, log)
   limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
@@ -111,13 +112,22 @@ def _check(args):
     )
 
 
+def _check_calibration(clips):
+  """Raises InputError if there are no clips to calibrate by."""
+  try:
+    clips.dataset.split(calibration.TRAIN)
+  except errors.InputError as error:
+    raise errors.InputError(
+      f'{error} --precision=int8 needs training clips, for the ranges of '
+      'features; name a dataset that has some by --config.data.source.'
+    ) from error
+
+
 def _write_model(path, made, args, inputs):
   """Writes the file of a graph; returns the versions of what made it."""
   if args.format == 'stablehlo':
     path.write_bytes(lowering.exported(made, args.precision).serialize())
     return {}
-  from tsm_jax.export import converters
-
   return converters.convert(
     args.format,
     made,
@@ -140,4 +150,4 @@ def _show(out, result):
   cli.show_rows(('file', 'size'), rows)
   each = {'step': 'a frame', 'clip': 'a clip'}[found.what]
   print(f'{found.multiply_adds / 1e6:,.1f} M multiply-adds for {each}.')
-  print(f'In {engine.FORMATS[found.format][1]}, {result.line()}.')
+  print(f'Run by {engine.FORMATS[found.format][1]}: {result.line()}.')

@@ -209,8 +209,10 @@ def _install(format, python):
       )
     pip = [python, ['-m', 'pip']]
   # All packages are in the list, and no code of theirs is run.
-  flags = '--quiet --no-input --disable-pip-version-check --no-deps'.split()
-  flags += ['--only-binary', ':all:', '-r', constraints(format)]
+  flags = [
+    *('--quiet', '--no-input', '--disable-pip-version-check', '--no-deps'),
+    *('--only-binary', ':all:', '-r', constraints(format)),
+  ]
   _step([pip[0], [*pip[1], 'install', *flags]], format)
 
 
