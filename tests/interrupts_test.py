@@ -1,6 +1,7 @@
 """Ctrl-C ends a command that starts, whatever it is importing."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -42,6 +43,19 @@ def installed(monkeypatch):
   interrupts.install()
   yield
   assert signal.signal(signal.SIGINT, old) is not signal.default_int_handler
+
+
+@pytest.mark.parametrize('module', ['tsm_jax.predict', 'other.module'])
+def test_only_our_commands_are_changed(module, monkeypatch):
+  monkeypatch.setattr(sys, 'argv', ['-m', 'x'])
+  monkeypatch.setattr(sys, 'orig_argv', ['python', '-m', module, 'tsm_jax'])
+  old = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    runpy.run_path(str(helpers.ROOT / 'tsm_jax' / '__init__.py'))
+    now = signal.getsignal(signal.SIGINT)
+  finally:
+    signal.signal(signal.SIGINT, old)
+  assert (now is signal.default_int_handler) == (module == 'other.module')
 
 
 @pytest.mark.usefixtures('installed')
