@@ -44,6 +44,19 @@ def installed(monkeypatch):
   assert signal.signal(signal.SIGINT, old) is not signal.default_int_handler
 
 
+@pytest.mark.parametrize('module', ['tsm_jax.predict', 'other.module'])
+def test_only_our_commands_are_changed(module, monkeypatch):
+  monkeypatch.setattr(sys, 'argv', ['-m', 'x'])
+  monkeypatch.setattr(sys, 'orig_argv', ['python', '-m', module, 'tsm_jax'])
+  old = signal.signal(signal.SIGINT, signal.default_int_handler)
+  try:
+    exec((helpers.ROOT / 'tsm_jax' / '__init__.py').read_text(), {})
+    now = signal.getsignal(signal.SIGINT)
+  finally:
+    signal.signal(signal.SIGINT, old)
+  assert (now is signal.default_int_handler) == (module == 'other.module')
+
+
 @pytest.mark.usefixtures('installed')
 def test_in_the_middle_a_command_ends_in_order(capsys):
   ended = []

@@ -149,6 +149,9 @@ def fill_the_disk(arguments, workdir):
 def test_what_a_run_says(whole, folder, data_dir, monkeypatch):
   workdir, done = whole
   assert 'G multiply-adds' in done.stdout
+  board = workdir / 'tensorboard'
+  assert board.is_dir()
+  assert f'tensorboard --logdir {board}\n' in done.stdout
   assert 'waiting for data' in done.stderr
   trainings.on_devices(monkeypatch, 1)
   arguments = training(folder, data_dir, workdir)

@@ -12,7 +12,8 @@ if sys.platform == 'win32':
 if sys.argv[:1] == ['-m']:  # so while Python looks for the module to run
   from tsm_jax import interrupts
 
-  interrupts.install()
+  if interrupts.is_ours(sys.orig_argv):
+    interrupts.install()
 
 
 def load(checkpoint):

@@ -18,6 +18,18 @@ _AGAIN = 0.02  # seconds
 under_way = False  # whether `cli.command` would catch a KeyboardInterrupt
 
 
+def is_ours(argv):
+  """Whether a command line of Python runs a command of this package.
+
+  >>> is_ours(['python', '-m', 'tsm_jax.main', '--config=folder'])
+  True
+  >>> is_ours(['python', '-m', 'pytest', 'tsm_jax.main'])
+  False
+  """
+  _, _, rest = ' '.join(argv).partition(' -m ')
+  return rest.split(' ')[0].split('.')[0] == 'tsm_jax'
+
+
 def install():
   """Handles Ctrl-C from here on; to be called by programs, not by libraries."""
   if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

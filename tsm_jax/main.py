@@ -68,7 +68,10 @@ def _configuration(args, workdir):
   from tsm_jax.runs import again
 
   if args.config is None:
-    return again.load(workdir, args.overrides, args.mode)
+    config, asked = again.load(workdir, args.overrides, args.mode)
+    if args.mode != 'describe':
+      again.check_source(config, asked)
+    return config, asked
   if args.mode != 'eval':
     return args.config, args.asked
   # The config.json of a run says all.

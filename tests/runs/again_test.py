@@ -157,7 +157,18 @@ def test_no_run_and_a_converted_model_are_sentences(tmp_path):
   assert (found.data.source, found.data.image_size) == ('x', 64)
 
 
-def asked(config, *overrides):
+def test_videos_that_were_moved_are_named(tmp_path):
+  config = helpers.tiny_config(tmp_path / 'gone', '')
+  message = r"data\.source='.*gone', which is not here; say .*data\.source\.$"
+  with pytest.raises(errors.InputError, match=message):
+    again.check_source(config, {'data.data_dir'})
+  again.check_source(config, {'data.source'})  # whose message is another
+  for source in (str(tmp_path), 'motion'):
+    config.data.source = source
+    again.check_source(config, set())
+
+
+def set_by_flags(config, *overrides):
   return flags.override(config, overrides)
 
 
@@ -166,7 +177,7 @@ def test_what_no_flag_says_is_as_in_the_run(frozen):
     data__short_side=128, eval__batch_size=4, eval__clips=2, batch_size=4
   ).parent
   lines = []
-  config, names = asked(
+  config, names = set_by_flags(
     helpers.tiny_config('elsewhere', 'data', eval__clips=5),
     '--config.eval.crops=3',
     '--config.data.quality=70',

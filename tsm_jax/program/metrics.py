@@ -163,8 +163,8 @@ def where(workdir):
   line = f'Metrics are written to {files.path(workdir) / FILE}'
   if files.is_remote(workdir):
     return line
-  board = files.path(workdir) / _BOARD
-  return f'{line}; pip install tensorboard, then tensorboard --logdir {board}'
+  line += '; to watch them, pip install tensorboard, then tensorboard --logdir'
+  return f'{line} {files.path(workdir) / _BOARD}'
 
 
 class Writer:

@@ -6,6 +6,7 @@ from tsm_jax import configuration, errors, files
 from tsm_jax.configs import common, frozen
 from tsm_jax.configuration import flags
 from tsm_jax.data import defaults
+from tsm_jax.data.sources import published
 from tsm_jax.runs import folders, identity, json_item, request, steps
 
 # Of a run, what decides which clips are evaluated, and how they are seen.
@@ -64,6 +65,23 @@ def load(workdir, overrides, mode):
       'on which to evaluate it, by --config.data.source.'
     )
   return config, asked
+
+
+def check_source(config, asked):
+  """Raises InputError if the videos of a run are not where they were.
+
+  Args:
+    config: from `load`.
+    asked: names of its fields that were set.
+  """
+  source = config.data.source
+  if 'data.source' in asked or source in published.DRAWN or not source:
+    return
+  if not files.path(source).exists():
+    raise errors.InputError(
+      f'The run had data.source={source!r}, which is not here; say where the '
+      'videos are now, by --config.data.source.'
+    )
 
 
 def complete(config, asked, workdir, follow=True, log=print):

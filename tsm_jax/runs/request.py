@@ -106,7 +106,7 @@ def describe(trained, config, asked):
     'frame_interval': trained.preprocessing.frame_interval,
     'consensus': trained.config.consensus,
     'consensus_from': trained.config.consensus_from,
-    'asked': {field: given[field] for field in sorted(asked) if field in given},
+    'asked': {f: given[f] for f in sorted(asked) if f in given and f != 'name'},
   }
 
 
