@@ -51,6 +51,7 @@ def test_who_trains_here_can_hand_the_weights_back(tmp_path, capsys):
   run = checkpointed.save(
     tmp_path / 'run',
     steps=(20,),
+    model__stage_sizes=(1, 1),
     model__consensus='frames',
     model__consensus_from=2,
   )

@@ -17,6 +17,7 @@ BATCH_FILE = helpers.ROOT / 'launch/slurm.sbatch'
 # 200 steps, so that a fast machine is told to stop before their end.
 LONG = (
   '--config.epochs=80',
+  '--config.model.stage_sizes=(1, 1)',
   '--config.batch_size=8',
   '--config.eval.every_epochs=40',
   '--config.checkpoint.every_steps=50',
