@@ -18,8 +18,8 @@ FLOORS = (
   'runs',
   'checkpoints convert program',
   'evaluate insight plan stream',
-  'bench ensemble export predict report train',
-  'main',
+  'ensemble export predict report train',
+  'bench main',
 )
 DATA_FLOORS = (
   'defaults sampling',
