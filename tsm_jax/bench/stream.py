@@ -2,15 +2,16 @@
 
   python -m tsm_jax.bench stream --exports EXPORTS
 
-compares ways to run the same network, see `comparison`: MobileNetV2 and
-ResNet-50, or the configuration that is given.
+lets them run the same network, MobileNetV2 and ResNet-50 or the configuration
+that is given, see `rivals.comparison`.
 
   python -m tsm_jax.bench stream --config configs/jester.py:direction=past
 
-is about JAX alone, for one camera and for several in a batch. It runs what a `stream.Session` runs, from uint8 frames of the network's size to
-logits on the host, with random weights. Three programs take turns: one camera,
-one camera without the shift, and several cameras in one batch. The processor
-time of all threads tells more where the devices are a CPU that others use, too.
+is about JAX alone. It runs what a `stream.Session` runs, from uint8 frames of
+the network's size to logits on the host, with random weights. Three programs
+take turns: one camera, one camera without the shift, and several cameras in one
+batch. The processor time of all threads tells more where the devices are a CPU
+that others use, too.
 """
 
 import json
@@ -23,7 +24,8 @@ from rich import table
 
 import tsm_jax
 from tsm_jax import cli, configuration
-from tsm_jax.bench import comparison, interleave, machine, random_weights
+from tsm_jax.bench import interleave, machine, random_weights
+from tsm_jax.bench.rivals import comparison
 from tsm_jax.data.sources import published
 from tsm_jax.stream import batch
 

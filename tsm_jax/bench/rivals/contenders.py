@@ -153,7 +153,8 @@ def _followed(session):
 def _pytorch(contender, threads):
   import torch
 
-  from tsm_jax.bench import random_weights, torch_networks
+  from tsm_jax.bench import random_weights
+  from tsm_jax.bench.rivals import torch_networks
 
   torch.set_num_threads(threads)
   trained = random_weights.trained(contender.config)
@@ -186,7 +187,9 @@ def _caches(trained):
 
   from tsm_jax.stream import cache
 
-  found = cache.init_cache(trained.module(), 1, trained.preprocessing.image_size)
+  found = cache.init_cache(
+    trained.module(), 1, trained.preprocessing.image_size
+  )
   leaves = {
     jax.tree_util.keystr(path): (1, leaf.shape[3], *leaf.shape[1:3])
     for path, leaf in jax.tree.leaves_with_path(found)

@@ -13,18 +13,17 @@ import pathlib
 import platform
 import sys
 
+import jax
 import numpy as np
 
 import tsm_jax
-from tsm_jax import cli, errors
-from tsm_jax.bench import contenders, interleave, machine
+from tsm_jax import cli, errors, models
+from tsm_jax.bench import interleave, machine
+from tsm_jax.bench.rivals import contenders, summary
 from tsm_jax.export import card as cards
 from tsm_jax.stream import cache
 
 KINDS = ('jax', 'pytorch', 'exports')
-QUARTILES = (0.5, 0.25, 0.75)
-HEAD = ('network', 'threads', 'contender', 'p50 ms', 'quartiles', 'p99 ms')
-HEAD += ('processor ms', 'x JAX')
 
 
 def add_flags(parser):
@@ -71,14 +70,15 @@ def main(options, configs):
       left_out.update(missing)
       versions.update(found)
       where = {'network': names, 'threads': threads}
-      rows += [{**where, **row} for row in summarise(times)]
-      ratios += [{**where, **ratio} for ratio in compare(times)]
+      rows += [{**where, **row} for row in summary.rows(times)]
+      ratios += [{**where, **ratio} for ratio in summary.ratios(times)]
   shown = _machine(options, versions)
   if options.json:
     found = {'measured': shown, 'rows': rows, 'ratios': ratios}
     print(json.dumps({**found, 'left_out': left_out}, indent=1))
   else:
-    print(shown, table(rows), sentences(ratios), sep='\n\n')
+    print(shown, summary.table(rows), sep='\n\n', end='\n\n')
+    print(summary.sentences(ratios))
     for title, reason in left_out.items():
       print(f'Left out: {title}: {reason}')
 
@@ -111,7 +111,9 @@ def choose(config, options):
     ]
   if 'exports' in kinds and options.exports:
     chosen += [
-      contenders.Contender(_title(card), config, str(folder))
+      contenders.Contender(
+        f'{folder.name}: {card.format}, {card.precision}', config, str(folder)
+      )
       for folder, card in exports(options.exports)
       if is_of(card, config)
     ]
@@ -136,23 +138,12 @@ def exports(folder):
 
 def is_of(card, config):
   """Whether an export is the step of a network: it has the same caches."""
-  from tsm_jax import models  # JAX is for those who measure it
-
-  model, size = models.create_model(config.model), config.data.image_size
-  wanted = sorted(x.shape[1:] for x in _leaves(cache.init_cache(model, 1, size)))
+  model = models.create_model(config.model)
+  fresh = cache.init_cache(model, 1, config.data.image_size)
+  wanted = sorted(x.shape[1:] for x in jax.tree.leaves(fresh) if x.size)
   names = {old for old, _ in card.caches}
   found = sorted(x.shape[1:] for x in card.inputs if x.name in names)
   return card.what == 'step' and found == wanted
-
-
-def _leaves(tree):
-  if isinstance(tree, dict):
-    return [leaf for value in tree.values() for leaf in _leaves(value)]
-  return [tree]
-
-
-def _title(card):
-  return f'{card.format}, {card.precision}'
 
 
 def measure(rivals, threads, options):
@@ -193,106 +184,6 @@ def _process(threads):
     initializer=contenders.limit,
     initargs=(threads,),
   )
-
-
-def summarise(times):
-  """The rows of a table, as dicts.
-
-  Args:
-    times: milliseconds `[turns, frames, 2]` by title.
-
-  Returns:
-    For each: contender; p50 and p99 of all frames; quartiles, the first and
-    third of the medians of turns; processor, the median; share, the median
-    of the ratios to JAX in the same turn, or None.
-  """
-  first = times.get('JAX')
-  return [
-    {
-      'contender': title,
-      'p50': float(np.median(values[..., 0])),
-      'p99': float(np.quantile(values[..., 0], 0.99)),
-      'quartiles': np.quantile(_medians(values), (0.25, 0.75)).tolist(),
-      'processor': float(np.median(values[..., 1])),
-      'share': None if first is None else _ratio(values, first)[0],
-    }
-    for title, values in times.items()
-  ]
-
-
-def compare(times):
-  """Who is how much faster: of the fastest of each kind.
-
-  Args:
-    times: as in `summarise`.
-
-  Returns:
-    A list of dicts: slower and faster, two titles, and times, the quartiles of
-    the ratio of their times in the same turn.
-  """
-
-  def fastest(condition):
-    chosen = {t: np.median(_medians(v)) for t, v in times.items() if condition(t)}
-    return min(chosen, key=chosen.get, default=None)
-
-  exported = 'float32', 'float16'
-  pytorch = fastest(contenders.PYTORCH.__contains__)
-  floats = fastest(lambda title: title.endswith(exported))
-  int8 = fastest(lambda title: title.endswith('int8'))
-  onnx = fastest(lambda title: title == 'onnx, float32')
-  pairs = (pytorch, floats), (floats, int8), (onnx, 'JAX'), (pytorch, 'JAX')
-  return [
-    {
-      'slower': slower,
-      'faster': faster,
-      'times': _ratio(times[slower], times[faster]),
-    }
-    for slower, faster in pairs
-    if slower in times and faster in times
-  ]
-
-
-def _medians(values):
-  return np.median(values[..., 0], axis=1)
-
-
-def _ratio(values, others):
-  ratios = _medians(values) / _medians(others)
-  return np.quantile(ratios, QUARTILES).tolist()
-
-
-def table(rows):
-  """The rows as a table of Markdown."""
-  lines = [HEAD, ['---'] * len(HEAD)]
-  for row in rows:
-    low, high = row['quartiles']
-    share = '' if row['share'] is None else f'{row["share"]:.2f}'
-    lines.append(
-      (
-        row['network'],
-        str(row['threads']),
-        row['contender'],
-        f'{row["p50"]:.2f}',
-        f'{low:.2f}, {high:.2f}',
-        f'{row["p99"]:.2f}',
-        f'{row["processor"]:.2f}',
-        share,
-      )
-    )
-  return '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
-
-
-def sentences(ratios):
-  """The ratios in words."""
-  lines = []
-  for ratio in ratios:
-    middle, low, high = ratio['times']
-    threads = '1 thread' if ratio['threads'] == 1 else f'{ratio["threads"]} threads'
-    lines.append(
-      f'{ratio["network"]}, {threads}: {ratio["faster"]} is {middle:.2f} times '
-      f'as fast as {ratio["slower"]} (quartiles {low:.2f}, {high:.2f}).'
-    )
-  return '\n'.join(lines)
 
 
 def _machine(options, versions):
