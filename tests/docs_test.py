@@ -116,7 +116,7 @@ def test_every_command_would_run(command):
     'stream tun runs/x recordings.csv',
     'stream tune runs/x recordings.csv --false_alarms=3',
     'export runs/x out --format=coreml',
-    'export verify out --clips=60',
+    'export verify out --clips=20',
     'data.build ssv2',
     'data.build ssv2 --manual_dir=. --storage=mp4',
     'data.doctor . --jsonn found.json',

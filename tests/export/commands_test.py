@@ -73,6 +73,24 @@ def test_verify_tells_whether_it_answers_as_before(exported, tmp_path, capsys):
   assert export.main(['verify', str(other), '--max_difference=1']) == 0
 
 
+def test_verify_takes_clips_of_a_checkpoint(
+  exported, run, whole_clips, folder, capsys
+):
+  verify = ['verify', str(exported), '--checkpoint']
+  place = f'--config.data.source={folder}'
+  assert export.main([*verify, run, place, '--config.eval.split=train']) == 0
+  out, err = capsys.readouterr()
+  assert '20 clips (80 frames): probabilities differ by at most' in out + err
+  assert "'train' has 20 clips instead of 50" in out + err
+  assert 'was not made of' not in out + err
+  with pytest.raises(SystemExit):  # it can do no steps
+    export.main([*verify, whole_clips])
+  out, err = capsys.readouterr()
+  assert f'was not made of {whole_clips} as it is now' in out + err
+  line = ends(capsys, 'verify', exported, place)
+  assert line.endswith('clips of a checkpoint; give --checkpoint, too.')
+
+
 def test_a_clip_in_half_precision(whole_clips, tmp_path, capsys):
   out = tmp_path / 'out'
   arguments = ['--format=stablehlo', '--precision=float16', '--batch=3']
@@ -144,3 +162,27 @@ def test_a_folder_of_something_else(whole_clips, tmp_path, capsys):
   (tmp_path / 'thesis.txt').write_text('x')
   line = ends(capsys, whole_clips, tmp_path, '--format=stablehlo')
   assert "holds 'thesis.txt', which is of no export" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('format', 'what', 'precision', 'batch'),
+  [
+    ('litert', 'step', 'int8', '2'),
+    ('litert', 'clip', 'float16', '1'),
+    ('onnx', 'step', 'float16', 'any'),
+    ('onnx', 'clip', 'int8', 'any'),
+  ],
+)
+def test_by_a_converter(run, tmp_path, format, what, precision, batch):
+  options = f'--format={format} --what={what} --precision={precision}'
+  out = str(tmp_path / 'out')
+  # Of four clips, one is more than what rounding may turn.
+  bound = ['--min_equal=0.5'] if precision == 'int8' else []
+  export.main([run, out, *options.split(), f'--batch={batch}', *bound])
+  content = card.read(out)
+  made = content.format, content.what, content.precision
+  assert made == (format, what, precision)
+  converter = {'litert': 'litert-converter', 'onnx': 'jax2onnx'}[format]
+  assert content.versions[converter]
+  assert export.main(['verify', out, *bound]) == 0

@@ -14,12 +14,12 @@ from tsm_jax import cli, configuration
 def main(argv=None):
   argv = sys.argv[1:] if argv is None else argv
   is_verify = argv[:1] == ['verify']
+  fields, argv = configuration.split_flags(cli.normalized(argv))
   if is_verify:
     args = _verify_parser().parse_args(argv[1:])
   else:
-    fields, argv = configuration.split_flags(cli.normalized(argv))
     args = _parser().parse_args(argv)
-    args.fields = fields
+  args.fields = fields
   from tsm_jax.export import commands
 
   return (commands.verify if is_verify else commands.export)(args)
@@ -67,20 +67,7 @@ def _parser():
     help='a Python that has the converter; by default one that is made in the '
     "user's cache on first use",
   )
-  add(
-    '--clips',
-    type=cli.at_least(50),
-    default=50,
-    help='of the validation split, for the proof (default %(default)s)',
-  )
-  add(
-    '--config.data.FIELD',
-    metavar='VALUE',
-    dest='_',
-    default=argparse.SUPPRESS,
-    help='where the clips are now, such as --config.data.source=/videos',
-  )
-  _add_bounds(parser)
+  _add_proof(parser)
   return parser
 
 
@@ -91,11 +78,31 @@ def _verify_parser():
     'what its folder holds.',
   )
   parser.add_argument('out', help='the folder of an export')
-  _add_bounds(parser)
+  parser.add_argument(
+    '--checkpoint',
+    default='',
+    metavar='RUN',
+    help='take clips from the dataset of this checkpoint, and what it answers '
+    'now; by default the clips that the folder holds',
+  )
+  _add_proof(parser)
   return parser
 
 
-def _add_bounds(parser):
+def _add_proof(parser):
+  parser.add_argument(
+    '--clips',
+    type=cli.at_least(50),
+    default=50,
+    help='of the validation split, for the proof (default %(default)s)',
+  )
+  parser.add_argument(
+    '--config.data.FIELD',
+    metavar='VALUE',
+    dest='_',
+    default=argparse.SUPPRESS,
+    help='where the clips are now, such as --config.data.source=/videos',
+  )
   parser.add_argument(
     '--max_difference',
     type=_share,

@@ -6,6 +6,7 @@ from tsm_jax import checkpoints, cli, errors
 from tsm_jax.export import (
   calibration,
   card,
+  converters,
   folder,
   graph,
   lowering,
@@ -17,7 +18,7 @@ from tsm_jax.export.runner import engine
 from tsm_jax.stream import progress
 from tsm_jax.stream.events import rule_file
 
-NUM_CALIBRATED = 50  # clips of the training split
+NUM_CALIBRATED = 20  # clips of the training split
 
 
 def export(args):
@@ -39,9 +40,9 @@ def export(args):
   clips = samples.find(args.checkpoint, trained, args.fields, log)
   inputs = None
   if args.precision == 'int8':
-    clips.dataset.split(calibration.TRAIN)  # or there is none
+    _check_calibration(clips)
     inputs = calibration.inputs(trained, made, clips, NUM_CALIBRATED)
-  found = samples.collect(trained, clips, made.what, args.clips)
+  found = samples.collect(trained, clips, made.what, args.clips, log)
   limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
   with folder.made(args.out) as out:
     versions = _write_model(out / card.MODELS[args.format], made, args, inputs)
@@ -65,8 +66,22 @@ def export(args):
 
 def verify(args):
   """Proves an export again; the status is 1 if it does not answer as before."""
-  same = proof.verify(args.out, args.max_difference, args.min_equal)
-  return 0 if same else 1
+  found, log = None, progress.log
+  if args.checkpoint:
+    trained = checkpoints.restore_model(args.checkpoint, log)
+    written = card.read(args.out)
+    if card.origin(args.checkpoint, trained)['sha256'] != (
+      written.source.get('sha256')
+    ):
+      log(f'{args.out} was not made of {args.checkpoint} as it is now.')
+    clips = samples.find(args.checkpoint, trained, args.fields, log)
+    found = samples.collect(trained, clips, written.what, args.clips, log)
+  elif args.fields:
+    raise errors.InputError(
+      f'{args.fields[0]} names clips of a checkpoint; give --checkpoint, too.'
+    )
+  limits = args.max_difference, args.min_equal
+  return 0 if proof.verify(args.out, *limits, found) else 1
 
 
 def _check(args):
@@ -97,13 +112,22 @@ def _check(args):
     )
 
 
+def _check_calibration(clips):
+  """Raises InputError if there are no clips to calibrate by."""
+  try:
+    clips.dataset.split(calibration.TRAIN)
+  except errors.InputError as error:
+    raise errors.InputError(
+      f'{error} --precision=int8 needs training clips, for the ranges of '
+      'features; name a dataset that has some by --config.data.source.'
+    ) from error
+
+
 def _write_model(path, made, args, inputs):
   """Writes the file of a graph; returns the versions of what made it."""
   if args.format == 'stablehlo':
     path.write_bytes(lowering.exported(made, args.precision).serialize())
     return {}
-  from tsm_jax.export import converters
-
   return converters.convert(
     args.format,
     made,
@@ -126,4 +150,4 @@ def _show(out, result):
   cli.show_rows(('file', 'size'), rows)
   each = {'step': 'a frame', 'clip': 'a clip'}[found.what]
   print(f'{found.multiply_adds / 1e6:,.1f} M multiply-adds for {each}.')
-  print(f'In {engine.FORMATS[found.format][1]}, {result.line()}.')
+  print(f'Run by {engine.FORMATS[found.format][1]}: {result.line()}.')

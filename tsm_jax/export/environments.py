@@ -186,9 +186,7 @@ def _make(format, place, log):
     shutil.rmtree(old, ignore_errors=True)
   unfinished = place.with_name(f'{place.name}.{os.getpid()}.unfinished')
   try:
-    _step(
-      [sys.executable, ['-m', 'venv', '--without-pip', unfinished]], format
-    )
+    _step([sys.executable, ['-m', 'venv', '--without-pip', unfinished]], format)
     _install(format, unfinished / 'bin' / 'python')
     shutil.rmtree(place, ignore_errors=True)
     unfinished.rename(place)
@@ -211,8 +209,10 @@ def _install(format, python):
       )
     pip = [python, ['-m', 'pip']]
   # All packages are in the list, and no code of theirs is run.
-  flags = '--quiet --no-input --disable-pip-version-check --no-deps'.split()
-  flags += ['--only-binary', ':all:', '-r', constraints(format)]
+  flags = [
+    *('--quiet', '--no-input', '--disable-pip-version-check', '--no-deps'),
+    *('--only-binary', ':all:', '-r', constraints(format)),
+  ]
   _step([pip[0], [*pip[1], 'install', *flags]], format)
 
 
@@ -228,4 +228,3 @@ def _step(command, format):
       "set pip's PIP_INDEX_URL or PIP_FIND_LINKS), or give a Python that has "
       'the converter by --converter.'
     )
-

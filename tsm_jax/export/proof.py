@@ -72,7 +72,7 @@ class Comparison(NamedTuple):
       reasons.append('some of its probabilities are no numbers')
     elif limits.difference is not None and self.difference > limits.difference:
       reasons.append(
-        f'probabilities may differ by {limits.difference:g} (--max_difference)'
+        f'they may differ by {limits.difference:g} (--max_difference)'
       )
     if limits.equal is not None and self.equal < limits.equal:
       reasons.append(
@@ -85,9 +85,9 @@ class Comparison(NamedTuple):
       )
 
 
-def bounds(precision, difference=None, equal=None):
-  """The `Bounds` of a precision, of which some are given."""
-  usual = USUAL[precision]
+def bounds(usual, difference=None, equal=None):
+  """`Bounds`, or the usual ones of a precision, of which some are replaced."""
+  usual = USUAL.get(usual, usual)
   return Bounds(
     usual.difference if difference is None else difference,
     usual.equal if equal is None else equal,
@@ -111,10 +111,10 @@ def compare(runtime, found):
     num_clips=len(found.labels),
     num_frames=int(np.prod(here.shape[:-1])),
     difference=float(np.abs(here - there).max()),
-    equal=_share(own == expected),
-    equal_frames=_share(here.argmax(-1) == there.argmax(-1)),
-    top1=_share(own == found.labels),
-    jax_top1=_share(expected == found.labels),
+    equal=float(np.mean(own == expected)),
+    equal_frames=float(np.mean(here.argmax(-1) == there.argmax(-1))),
+    top1=float(np.mean(own == found.labels)),
+    jax_top1=float(np.mean(expected == found.labels)),
   )
 
 
@@ -131,7 +131,7 @@ def _steps(runtime, frames):
   num_clips, length = frames.shape[:2]
   size = min(runtime.card.batch or _ANY_BATCH, num_clips)
   streams = rows.Streams(runtime.run, runtime.content, size, _ANY_BATCH)
-  found = None
+  found = np.zeros((num_clips, length, len(runtime.labels)), np.float32)
   for time in range(-(-num_clips // size) * length + size - 1):
     shown = {}  # the number of the clip and of its frame, by the row
     for row in range(size):
@@ -140,11 +140,7 @@ def _steps(runtime, frames):
         shown[row] = number, t
         if t == 0:
           streams.begin(row)
-    if not shown:
-      continue
     answers = streams.step({row: frames[at] for row, at in shown.items()})
-    if found is None:
-      found = np.zeros((num_clips, length, answers.shape[1]), np.float32)
     for row, at in shown.items():
       found[at] = answers[row]
   return found
@@ -155,10 +151,6 @@ def _decide(probabilities, first):
   if probabilities.ndim == 3:
     probabilities = rows.to_logits(probabilities)[:, first:].mean(axis=1)
   return probabilities.argmax(-1)
-
-
-def _share(flags):
-  return float(np.mean(flags))
 
 
 def prove(folder, found, limits, about=None, threads=None):
@@ -181,7 +173,15 @@ def prove(folder, found, limits, about=None, threads=None):
   runtime = runtimes.open(folder, threads)
   result = compare(runtime, found)
   result.check(limits)
-  report = {**describe(runtime, result, limits), **(about or {})}
+  format = runtime.card.format
+  report = {
+    **result._asdict(),
+    'bounds': limits._asdict(),
+    'runtime': engine.FORMATS[format][1],
+    'runtime_version': engine.version(format),
+    'machine': platform.machine(),
+    **(about or {}),
+  }
   text = json.dumps(report, indent=1, allow_nan=False)
   files.write(runtime.folder / FILE, text + '\n')
   write(runtime.folder / DATA, found)
@@ -193,7 +193,7 @@ def verify(folder, difference=None, equal=None, found=None, log=print):
 
   Args:
     folder: of the export.
-    difference: as in `Bounds`, instead of the usual one of its precision.
+    difference: as in `Bounds`, instead of that of its first proof.
     equal: the same.
     found: other `samples.Samples` than those of the folder, or None.
     log: called with every line for the user.
@@ -211,23 +211,12 @@ def verify(folder, difference=None, equal=None, found=None, log=print):
   format = runtime.card.format
   log(f'{engine.FORMATS[format][1]} {engine.version(format)}, {result.line()}.')
   try:
-    result.check(bounds(runtime.card.precision, difference, equal))
+    kept = Bounds(**files.read_json(runtime.folder / FILE)['bounds'])
+    result.check(bounds(kept, difference, equal))
   except errors.InputError as error:
     log(f'error: {error}')
     return False
   return True
-
-
-def describe(runtime, result, limits):
-  """A `Comparison` as a dict for JSON, with what it was made by."""
-  format = runtime.card.format
-  return {
-    **result._asdict(),
-    'bounds': limits._asdict(),
-    'runtime': engine.FORMATS[format][1],
-    'runtime_version': engine.version(format),
-    'machine': platform.machine(),
-  }
 
 
 def write(path, found):

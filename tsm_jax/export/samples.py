@@ -1,10 +1,8 @@
 """Clips of the dataset of a checkpoint, and what JAX says of them."""
 
-import dataclasses
 from typing import NamedTuple
 
 import jax
-import ml_collections
 import numpy as np
 
 from tsm_jax import configuration, errors, evaluate
@@ -12,6 +10,7 @@ from tsm_jax.configs import common
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.store import build_report, dataset, drawn
+from tsm_jax.export import graph
 from tsm_jax.runs import json_item
 from tsm_jax.stream import batch
 from tsm_jax.stream.events import answers
@@ -127,7 +126,7 @@ def _built(meta, data):
   return found[0] if name and found else None
 
 
-def collect(trained, clips, what, count):
+def collect(trained, clips, what, count, log=print):
   """Clips for evaluation, spread evenly over their split, and JAX's answers.
 
   Args:
@@ -136,6 +135,7 @@ def collect(trained, clips, what, count):
     clips: `Clips`.
     what: 'clip' or 'step'.
     count: number of clips; of a smaller split, all are used.
+    log: called with a sentence if there are fewer.
 
   Returns:
     `Samples`.
@@ -145,8 +145,13 @@ def collect(trained, clips, what, count):
   """
   source, how = clips.dataset.split(clips.split), trained.preprocessing
   numbers = spread(len(source), count)
+  if len(numbers) < count:
+    log(
+      f'The split {clips.split!r} has {len(numbers)} clips instead of {count}; '
+      'all of them are used, and they prove less.'
+    )
   with jax.default_matmul_precision('highest'):
-    answer = {'clip': _clip, 'step': _steps}[what](_in_float32(trained))
+    answer = {'clip': _clip, 'step': _steps}[what](graph.in_float32(trained))
     found = []
     for number in numbers:
       record = source[number]
@@ -186,13 +191,6 @@ def squares(record, preprocessing, number=0):
   frames = codec.decode(record, indices)
   size = preprocessing.image_size
   return np.stack([cropping.eval_square(frame, size) for frame in frames])
-
-
-def _in_float32(trained):
-  """A trained model that computes in what an export is measured by."""
-  config = ml_collections.ConfigDict(trained.config)
-  config.dtype = 'float32'
-  return dataclasses.replace(trained, config=config)
 
 
 def _clip(trained):

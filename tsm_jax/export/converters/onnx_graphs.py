@@ -157,9 +157,7 @@ def halve(model):
     name = tensor.name
     half = numpy_helper.to_array(tensor).astype(np.float16)
     tensor.CopyFrom(numpy_helper.from_array(half, f'{name}_half'))
-    casts.append(
-      helper.make_node('Cast', [tensor.name], [name], to=_FLOATS[0])
-    )
+    casts.append(helper.make_node('Cast', [tensor.name], [name], to=_FLOATS[0]))
   for node in casts:
     graph.node.insert(0, node)
 

@@ -61,10 +61,11 @@ def write(folder, format):
 def requirements(format):
   """The text of requirements.txt, with the runtime that is installed here."""
   package = engine.FORMATS[format][1]
-  return (
-    f'numpy>=2\nopencv-python-headless>=4.10\n'
-    f'{package}=={metadata.version(package)}\n'
-  )
+  lines = ['numpy>=2', 'opencv-python-headless>=4.14']
+  lines.append(f'{package}=={metadata.version(package)}')
+  if format == 'stablehlo':
+    lines.append('flatbuffers')  # by which JAX reads a program
+  return ''.join(f'{line}\n' for line in lines)
 
 
 def _text(module):

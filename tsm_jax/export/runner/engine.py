@@ -67,12 +67,13 @@ def open(folder, card, threads=None):
       f'({error}); install it by: pip install {package}'
     ) from error
   make = {'litert': _litert, 'onnx': _onnx, 'stablehlo': _stablehlo}
-  with _explained(path, package):
+  with _explained(path, package, 'opened'):
     run = make[card['format']](module, path, card, threads)
 
   def checked(inputs):
     check(card['inputs'], inputs, f'What goes into {path!r}')
-    outputs = run(inputs)
+    with _explained(path, package, 'run'):
+      outputs = run(inputs)
     check(card['outputs'], outputs, f'What comes out of {path!r}')
     return outputs
 
@@ -107,8 +108,8 @@ def check(tensors, arrays, where):
 
 
 @contextlib.contextmanager
-def _explained(path, package):
-  """What a runtime says of a file that it cannot open, in a sentence."""
+def _explained(path, package, done):
+  """What a runtime says of a file that cannot be `done`, in a sentence."""
   try:
     yield
   except errors.InputError:
@@ -116,7 +117,7 @@ def _explained(path, package):
   except Exception as error:  # each runtime has kinds of its own
     said = ' '.join(str(error).split())[:200]
     raise errors.InputError(
-      f'{path!r} cannot be opened by {package} {metadata.version(package)}: '
+      f'{path!r} cannot be {done} by {package} {metadata.version(package)}: '
       f'{said}'
     ) from error
 

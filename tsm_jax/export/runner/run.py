@@ -47,7 +47,7 @@ def main(argv=None, folder=pathlib.Path(__file__).parent):
       answer(run, card, args, lambda: bool(caught))
       return 128 + caught[0] if caught else 0
   except errors.InputError as error:
-    print(f'error: {error}', file=sys.stderr)
+    print(f'error: {errors.printable(error)}', file=sys.stderr)
     return 2
   except BrokenPipeError:  # who reads has seen enough, as head does
     return 128 + signal.SIGPIPE
@@ -93,7 +93,8 @@ def label(run, card, args, stopped):
   if args.json:
     print(json.dumps({**text, 'probability': probability}))
   else:
-    print(f'{name}: {text["label"]}, {probability:.2%}')
+    shown, known = map(errors.printable, text.values())
+    print(f'{shown}: {known}, {probability:.2%}')
 
 
 def watch(run, card, args, stopped):
@@ -104,6 +105,7 @@ def watch(run, card, args, stopped):
   rule = rules.from_dict(card['rule'], card['labels'], 'The rule of card.json')
   decide = decider.create(rule, card['labels'])
   streams, last = rows.Streams(run, card, 1), None
+  streams.warm_up()  # before a camera does not wait
   name, source, live = opened(args.video, stopped)
   end = time.monotonic() + (args.seconds or math.inf) + cameras.LONGEST_PAUSE
   follow = due.Newest if live else due.Paced  # a camera does not wait
@@ -151,7 +153,8 @@ def show(events, name, args):
       line = json.dumps({'video': name, **event._asdict()})
     else:
       start, end = (f'{t:9.2f} s' for t in (event.start, event.end))
-      line = f'{start} {end} {event.score:7.1%}  {event.label}'
+      line = f'{start} {end} {event.score:7.1%}  '
+      line += errors.printable(event.label)
     print(line, flush=True)
 
 
