@@ -84,9 +84,12 @@ def test_a_step_is_trained_from_an_empty_folder(installed, folder, tmp_path):
   )
   code = 'import tsm_jax; print(tsm_jax.__file__); from tsm_jax import main\n'
   code += '\n'.join(f'main.main({call})' for call in calls)
+  code += '\nfrom tsm_jax.export import environments'
+  code += '\nprint(environments.constraints("onnx").is_file())'
   printed = _run([installed, '-c', code], cwd=empty, env=environment)
   place = printed.splitlines()[0]
   assert str(helpers.ROOT) not in place and 'site-packages' in place
+  assert printed.splitlines()[-1] == 'True'
   assert '1 steps of 20' in printed
   assert (empty / 'runs' / 'folder-depth=18' / 'report.md').exists()
   assert 'mine-width=4, 1000 classes' in printed

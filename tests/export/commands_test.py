@@ -162,3 +162,27 @@ def test_a_folder_of_something_else(whole_clips, tmp_path, capsys):
   (tmp_path / 'thesis.txt').write_text('x')
   line = ends(capsys, whole_clips, tmp_path, '--format=stablehlo')
   assert "holds 'thesis.txt', which is of no export" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('format', 'what', 'precision', 'batch'),
+  [
+    ('litert', 'step', 'int8', '2'),
+    ('litert', 'clip', 'float16', '1'),
+    ('onnx', 'step', 'float16', 'any'),
+    ('onnx', 'clip', 'int8', 'any'),
+  ],
+)
+def test_by_a_converter(run, tmp_path, format, what, precision, batch):
+  options = f'--format={format} --what={what} --precision={precision}'
+  out = str(tmp_path / 'out')
+  # Of four clips, one is more than what rounding may turn.
+  bound = ['--min_equal=0.5'] if precision == 'int8' else []
+  export.main([run, out, *options.split(), f'--batch={batch}', *bound])
+  content = card.read(out)
+  made = content.format, content.what, content.precision
+  assert made == (format, what, precision)
+  converter = {'litert': 'litert-converter', 'onnx': 'jax2onnx'}[format]
+  assert content.versions[converter]
+  assert export.main(['verify', out, *bound]) == 0

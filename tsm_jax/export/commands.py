@@ -40,7 +40,7 @@ def export(args):
   clips = samples.find(args.checkpoint, trained, args.fields, log)
   inputs = None
   if args.precision == 'int8':
-    clips.dataset.split(calibration.TRAIN)  # or there is none
+    _check_calibration(clips)
     inputs = calibration.inputs(trained, made, clips, NUM_CALIBRATED)
   found = samples.collect(trained, clips, made.what, args.clips, log)
   limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
@@ -111,6 +111,17 @@ def _check(args):
       f'--format={args.format} needs {engine.FORMATS[args.format][1]}, in '
       "which the proof is run; install it by: pip install 'tsm_jax[export]'."
     )
+
+
+def _check_calibration(clips):
+  """Raises InputError if there are no clips to calibrate by."""
+  try:
+    clips.dataset.split(calibration.TRAIN)
+  except errors.InputError as error:
+    raise errors.InputError(
+      f'{error} --precision=int8 needs training clips, for the ranges of '
+      'features; name a dataset that has some by --config.data.source.'
+    ) from error
 
 
 def _write_model(path, made, args, inputs):
