@@ -7,13 +7,14 @@ import shutil
 import tempfile
 import types
 
-from tsm_jax import errors, files
+from tsm_jax import checkpoints, errors, files
+from tsm_jax.data import intervals
 from tsm_jax.export import __main__ as export_command
 from tsm_jax.export import card as cards
 from tsm_jax.export import folder, proof
 from tsm_jax.serve import model, web_runtime
 from tsm_jax.stream import flags
-from tsm_jax.stream.events import rules
+from tsm_jax.stream.events import rule_file, rules
 
 PAGE = pathlib.Path(__file__).parent / 'page'
 SETTINGS = 'page.json'
@@ -45,18 +46,15 @@ def run(args, log):
   """
   folder.check(args.static)
   runtime = web_runtime.contents(args.web_runtime, log)
+  export = files.path(args.model)
+  known = _card if (export / cards.FILE).exists() else _checkpoint
+  rule, interval, origin = known(args, log)
+  log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
   with tempfile.TemporaryDirectory() as temporary:
-    export = files.path(args.model)
-    if not (export / cards.FILE).exists():
+    if known is _checkpoint:
       export = pathlib.Path(temporary, 'export')
       kind = (f'--{name}={value}' for name, value in _KIND.items())
       export_command.main([args.model, str(export), *kind])
-    card = cards.read(export)
-    check(card)
-    every = card.frame_interval and card.frame_interval['seconds']
-    interval = flags.interval(args, every)
-    rule, origin = model.export_rule(args, _described(card))
-    log(f'A frame is shown every {interval:.3g} s; events by {origin}.')
     with folder.made(args.static) as out:
       write(out, export, runtime, rule, interval)
   log(
@@ -65,43 +63,60 @@ def run(args, log):
   )
 
 
-def _described(card):
-  """What a `runtimes.Runtime` says of itself, without its runtime."""
-  return types.SimpleNamespace(
+def _checkpoint(args, log):
+  """`(rule, interval, origin of the rule)`, before minutes of converting."""
+  trained = checkpoints.restore_model(args.model, log)
+  rule, origin = rule_file.choose(
+    args.model, trained, args.rule, args.background
+  )
+  found = intervals.from_meta(trained.meta)
+  interval = flags.interval(args, found and found.seconds)
+  return rule._replace(bgr=rule.bgr or args.bgr), interval, origin
+
+
+def _card(args, log):
+  """The same of an export, which is not opened in its runtime."""
+  del log
+  card = cards.read(args.model)
+  check(card)
+  described = types.SimpleNamespace(
     labels=card.labels,
     meta={'frame_interval': card.frame_interval},
     step=card.source.get('step'),
     rule=rules.from_dict(card.rule, card.labels, f'The rule in {cards.FILE}'),
   )
+  rule, origin = model.export_rule(args, described)
+  every = card.frame_interval and card.frame_interval['seconds']
+  return rule, flags.interval(args, every), origin
 
 
-def write(folder, export, runtime, rule, interval):
+def write(target, export, runtime, rule, interval):
   """Writes the page into a folder.
 
   Args:
-    folder: an empty one.
+    target: an empty folder.
     export: the folder of an export that a browser can run, see `check`.
     runtime: from `web_runtime.contents`.
     rule: a `rules.Rule`.
     interval: seconds between two frames.
   """
-  card, folder = cards.read(export), pathlib.Path(folder)
+  card, target = cards.read(export), pathlib.Path(target)
   for name in {card.model, cards.LABELS, proof.FILE} & set(card.files):
-    shutil.copyfile(files.path(export) / name, folder / name)
+    shutil.copyfile(files.path(export) / name, target / name)
   for name in FILES:
-    shutil.copyfile(PAGE / name, folder / name)
-  shutil.copyfile(PAGE / 'static.js', folder / 'main.js')
-  (folder / 'index.html').write_text(_index())
-  (folder / RUNTIME).mkdir()
+    shutil.copyfile(PAGE / name, target / name)
+  shutil.copyfile(PAGE / 'static.js', target / 'main.js')
+  (target / 'index.html').write_text(_index())
+  (target / RUNTIME).mkdir()
   for name, content in runtime.items():
-    (folder / RUNTIME / name).write_bytes(content)
+    (target / RUNTIME / name).write_bytes(content)
   settings = {'interval': interval, 'about': about(card, interval)}
-  (folder / SETTINGS).write_text(json.dumps(settings) + '\n')
+  (target / SETTINGS).write_text(json.dumps(settings) + '\n')
   # Whose folder it was is nothing for the public.
   name = pathlib.PurePath(card.source.get('checkpoint', '')).name
   source = {**card.source, 'checkpoint': name}
   card = dataclasses.replace(card, rule=rules.as_dict(rule), source=source)
-  cards.write(folder, card)
+  cards.write(target, card)
 
 
 def check(card):
