@@ -36,9 +36,7 @@ def exports(format, folder, data_dir, tmp_path_factory):
       root / what, folder, data_dir, model__direction=direction
     )
     out = root / f'{what}_out'
-    done = commands.run(
-      commands.command('export', workdir, out, f'--format={format}')
-    )
+    done = commands.call('export', workdir, out, f'--format={format}')
     assert done.returncode == 0, done.stderr
     found[what] = workdir, out
   return found

@@ -46,6 +46,7 @@ def export(args):
   limits = proof.bounds(args.precision, args.max_difference, args.min_equal)
   with folder.made(args.out) as out:
     versions = _write_model(out / card.MODELS[args.format], made, args, inputs)
+    versions[engine.FORMATS[args.format][1]] = engine.version(args.format)
     card.write_labels(out, trained.labels)
     runner.write(out, args.format)
     described = card.describe(

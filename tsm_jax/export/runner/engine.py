@@ -8,6 +8,7 @@ import importlib
 from importlib import metadata
 import os
 import pathlib
+import sys
 
 import numpy as np
 
@@ -122,9 +123,25 @@ def _explained(path, package, done):
     ) from error
 
 
+@contextlib.contextmanager
+def _silent():
+  """What libraries write on standard error by themselves is dropped."""
+  sys.stderr.flush()
+  kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+  try:
+    os.dup2(nowhere, 2)
+    yield
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
+
+
 def _litert(module, path, card, threads):
   del card
   interpreter = module.Interpreter(path, num_threads=threads)
+  with _silent():  # it tells everybody that it has a delegate
+    interpreter.allocate_tensors()
   run = interpreter.get_signature_runner()
   # It returns copies, which its next call leaves alone.
   return lambda inputs: run(**inputs)
