@@ -3,6 +3,7 @@
 Part of `to_onnx.py`, in its environment.
 """
 
+import collections
 import os
 import tempfile
 
@@ -24,7 +25,7 @@ _FLOATS = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 def simplified(model):
   """A model with pools and bounds that onnxruntime knows, and no constants."""
   _pool(model)
-  return _optimised(_clip(_optimised(model)))
+  return _optimised(_bias(_clip(_optimised(model))))
 
 
 def _optimised(model):
@@ -101,6 +102,48 @@ def _clip(model):
             numpy_helper.from_array(np.float32(value), name)
           )
         node.op_type, node.input[:] = 'Clip', [maker.input[0], low, high]
+  used = {x for node in graph.node for x in node.input}
+  used |= {x.name for x in graph.output}
+  for node in list(graph.node):
+    if not used.intersection(node.output):
+      graph.node.remove(node)
+  return model
+
+
+def _bias(model):
+  """Gives the products their bias, which some have as a sum behind them."""
+  graph = model.graph
+  numbers = {x.name: x for x in graph.initializer}
+  makers = {name: node for node in graph.node for name in node.output}
+  users = collections.Counter(x for node in graph.node for x in node.input)
+  for node in graph.node:
+    if node.op_type == 'Gemm' and len(node.input) > 2:
+      tensor = numbers.get(node.input[2])
+      if tensor is not None and not tensor.dims:  # 0, which no quantiser takes
+        del node.input[2]
+  for node in list(graph.node):
+    given = [x for x in node.input if x in numbers]
+    if node.op_type != 'Add' or len(given) != 1:
+      continue
+    (other,) = (x for x in node.input if x not in numbers)
+    chain = [makers.get(other)]
+    if chain[0] is not None and chain[0].op_type == 'Transpose':
+      chain.append(makers.get(chain[0].input[0]))
+    last, product = chain[0], chain[-1]
+    bias = numpy_helper.to_array(numbers[given[0]])
+    fits = (
+      product is not None
+      and len(product.input) == 2
+      and (product.op_type, len(chain)) in (('Conv', 2), ('Gemm', 1))
+      and bias.size == bias.shape[-1] > 1
+      and all(users[x.output[0]] == 1 for x in chain)
+    )
+    if fits:
+      name = f'{product.name}_bias'
+      graph.initializer.append(numpy_helper.from_array(bias.ravel(), name))
+      product.input.append(name)
+      last.output[0] = node.output[0]
+      graph.node.remove(node)
   return model
 
 

@@ -9,9 +9,6 @@ import pathlib
 import site
 import sys
 
-import numpy as np
-import onnx
-
 
 def main(folder):
   job = json.loads((folder / 'job.json').read_text())
@@ -20,6 +17,7 @@ def main(folder):
   # Only the CPU is needed, and plugins for others may complain.
   os.environ['JAX_PLATFORMS'] = 'cpu'
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
+  import onnx
   import onnx_graphs
 
   model = onnx_graphs.simplified(_convert(job, folder))
@@ -54,6 +52,7 @@ def _convert(job, folder):
 def _graph(job, folder):
   from flax import traverse_util
   import ml_collections
+  import numpy as np
 
   from tsm_jax import checkpoints
   from tsm_jax.data.input import preprocess
