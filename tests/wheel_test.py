@@ -56,6 +56,13 @@ def _run(arguments, **kwargs):
   return done.stdout
 
 
+def test_the_page_is_in_it(installed):
+  (site,) = installed.parent.parent.glob('lib/python*/site-packages')
+  for path in (helpers.ROOT / 'tsm_jax' / 'serve' / 'page').iterdir():
+    found = site / 'tsm_jax' / 'serve' / 'page' / path.name
+    assert found.read_bytes() == path.read_bytes()
+
+
 def test_a_step_is_trained_from_an_empty_folder(installed, folder, tmp_path):
   # The recipe by its name, as a path that is nowhere here, and an own file; in
   # a folder that has a package `configs` of another project.

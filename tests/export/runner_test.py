@@ -1,7 +1,9 @@
 """What travels with an export: `run.py`, and the parts that it runs by."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -166,28 +168,37 @@ def test_a_label_is_that_of_predict(workdir, clips, film, capsys):
   )
 
 
-def test_a_camera_is_watched_and_labelled(
-  steps, clips, film, monkeypatch, capsys
-):
+@pytest.fixture
+def camera(film, monkeypatch):
   """Not one of this machine: OpenCV finds a file where the camera is."""
   capture = cv2.VideoCapture
 
   class Camera:
     """Gives its pictures as fast as a camera of eight in a second does."""
 
+    signal = 0  # that it sends in the midst of what is red
+
     def __init__(self, *unused):
-      self._capture = capture(str(film), cv2.CAP_FFMPEG)
+      self._capture, self._left = capture(str(film), cv2.CAP_FFMPEG), 14
 
     def __getattr__(self, name):
       return getattr(self._capture, name)
 
     def read(self):
       time.sleep(1 / 24)
+      self._left -= 1
+      if self._left == 0 and self.signal:
+        os.kill(os.getpid(), self.signal)
       return self._capture.read()
 
   monkeypatch.setattr(cv2, 'VideoCapture', Camera)
   real = time.monotonic  # three times as fast
   monkeypatch.setattr(time, 'monotonic', lambda: 3 * real())
+  return Camera
+
+
+@pytest.mark.usefixtures('camera')
+def test_a_camera_is_watched_and_labelled(steps, clips, capsys):
   assert run.main(['0', '--json', '--seconds=3.5'], steps) == 0
   events = lines(capsys.readouterr().out)
   assert [(e['video'], e['label']) for e in events[:1]] == [('camera 0', 'red')]
@@ -195,6 +206,19 @@ def test_a_camera_is_watched_and_labelled(
   assert capsys.readouterr().out.startswith('camera 0: idle, ')
   assert run.main(['0'], clips) == 2
   assert 'needs an end; give --seconds.' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_what_goes_on(
+  steps, clips, camera, monkeypatch, capsys, number
+):
+  monkeypatch.setattr(camera, 'signal', number)
+  for out in (steps, clips):
+    handler = signal.getsignal(number)
+    assert run.main(['0', '--json', '--seconds=60'], out) == 128 + number
+    assert signal.getsignal(number) is handler
+  found = lines(capsys.readouterr().out)
+  assert [event['label'] for event in found] == ['red']  # no label of a clip
 
 
 @pytest.mark.parametrize(

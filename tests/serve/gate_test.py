@@ -223,6 +223,15 @@ def test_a_taken_port_is_one_sentence():
   )
 
 
+@pytest.mark.skipif(not hasattr(socket, 'TCP_USER_TIMEOUT'), reason='Linux')
+def test_who_reads_nothing_is_given_up():
+  with server.listen('127.0.0.1', 0) as listener:
+    address = '{}:{}'.format(*listener.getsockname())
+    with connect(address), listener.accept()[0] as accepted:
+      limit = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+  assert limit == 30_000  # milliseconds
+
+
 def test_local_addresses_are_known():
   for host, local in (('127.0.0.1', True), ('localhost', True), ('::', False)):
     with server.listen(host, 0) as listener:

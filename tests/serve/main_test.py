@@ -12,6 +12,7 @@ import pytest
 
 from support import colours, commands, exported, serving
 from tsm_jax import checkpoints, stream
+from tsm_jax.data import intervals
 from tsm_jax.serve import model, pictures, server
 from tsm_jax.stream.events import rule_file, rules
 
@@ -138,8 +139,10 @@ def test_a_model_that_sees_the_future_is_refused(tmp_path, not_run):
   assert done.stderr.startswith("error: model.direction is 'both'")
 
 
-def test_a_model_that_knows_no_interval_needs_one(tmp_path, not_run):
-  workdir = colours.save_model(tmp_path, interval=None)
+def test_a_model_that_knows_no_interval_needs_one(
+  workdir, not_run, monkeypatch
+):
+  monkeypatch.setattr(intervals, 'from_meta', lambda _: None)
   done = commands.call('serve', workdir, '--port=0')
   assert (done.returncode, '--every' in done.stderr) == (2, True)
   done = commands.call('serve', workdir, '--port=0', '--fps=5')

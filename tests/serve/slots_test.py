@@ -109,6 +109,21 @@ def test_the_picture_that_waits_is_shown_before_the_end(held):
   assert not viewer.is_due()
 
 
+def test_the_last_one_to_leave_is_noticed(compiled):
+  emptied = []
+  held = slots.Slots(
+    compiled, 0.25, metrics.Metrics(3), lambda: emptied.append(1)
+  )
+  entered = [held.enter(lambda _: None) for _ in range(2)]
+  for viewer in entered:
+    held.show(viewer, RED, 0)
+  work(held)
+  for viewer, expected in zip(entered, ([], [1])):
+    held.leave(viewer)
+    work(held)
+    assert emptied == expected
+
+
 def test_a_model_that_fails_ends_the_thread(held, monkeypatch):
   def fail(*_):
     raise errors.InputError('The model gives no finite number.')

@@ -4,8 +4,6 @@ python -m tsm_jax.serve CHECKPOINT
 python -m tsm_jax.serve CHECKPOINT --static OUT
 """
 
-import contextlib
-import gc
 import os
 import secrets
 import socket
@@ -29,7 +27,7 @@ def main(argv=None):
   if args.web_runtime:
     raise errors.InputError('--web_runtime needs --static.')
   try:
-    from tsm_jax.serve import app, gate, metrics, model, server, slots
+    from tsm_jax.serve import app, gate, memory, metrics, model, server, slots
   except ImportError as error:
     if (error.name or '').startswith('tsm_jax'):
       raise
@@ -41,29 +39,16 @@ def main(argv=None):
     served = model.load(args, _note)
     token = _token(listener, args)
     counted = metrics.Metrics(args.slots)
-    viewers = slots.Slots(served.session, served.interval, counted)
+    viewers = slots.Slots(
+      served.session, served.interval, counted, memory.give_back
+    )
     names = args.host, socket.gethostname()
     allowed = gate.Gate(names, args.allow_host, token)
     application = app.create(viewers, allowed, counted, served.hello)
     created = server.create(application, args.slots)
     print(f'{_address(args, listener, token)}  (Ctrl-C ends)', flush=True)
-    with _forgetful():
+    with memory.watched():
       server.run(created, viewers, listener)
-
-
-@contextlib.contextmanager
-def _forgetful():
-  """Lets Python soon find what viewers leave behind.
-
-  It looks for it only when that may be a quarter of all there is, and a loaded
-  JAX is a lot.
-  """
-  gc.freeze()
-  gc.collect()  # counts what is not frozen
-  try:
-    yield
-  finally:
-    gc.unfreeze()
 
 
 def _refuse_server(parser, args):

@@ -17,16 +17,18 @@ class Slots:
     error: the exception that ended `run`, or None.
   """
 
-  def __init__(self, session, interval, metrics):
+  def __init__(self, session, interval, metrics, emptied=lambda: None):
     """Has nobody in it.
 
     Args:
       session: a `session.Session`, which is nobody else's from now on.
       interval: seconds between two steps of a viewer.
       metrics: a `metrics.Metrics`.
+      emptied: called by the thread of `run` when the last one has left.
     """
     self.session, self.error = session, None
     self._interval, self._metrics = interval, metrics
+    self._emptied = emptied
     self._viewers, self._gone = [], []
     self._names = itertools.count()
     self._changed = threading.Condition()
@@ -120,6 +122,8 @@ class Slots:
     for viewer in gone:
       if viewer.name in self.session.streams:
         self.session.remove(viewer.name)
+    if gone and not self.session.streams and not turns:
+      self._emptied()
     return turns
 
   def _step(self, turns):

@@ -9,6 +9,7 @@ the model wants and answers is in card.json.
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -32,8 +33,8 @@ def main(argv=None, folder=pathlib.Path(__file__).parent):
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   add = parser.add_argument
   add('video', help='path of a file, or index of a camera: 0 is the first')
-  add('--seconds', type=float, help='end after so many seconds')
-  add('--every', type=float, help='seconds between frames, if not as trained')
+  add('--seconds', type=positive, help='end after so many seconds')
+  add('--every', type=positive, help='seconds between frames (as trained)')
   add('--threads', type=int, help='that compute')
   add('--json', action='store_true', help='print JSON')
   args = parser.parse_args(argv)
@@ -50,7 +51,15 @@ def main(argv=None, folder=pathlib.Path(__file__).parent):
     print(f'error: {errors.printable(error)}', file=sys.stderr)
     return 2
   except BrokenPipeError:  # who reads has seen enough, as head does
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 128 + signal.SIGPIPE
+
+
+def positive(text):
+  """The type of a flag in seconds."""
+  if not 0 < float(text) < math.inf:
+    raise argparse.ArgumentTypeError(f'is {text}; it must be positive')
+  return float(text)
 
 
 def read_card(folder):
@@ -85,6 +94,8 @@ def label(run, card, args, stopped):
         break
       recorder.add(frame)
       count, last = count + 1, frame.time
+  if stopped():
+    return
   rate = (count - 1) / last if live and last else source.rate
   clip = np.stack([fit(image, card) for image in recorder.clip(rate)])
   found = rows.classify(run, card, clip[None])[0]
@@ -133,7 +144,7 @@ def watch(run, card, args, stopped):
 def opened(video, stopped):
   """`(name, frames, live)` of a file or of the index of a camera."""
   if re.fullmatch(r'\d+', video) and not os.path.exists(video):
-    log = lambda line: print(line, file=sys.stderr)  # noqa: E731
+    log = functools.partial(print, file=sys.stderr)
     return f'camera {video}', devices.read(int(video), stopped, log), True
   return video, films.Film(video), False
 
