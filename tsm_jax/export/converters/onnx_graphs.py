@@ -142,6 +142,9 @@ def _bias(model):
       name = f'{product.name}_bias'
       graph.initializer.append(numpy_helper.from_array(bias.ravel(), name))
       product.input.append(name)
+      for attribute in product.attribute:
+        if attribute.name == 'beta':  # 0, as there was none
+          attribute.f = 1.0
       last.output[0] = node.output[0]
       graph.node.remove(node)
   return model
