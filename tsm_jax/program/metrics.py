@@ -2,8 +2,6 @@
 
 import json
 import math
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +9,9 @@ import numpy as np
 import optax
 
 from tsm_jax import errors, files
-from tsm_jax.program import divergence
+from tsm_jax.program import board, divergence
 
 FILE = 'metrics.jsonl'
-_BOARD = 'tensorboard'  # the folder of TensorBoard's events
 
 
 def cross_entropy(logits, label, smoothing=0.0):
@@ -164,7 +161,7 @@ def where(workdir):
   if files.is_remote(workdir):
     return line
   line += '; to watch them, pip install tensorboard, then tensorboard --logdir'
-  return f'{line} {files.path(workdir) / _BOARD}'
+  return f'{line} {files.path(workdir) / board.FOLDER}'
 
 
 class Writer:
@@ -186,7 +183,7 @@ class Writer:
     self._file = self._board = None
     if not files.is_remote(workdir):
       self._file = open(self._path, 'a')  # noqa: SIM115 (closed by close)
-      self._board = _Board(self._path.parent / _BOARD, step + 1)
+      self._board = board.Board(self._path.parent / board.FOLDER, step + 1)
 
   def write(self, step, scalars):
     """One line with `step` and the scalars, written through at once."""
@@ -211,49 +208,3 @@ class Writer:
     if self._active and self._file is not None:
       self._file.close()
       self._board.close()
-
-
-class _Board:
-  """Events for TensorBoard.
-
-  They are in the file when `write` returns. tensorboardX's own `SummaryWriter`
-  has a thread for that, with which a kill loses what came last.
-  """
-
-  def __init__(self, folder, step):
-    """A new file, after which no earlier event from `step` on is shown."""
-    event_file_writer, summary, event_pb2 = _tensorboard()
-    self._event, self._scalar = event_pb2.Event, summary.scalar
-    folder.mkdir(parents=True, exist_ok=True)
-    # Its name begins with the time in seconds; files are read by their names.
-    self._file = event_file_writer.EventsWriter(
-      str(folder / 'events'), f'.{step:09d}'
-    )
-    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-    self._add(step, session_log=start)
-    self._file.flush()
-
-  def write(self, step, scalars):
-    for name, value in scalars.items():
-      self._add(step, summary=self._scalar(name, value))
-    self._file.flush()
-
-  def close(self):
-    self._file.close()
-
-  def _add(self, step, **content):
-    self._file.write_event(
-      self._event(step=step, wall_time=time.time(), **content)
-    )
-
-
-def _tensorboard():
-  """Modules of tensorboardX, which would load PyTorch, too, for seconds."""
-  absent = sys.modules.setdefault('torch', None) is None
-  try:
-    from tensorboardX import event_file_writer, summary
-    from tensorboardX.proto import event_pb2
-  finally:
-    if absent:
-      del sys.modules['torch']
-  return event_file_writer, summary, event_pb2

@@ -36,9 +36,8 @@ class Workers:
   """Processes that apply one function to many arguments.
 
   Use as a context manager. The processes import the module of the function, so
-  keep that small. They are started anew, because a fork of a process with JAX's
-  threads can hang, and not by `multiprocessing`, which would run the program's
-  own file in each of them once more.
+  keep that small. They are neither forks, which can hang beside JAX's threads,
+  nor of `multiprocessing`, which would run the program's own file once more.
   """
 
   def __init__(self, work, size=None, limit=limits.MAX_SECONDS):
@@ -186,11 +185,10 @@ class _Worker:
     paths = [str(path) or os.getcwd() for path in sys.path]
     code = f'import sys; sys.path[:] = {paths!r}; '
     code += f'from {__name__} import serve; serve({number})'
+    command = [sys.executable, '-c', code]
     with theirs, _uninterrupted():  # its end is then the end of the pipe
       self._process = subprocess.Popen(
-        [sys.executable, '-c', code],
-        stdin=subprocess.DEVNULL,
-        pass_fds=[number],
+        command, stdin=subprocess.DEVNULL, pass_fds=[number]
       )
     self._send(work)
 
@@ -226,11 +224,7 @@ def _uninterrupted():
 
 
 def serve(number):
-  """What a process does: answers until the pipe ends.
-
-  Args:
-    number: of the file descriptor of its end of the pipe.
-  """
+  """What a process does: answers until the pipe of this number ends."""
   pipe = connections.Connection(number)
   with contextlib.suppress(EOFError, ConnectionError):
     work = pipe.recv()
