@@ -25,9 +25,9 @@ CASES = {
 
 
 @pytest.fixture(params=CASES)
-def made(request, short):
+def made(request):
   what, fields = CASES[request.param]
-  return graph.create(leaving.trained(**fields), what, 1)
+  return graph.create(leaving.trained(64, 2, **fields), what, 1)
 
 
 def inputs(made, seed=0):
