@@ -142,9 +142,8 @@ def _bias(model):
       name = f'{product.name}_bias'
       graph.initializer.append(numpy_helper.from_array(bias.ravel(), name))
       product.input.append(name)
-      for attribute in product.attribute:
-        if attribute.name == 'beta':  # 0, as there was none
-          attribute.f = 1.0
+      if product.op_type == 'Gemm':  # the 0 had a factor of 0
+        _set(product, 'beta', 1.0)
       last.output[0] = node.output[0]
       graph.node.remove(node)
   return model
