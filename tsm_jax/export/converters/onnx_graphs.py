@@ -59,7 +59,7 @@ def _pool(model):
     _set(node, 'pads', [*pads[1 : rank - 1], *pads[rank + 1 : -1]])
     there = [0, rank - 1, *range(1, rank - 1)]
     back = [0, *range(2, rank), 1]
-    names = [f'{node.name}_{x}' for x in ('in', 'out')]
+    names = [f'{node.output[0]}_{x}' for x in ('in', 'out')]
     into = helper.make_node(
       'Transpose', [first.input[0]], [names[0]], perm=there
     )
@@ -96,7 +96,7 @@ def _clip(model):
     elif node.op_type == 'Min' and bound > 0:
       maker = makers.get(other)
       if maker is not None and maker.op_type == 'Relu':
-        low, high = f'{node.name}_low', f'{node.name}_high'
+        low, high = (f'{node.output[0]}_{x}' for x in ('low', 'high'))
         for name, value in ((low, 0), (high, bound)):
           graph.initializer.append(
             numpy_helper.from_array(np.float32(value), name)
@@ -121,6 +121,8 @@ def _bias(model):
       tensor = numbers.get(node.input[2])
       if tensor is not None and not tensor.dims:  # 0, which no quantiser takes
         del node.input[2]
+        for attribute in [x for x in node.attribute if x.name == 'beta']:
+          node.attribute.remove(attribute)  # 0, a factor of the bias
   for node in list(graph.node):
     given = [x for x in node.input if x in numbers]
     if node.op_type != 'Add' or len(given) != 1:
@@ -139,7 +141,7 @@ def _bias(model):
       and all(users[x.output[0]] == 1 for x in chain)
     )
     if fits:
-      name = f'{product.name}_bias'
+      name = f'{product.output[0]}_bias'  # its own name may be empty
       graph.initializer.append(numpy_helper.from_array(bias.ravel(), name))
       product.input.append(name)
       if product.op_type == 'Gemm':  # the 0 had a factor of 0
