@@ -10,6 +10,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import gc
 import pathlib
+import signal
 import tempfile
 
 import av
@@ -30,6 +31,9 @@ jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 jax.config.update('jax_compilation_cache_dir', str(_CACHE))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+
+# A shell lets what it starts in the background ignore Ctrl-C, which is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What JAX keeps is much to look through, and little of it is garbage.
 gc.set_threshold(200_000, 50, 100)

@@ -144,8 +144,6 @@ def _bias(model):
       name = f'{product.output[0]}_bias'  # its own name may be empty
       graph.initializer.append(numpy_helper.from_array(bias.ravel(), name))
       product.input.append(name)
-      if product.op_type == 'Gemm':  # the 0 had a factor of 0
-        _set(product, 'beta', 1.0)
       last.output[0] = node.output[0]
       graph.node.remove(node)
   return model
