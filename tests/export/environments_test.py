@@ -96,3 +96,23 @@ def test_nothing_is_left_of_an_environment_that_cannot_be_made(
   assert 'Making the Python environment' in log[0]
   (lock,) = environments.cache().iterdir()
   assert lock.suffix == '.lock'
+
+
+def test_the_converter_has_the_package_that_exports(tmp_path):
+  ours, installed = (tmp_path / name for name in ('checkout', 'installed'))
+  for folder in (ours, installed):
+    (folder / 'tsm_jax').mkdir(parents=True)
+    (folder / 'tsm_jax' / '__init__.py').write_text('')
+    (folder / 'other.py').write_text('')
+  script = tmp_path / 'script.py'
+  script.write_text(f"""
+import sys
+sys.path.insert(0, {str(environments.FOLDER)!r})
+import to_onnx
+to_onnx.find({str(ours)!r}, [{str(installed)!r}])
+import other, tsm_jax
+print(tsm_jax.__file__, other.__file__)
+""")
+  status, last = process.run(sys.executable, [script])
+  assert status == 0, last
+  assert last == f'{ours}/tsm_jax/__init__.py {installed}/other.py'

@@ -83,8 +83,8 @@ def _model(graph, folder):
     'batch': graph.inputs[0].shape[0],
     'config': trained.config.to_dict(),
     'preprocessing': dataclasses.asdict(trained.preprocessing),
+    'package': str(pathlib.Path(tsm_jax.__file__).parents[1]),
     'paths': [
-      *(x for x in sys.path if x.endswith(('site-packages', 'dist-packages'))),
-      str(pathlib.Path(tsm_jax.__file__).parents[1]),
+      x for x in sys.path if x.endswith(('site-packages', 'dist-packages'))
     ],
   }

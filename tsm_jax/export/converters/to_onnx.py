@@ -12,8 +12,7 @@ import sys
 
 def main(folder):
   job = json.loads((folder / 'job.json').read_text())
-  for path in job['paths']:  # after those of this environment
-    site.addsitedir(path)
+  find(job['package'], job['paths'])
   # Only the CPU is needed, and plugins for others may complain.
   os.environ['JAX_PLATFORMS'] = 'cpu'
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -26,6 +25,22 @@ def main(folder):
   elif job['precision'] == 'int8':
     model = onnx_graphs.quantised(model, job['inputs'], folder)
   onnx.save(model, folder / 'model')
+
+
+def find(package, paths):
+  """Lets this process import what the one that started it can.
+
+  Args:
+    package: the folder of the tsm_jax that is exported from, which may not be
+      the one that is installed.
+    paths: of all other packages; those of this environment come first.
+  """
+  for path in paths:
+    site.addsitedir(path)
+  sys.path.insert(0, package)
+  import tsm_jax  # noqa: F401 (from now on, it is this one)
+
+  sys.path.pop(0)
 
 
 def _convert(job, folder):
