@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import sys
+import urllib.parse
 
 from tsm_jax import cli, errors
 from tsm_jax.stream import flags
@@ -79,7 +80,8 @@ def _address(args, listener, token):
   elif args.host == 'localhost':
     host = args.host
   host = f'[{host}]' if ':' in host else host
-  return f'http://{host}:{port}/' + (f'#token={token}' if token else '')
+  quoted = urllib.parse.quote(token, safe='')  # + would be read as a space
+  return f'http://{host}:{port}/' + (f'#token={quoted}' if token else '')
 
 
 def _parser():
