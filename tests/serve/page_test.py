@@ -83,6 +83,10 @@ def test_another_place_of_a_video_is_another_stream(opened, tmp_path):
   opened.evaluate('document.getElementById("video").currentTime = 2')
   seen.wait_for_label(opened, 'red')
   assert [row[0] for row in seen.rows(opened)] == ['blue', 'red']
+  opened.evaluate('document.getElementById("video").pause()')
+  opened.evaluate('document.getElementById("video").currentTime = 50')
+  best = 'document.querySelector(".bar span")?.innerText'
+  opened.wait(f'{best} == "blue"', 20)
 
 
 def test_a_camera_that_comes_late_is_left_alone(opened, tmp_path):
