@@ -25,6 +25,7 @@ EXAMPLES = {  # every program, with arguments that it accepts
   'tsm_jax.bench': ['input'],
   'tsm_jax.stream': ['tune', 'RUN', 'recordings.csv'],
   'tsm_jax.export': ['RUN', 'OUT', '--format=onnx'],
+  'tsm_jax.serve': ['RUN'],
   'tsm_jax.data.build': ['ssv2', '--manual_dir=.'],
   'tsm_jax.data.doctor': ['.'],
   'tsm_jax.data.fingerprint': ['--config=configs/quickstart.py'],

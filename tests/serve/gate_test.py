@@ -175,6 +175,13 @@ def test_metrics_need_the_token(guarded):
     assert f'\n{name}' in body.decode()
 
 
+def test_any_token_can_be_compared():
+  odd = gate.Gate(token='\udcff')  # bytes of a variable that are no text
+  assert odd.knows_token('\udcff')
+  assert not odd.knows_token('\udcfe')
+  assert not odd.knows_token('?')
+
+
 def test_without_a_token_any_is_right():
   assert gate.Gate().knows_token('anything')
 

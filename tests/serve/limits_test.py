@@ -1,9 +1,11 @@
 """Bad messages end their own connection, with a reason, and no other one."""
 
 import math
+import struct
 
 import numpy as np
 import pytest
+from websockets import frames
 
 from support import colours, helpers, serving
 from tsm_jax.serve import limits, pictures
@@ -20,6 +22,18 @@ def sized(width, height):
   return JPEG[:start] + size + JPEG[start + 4 :]
 
 
+def segment(marker, content):
+  return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2) + content
+
+
+def with_segments(*segments):
+  """A JPEG with more segments at its beginning."""
+  return JPEG[:2] + b''.join(segments) + JPEG[2:]
+
+
+# A scan of one component without any data, which stands for zeros.
+SCAN = segment(0xDA, bytes((1, 1, 0, 0, 63, 0)))
+MANY_SCANS = JPEG[: JPEG.index(b'\xff\xda')] + 2000 * SCAN + b'\xff\xd9'
 BAD = {
   'half a frame': (serving.message(0, JPEG[: len(JPEG) // 2]), 1007, 'a part'),
   'header only': (serving.message(0, JPEG[:200]), 1007, 'no JPEG'),
@@ -34,6 +48,19 @@ BAD = {
   'progressive': (
     serving.message(0, serving.encode(NOISE, progressive=True)),
     *(1007, 'baseline'),
+  ),
+  'scans': (serving.message(0, MANY_SCANS), 1007, 'has 2000 scans'),
+  'segments': (
+    serving.message(0, with_segments(*[segment(0xFE, b'')] * 100)),
+    *(1007, 'no JPEG'),
+  ),
+  'padding': (
+    serving.message(0, with_segments(b'\xff' * 1000)),
+    *(1007, 'no JPEG'),
+  ),
+  'tables': (
+    serving.message(0, with_segments(segment(0xDB, bytes(65 * 200)))),
+    *(1007, 'tables have'),
   ),
   'many pixels': (serving.message(0, sized(65000, 65000)), 1009, '65000x65000'),
   'a line': (serving.message(0, sized(2048, 8)), 1009, '2048x8'),
@@ -112,9 +139,28 @@ def test_too_many_messages_end_a_connection(running, monkeypatch):
     assert client.closed() == (1008, 'More than 5 messages came in a second.')
 
 
+@pytest.mark.parametrize('opcode', ['PING', 'CONT'])
+def test_too_many_parts_end_a_connection(running, opcode):
+  part = frames.Frame(frames.Opcode[opcode], b'', fin=opcode == 'PING')
+  bad_parts = part.serialize(mask=True) * (2 * limits.PARTS)
+  with (
+    serving.Client(running.address) as well,
+    serving.Client(running.address) as bad,
+  ):
+    if opcode == 'CONT':
+      begin = frames.Frame(frames.Opcode.BINARY, b'', fin=False)
+      bad_parts = begin.serialize(mask=True) + bad_parts
+    bad.socket.socket.sendall(bad_parts)
+    assert bad.closed() == (
+      1008,
+      'More than 600 pings and parts of messages came in a second.',
+    )
+    assert well.ask(0, RED)['label'] == 'red'
+
+
 def test_rate_is_that_of_the_last_seconds():
   now = 0.0
-  rate = limits.Rate(lambda: now)
+  rate = limits.Rate(limits.RATE, now=lambda: now)
   for _ in range(10 * limits.RATE):
     now += 1 / limits.RATE
     rate.count()
@@ -127,6 +173,17 @@ def test_rate_is_that_of_the_last_seconds():
 
 def test_reasons_fit_into_their_frame():
   assert len(limits.Closing(1000, 'ä' * 100).reason) == 61
+
+
+def test_what_says_nothing_of_pixels_is_not_read():
+  # Exif whose entries all point to the same bytes, which a reader copies.
+  entries = b''.join(
+    struct.pack('<HHLL', number, 7, 2**15, 8) for number in range(5000)
+  )
+  exif = b'Exif\0\0II*\0' + struct.pack('<LH', 8, 5000) + entries + bytes(4)
+  told = with_segments(segment(0xE1, exif), segment(0xFE, b'a comment'))
+  _, jpeg = pictures.split(serving.message(0, told))
+  assert jpeg == JPEG
 
 
 def test_pictures_are_decoded_as_they_are():

@@ -152,6 +152,22 @@ def test_who_leaves_frees_a_slot(running):
   wait_until(lambda: not session.streams)
 
 
+def test_a_step_that_outlives_the_server_tells_nobody(
+  make_session, monkeypatch
+):
+  told = []
+  with serving.running(make_session(1)) as running:
+    viewers = running.viewers
+    enter = viewers.enter
+    monkeypatch.setattr(
+      viewers, 'enter', lambda tell: told.append(tell) or enter(tell)
+    )
+    with serving.Client(running.address):
+      pass
+  (tell,) = told
+  tell({'events': []})
+
+
 def test_metrics_count(running):
   shown, seconds = 'steps_total', 'answer_seconds_count'
   before = running.number(shown, what='shown') or 0

@@ -66,7 +66,7 @@ def drawn_cases(rng):
       labels = rng.permutation(demo.LABELS).tolist()
       rule = demo.official_demo(labels)
     else:
-      labels = [f'class {i}' for i in range(rng.integers(1, 7))]
+      labels = ['constructor', *'abcde'][: rng.integers(1, 7)]
       rule = drawn_rule(rng, labels)
     times, logits = drawn_stream(rng, len(labels), 150)
     yield rule, labels, times, logits

@@ -92,6 +92,8 @@ def test_a_proxy_needs_a_token_of_ones_own_choice(
   assert '#token=' in commands.call(*allow).stdout
   monkeypatch.setenv('TSM_JAX_TOKEN', 'mine')
   assert '#token=mine ' in commands.call(*allow).stdout
+  monkeypatch.setenv('TSM_JAX_TOKEN', 'a+b/c&d=%20')  # as of openssl, and worse
+  assert '#token=a%2Bb%2Fc%26d%3D%2520 ' in commands.call(*allow).stdout
 
 
 def test_a_taken_port_is_found_before_the_model_is_read():

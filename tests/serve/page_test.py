@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import colours, devtools, serving
+from support import colours, devtools, seen, serving
 
 pytestmark = pytest.mark.slow
 
@@ -35,41 +35,25 @@ def opened(page, running):
   assert all(url.startswith((*own, *data)) for url in shown), shown
 
 
-def text(page, name):
-  return page.evaluate(f'document.getElementById("{name}").innerText')
-
-
-def wait_for_label(page, label):
-  page.wait(f'document.getElementById("label").innerText == "{label}"', 20)
-
-
-def rows(page):
-  """The events that the page shows, the newest first."""
-  return page.evaluate(
-    '[...document.getElementById("events").rows].map('
-    '(row) => [...row.cells].map((cell) => cell.innerText))'
-  )
-
-
 def test_the_label_becomes_what_the_camera_sees(opened, running):
-  opened.evaluate('document.getElementById("camera").click()')
+  seen.click(opened, 'camera')
   for label in ('red', 'blue', 'red'):
-    wait_for_label(opened, label)
+    seen.wait_for_label(opened, label)
     best = opened.evaluate('document.querySelector(".bar span").innerText')
     assert best == label
   assert running.number('viewers') == 1
-  assert 2 < float(text(opened, 'rate')) < 5  # a frame every 0.25 s
-  assert 0 < float(text(opened, 'latency').split()[0]) < 2000
-  found = rows(opened)
+  assert 2 < float(seen.text(opened, 'rate')) < 5  # a frame every 0.25 s
+  assert 0 < float(seen.text(opened, 'latency').split()[0]) < 2000
+  found = seen.rows(opened)
   assert {'red', 'blue'} >= {label for label, *_ in found} != set()
   painted = opened.evaluate(
     'new Set(document.getElementById("timeline").getContext("2d")'
     '.getImageData(0, 0, 400, 150).data).size'
   )
   assert painted > 20
-  opened.evaluate('document.getElementById("stop").click()')
+  seen.click(opened, 'stop')
   opened.wait('document.getElementById("stop").disabled')
-  assert text(opened, 'message') == ''
+  assert seen.text(opened, 'message') == ''
   with serving.Client(running.address) as client:  # its slot is free
     client.ask(0, serving.encode(colours.frame('red')))
 
@@ -80,8 +64,8 @@ def test_a_video_is_followed_by_its_own_clock(opened, tmp_path):
   opened.evaluate('document.getElementById("video").playbackRate = 2')
   opened.wait('document.getElementById("events").rows.length == 2', 20)
   opened.wait('document.getElementById("stop").disabled', 20)
-  assert text(opened, 'message') == ''
-  blue, red = rows(opened)
+  assert seen.text(opened, 'message') == ''
+  blue, red = seen.rows(opened)
   for row, label, start, end in ((red, 'red', 0, 2), (blue, 'blue', 4, 6)):
     assert row[0] == label
     assert float(row[1].split()[0]) == pytest.approx(start, abs=0.6)
@@ -93,20 +77,69 @@ def test_another_place_of_a_video_is_another_stream(opened, tmp_path):
     tmp_path / 'film.mp4', [(30, 'red'), (30, 'blue')]
   )
   opened.choose_file('#file', video)
-  wait_for_label(opened, 'red')
+  seen.wait_for_label(opened, 'red')
   opened.evaluate('document.getElementById("video").currentTime = 40')
-  wait_for_label(opened, 'blue')
+  seen.wait_for_label(opened, 'blue')
   opened.evaluate('document.getElementById("video").currentTime = 2')
-  wait_for_label(opened, 'red')
-  assert [row[0] for row in rows(opened)] == ['blue', 'red']
+  seen.wait_for_label(opened, 'red')
+  assert [row[0] for row in seen.rows(opened)] == ['blue', 'red']
+  opened.evaluate('document.getElementById("video").pause()')
+  opened.evaluate('document.getElementById("video").currentTime = 50')
+  best = 'document.querySelector(".bar span")?.innerText'
+  opened.wait(f'{best} == "blue"', 20)
+
+
+def test_a_camera_that_comes_late_is_left_alone(opened, tmp_path):
+  video = colours.write_video(tmp_path / 'film.mp4', PARTS)
+  opened.evaluate(
+    'navigator.mediaDevices.getUserMedia = () => new Promise((resolve) => {'
+    '  window.allow = () =>'
+    '    resolve(document.createElement("canvas").captureStream());'
+    '})'
+  )
+  seen.click(opened, 'camera')
+  opened.choose_file('#file', video)
+  seen.wait_for_label(opened, 'red')
+  opened.evaluate('allow()')
+  opened.wait('document.getElementById("stop").disabled', 20)
+  assert [row[0] for row in seen.rows(opened)] == ['blue', 'red']
+
+
+RESTART = """async () => {
+  const live = await import('/live.js');
+  const answers = [], size = {width: 64, height: 64};
+  const canvas = Object.assign(document.createElement('canvas'),
+    {...size, videoWidth: 64, videoHeight: 64});
+  canvas.getContext('2d').fillRect(0, 0, 64, 64);
+  let ended;
+  const end = new Promise((resolve) => { ended = resolve; });
+  const model = await live.connect(
+    {answer: (answer) => answers.push(answer), ended});
+  const show = async (time) => {
+    while (!model.show(canvas, time, 1)) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  };
+  await show(20);
+  model.restart();  // while the picture is being made
+  await show(5);
+  await show(5.25);
+  model.close();
+  await end;
+  return answers.filter(({frame}) => frame).map(({time}) => time);
+}"""
+
+
+def test_a_picture_belongs_to_its_own_stream(opened):
+  # Else the times 5 would come after 20, and never be due.
+  assert opened.evaluate(f'({RESTART})()')[-1] == 5.25
 
 
 def test_no_video_is_one_sentence(opened, tmp_path):
   path = tmp_path / 'notes.mp4'
   path.write_text('nothing to see')
   opened.choose_file('#file', path)
-  opened.wait('!document.getElementById("message").hidden', 20)
-  assert text(opened, 'message').startswith(
+  assert seen.wait_for_message(opened).startswith(
     'The browser cannot play notes.mp4; choose another video'
   )
 
@@ -119,9 +152,9 @@ def test_labels_are_text(page, make_session, monkeypatch):
   monkeypatch.setitem(serving.HELLO, 'labels', labels)
   with serving.running(session) as running:
     page.go(f'http://{running.address}/')
-    page.evaluate('document.getElementById("camera").click()')
+    seen.click(page, 'camera')
     page.wait('document.getElementById("events").rows.length', 20)
-    assert evil in {row[0] for row in rows(page)}
+    assert evil in {row[0] for row in seen.rows(page)}
     assert page.evaluate('document.images.length') == 0
     assert page.evaluate('document.title') == 'TSM live'
     page.go('about:blank')
@@ -134,11 +167,10 @@ def test_without_a_place_the_page_says_so(opened, running):
     serving.Client(address),
     serving.Client(address),
   ):
-    opened.evaluate('document.getElementById("camera").click()')
-    opened.wait('!document.getElementById("message").hidden', 20)
-  assert text(opened, 'message') == (
-    'All 3 places are taken; try again when somebody has left.'
-  )
+    seen.click(opened, 'camera')
+    assert seen.wait_for_message(opened) == (
+      'All 3 places are taken; try again when somebody has left.'
+    )
 
 
 def test_a_token_is_taken_from_the_address(page, make_session):
@@ -147,12 +179,12 @@ def test_a_token_is_taken_from_the_address(page, make_session):
     for token, message in (('secret', ''), ('other', 'The token is wrong')):
       page.go('about:blank')
       page.go(f'http://{running.address}/#token={token}')
-      page.evaluate('document.getElementById("camera").click()')
+      seen.click(page, 'camera')
       if message:
         page.wait('!document.getElementById("message").hidden', 20)
       else:
-        wait_for_label(page, 'red')
-      assert text(page, 'message').startswith(message)
+        seen.wait_for_label(page, 'red')
+      assert seen.text(page, 'message').startswith(message)
     page.go('about:blank')
   assert not any('secret' in url for url in page.requests if '#' not in url)
 
@@ -161,9 +193,8 @@ def test_the_camera_needs_a_secure_address(page, make_session):
   with serving.running(make_session(3), proxies=[PROXY]) as running:
     port = running.address.split(':')[1]
     page.go(f'http://{PROXY}:{port}/')
-    page.evaluate('document.getElementById("camera").click()')
-    page.wait('!document.getElementById("message").hidden', 20)
-    assert text(page, 'message').startswith(
+    seen.click(page, 'camera')
+    assert seen.wait_for_message(page).startswith(
       'Browsers give the camera only to pages of https:// or of localhost, and '
       f'this one is of http://{PROXY}:{port}; choose a video'
     )
@@ -172,10 +203,9 @@ def test_the_camera_needs_a_secure_address(page, make_session):
 def test_the_server_is_stopped(page, make_session):
   with serving.running(make_session(3)) as running:
     page.go(f'http://{running.address}/')
-    page.evaluate('document.getElementById("camera").click()')
-    wait_for_label(page, 'red')
-  page.wait('!document.getElementById("message").hidden', 20)
-  assert text(page, 'message') == 'The server was stopped.'
+    seen.click(page, 'camera')
+    seen.wait_for_label(page, 'red')
+  assert seen.wait_for_message(page) == 'The server was stopped.'
 
 
 @pytest.mark.parametrize(
@@ -191,6 +221,5 @@ def test_the_server_is_stopped(page, make_session):
 def test_no_camera_is_one_sentence(running, tmp_path, options, message):
   with devtools.opened(tmp_path, *options) as page:
     page.go(f'http://{running.address}/')
-    page.evaluate('document.getElementById("camera").click()')
-    page.wait('!document.getElementById("message").hidden', 20)
-    assert text(page, 'message').startswith(message)
+    seen.click(page, 'camera')
+    assert seen.wait_for_message(page).startswith(message)

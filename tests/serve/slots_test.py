@@ -44,6 +44,20 @@ def test_the_newest_frame_wins_and_others_are_counted(held):
   assert answer['dropped'] == 3
 
 
+def test_a_picture_that_a_restart_replaces_is_counted(held):
+  told = []
+  viewer = held.enter(told.append)
+  held.show(viewer, BLUE, 0)
+  held.restart(viewer)
+  held.show(viewer, RED, 0)
+  work(held)
+  restarted, answer = told
+  assert restarted == {'restarted': 1, 'events': []}
+  assert (answer['label'], answer['dropped']) == ('red', 1)
+  counted = 'steps_total{what="dropped"} 1.0'
+  assert counted in held._metrics.text().decode()
+
+
 def test_all_who_wait_share_a_step(held, monkeypatch):
   told, steps = {name: [] for name in 'abc'}, []
   entered = {name: held.enter(told[name].append) for name in 'abc'}

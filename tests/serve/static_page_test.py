@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from support import colours, commands, devtools, lacking, web
+from support import colours, commands, devtools, lacking, seen, web
 from tsm_jax import checkpoints, errors, stream
 from tsm_jax.export import card
 from tsm_jax.serve import static, web_runtime
@@ -58,49 +58,29 @@ def opened(browser, site):
   assert all(url.startswith(own) for url in browser.requests)
 
 
-def text(page, name):
-  return page.evaluate(f'document.getElementById("{name}").innerText')
-
-
-def click(page, name):
-  page.evaluate(f'document.getElementById("{name}").click()')
-
-
 def start(page, name):
   """Presses a button when the page knows what it does, or is broken."""
   page.wait(
     f'document.getElementById("{name}").onclick !== null || '
     '!document.getElementById("message").hidden'
   )
-  click(page, name)
-
-
-def wait_for_label(page, label):
-  page.wait(f'document.getElementById("label").innerText == "{label}"', 30)
-
-
-def rows(page):
-  """The events that the page shows, the newest first."""
-  return page.evaluate(
-    '[...document.getElementById("events").rows].map('
-    '(row) => [...row.cells].map((cell) => cell.innerText))'
-  )
+  seen.click(page, name)
 
 
 def test_the_label_becomes_what_the_camera_sees(opened):
   start(opened, 'camera')
   for label in ('red', 'blue', 'red'):
-    wait_for_label(opened, label)
-  assert text(opened, 'about').endswith('no picture leaves it.')
-  assert 2 < float(text(opened, 'rate')) < 5  # a frame every 0.25 s
-  assert 0 < float(text(opened, 'latency').split()[0]) < 2000
-  assert {'red', 'blue'} >= {label for label, *_ in rows(opened)} != set()
-  click(opened, 'stop')
+    seen.wait_for_label(opened, label)
+  assert seen.text(opened, 'about').endswith('no picture leaves it.')
+  assert 2 < float(seen.text(opened, 'rate')) < 5  # a frame every 0.25 s
+  assert 0 < float(seen.text(opened, 'latency').split()[0]) < 2000
+  assert {'red', 'blue'} >= {label for label, *_ in seen.rows(opened)} != set()
+  seen.click(opened, 'stop')
   opened.wait('document.getElementById("stop").disabled')
-  assert text(opened, 'message') == ''
+  assert seen.text(opened, 'message') == ''
   loaded = sum('model.tflite' in url for url in opened.requests)
   start(opened, 'camera')
-  wait_for_label(opened, 'blue')
+  seen.wait_for_label(opened, 'blue')
   assert sum('model.tflite' in url for url in opened.requests) == loaded == 1
 
 
@@ -111,8 +91,8 @@ def test_a_video_is_followed_by_its_own_clock(opened, tmp_path):
   opened.evaluate('document.getElementById("video").playbackRate = 2')
   opened.wait('document.getElementById("events").rows.length == 2', 30)
   opened.wait('document.getElementById("stop").disabled', 30)
-  assert text(opened, 'message') == ''
-  blue, red = rows(opened)
+  assert seen.text(opened, 'message') == ''
+  blue, red = seen.rows(opened)
   for row, label, start, end in ((red, 'red', 0, 2), (blue, 'blue', 4, 6)):
     assert row[0] == label
     assert float(row[1].split()[0]) == pytest.approx(start, abs=0.6)
@@ -206,8 +186,7 @@ def message_of(page, address):
   """What the page says when it is started with a camera."""
   page.go(f'{address}/')
   start(page, 'camera')
-  page.wait('!document.getElementById("message").hidden', 30)
-  return text(page, 'message')
+  return seen.wait_for_message(page)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import sys
+import urllib.parse
 
 from tsm_jax import cli, errors
 from tsm_jax.stream import flags
@@ -79,7 +80,8 @@ def _address(args, listener, token):
   elif args.host == 'localhost':
     host = args.host
   host = f'[{host}]' if ':' in host else host
-  return f'http://{host}:{port}/' + (f'#token={token}' if token else '')
+  quoted = urllib.parse.quote(token, safe='')  # + would be read as a space
+  return f'http://{host}:{port}/' + (f'#token={quoted}' if token else '')
 
 
 def _parser():
@@ -89,13 +91,25 @@ def _parser():
     'direction=past follows a camera or a chosen video: the label, its scores '
     'over time, and events.',
   )
-  add = parser.add_argument
-  add(
+  parser.add_argument(
     'model',
     metavar='CHECKPOINT_OR_EXPORT',
     help='a workdir, or one step in it, or a folder of python -m '
     'tsm_jax.export --what=step',
   )
+  _add_server(parser.add_argument)
+  flags.add_rule(parser)
+  pace = parser.add_mutually_exclusive_group()
+  for flag, text in (
+    ('every', 'seconds between two frames; by default as in training'),
+    ('fps', 'the same as frames per second'),
+  ):
+    pace.add_argument(f'--{flag}', type=flags.positive, help=text)
+  _add_static(parser.add_argument)
+  return parser
+
+
+def _add_server(add):
   add(
     '--host',
     default='127.0.0.1',
@@ -121,29 +135,6 @@ def _parser():
     metavar='NAME',
     help='a name by which browsers reach the server, such as that of a proxy',
   )
-  add(
-    '--rule',
-    default='',
-    metavar='FILE',
-    help='a file from python -m tsm_jax.stream tune, or default, or '
-    'official_demo; by default the file in the workdir, if there is one',
-  )
-  add(
-    '--background',
-    action='append',
-    default=[],
-    metavar='LABEL',
-    help='a label that is no event; by default that of the training',
-  )
-  parser.add_switch('bgr', 'exchange blue and red, as the official demo does')
-  pace = parser.add_mutually_exclusive_group()
-  for flag, text in (
-    ('every', 'seconds between two frames; by default as in training'),
-    ('fps', 'the same as frames per second'),
-  ):
-    pace.add_argument(f'--{flag}', type=flags.positive, help=text)
-  _add_static(parser.add_argument)
-  return parser
 
 
 def _add_static(add):

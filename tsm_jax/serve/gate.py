@@ -60,9 +60,7 @@ class Gate:
     if not self._token:
       return True
     given = token if isinstance(token, str) else ''
-    return hmac.compare_digest(
-      given.encode(errors='replace'), self._token.encode()
-    )
+    return hmac.compare_digest(_as_bytes(given), _as_bytes(self._token))
 
   def knows_bearer(self, headers):
     """Whether a request shows the token, if there is one."""
@@ -105,6 +103,10 @@ def _name(host):
     return urllib.parse.urlsplit(f'//{host}').hostname or ''
   except ValueError:
     return ''
+
+
+def _as_bytes(text):
+  return text.encode(errors='surrogatepass')
 
 
 def _is_digits(name):

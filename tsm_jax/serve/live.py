@@ -6,6 +6,7 @@ stream or `{"do": "end"}`; every picture that was shown is answered.
 """
 
 import asyncio
+import contextlib
 import json
 
 from starlette import websockets
@@ -52,7 +53,8 @@ class Live:
     loop, answers = asyncio.get_running_loop(), asyncio.Queue()
 
     def tell(message):
-      loop.call_soon_threadsafe(answers.put_nowait, message)
+      with contextlib.suppress(RuntimeError):  # the server has ended
+        loop.call_soon_threadsafe(answers.put_nowait, message)
 
     if (viewer := self._slots.enter(tell)) is None:
       raise limits.Closing(
@@ -82,7 +84,7 @@ class Live:
       task.result()
 
   async def _hear(self, websocket, viewer):
-    rate = limits.Rate()
+    rate = limits.Rate(limits.RATE)
     while True:
       message = await _receive(websocket, limits.IDLE_SECONDS)
       rate.count()

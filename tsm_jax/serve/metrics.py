@@ -14,7 +14,7 @@ class Metrics:
     refused: viewers for whom no slot was free.
     closed: connections that the server ended, by WebSocket's code.
     steps: of the model for viewers: `shown`, or `dropped`, as a newer picture
-      came before it was computed.
+      or another stream came before it was computed.
     step_seconds: of the model, for all viewers with a picture.
     answer_seconds: from the arrival of a picture to its answer.
   """

@@ -7,6 +7,7 @@ import threading
 
 import uvicorn
 from uvicorn.protocols.http import h11_impl
+from uvicorn.protocols.websockets import websockets_sansio_impl
 
 from tsm_jax import errors
 from tsm_jax.serve import limits
@@ -97,7 +98,7 @@ def create(application, slots):
     application,
     loop='asyncio',
     http=Limited,
-    ws='websockets-sansio',
+    ws=_LimitedSocket,
     # Those a little larger than allowed are refused with a reason.
     ws_max_size=2 * limits.MAX_MESSAGE,
     # A small message may be a large one that was compressed.
@@ -141,3 +142,33 @@ class _Limited(h11_impl.H11Protocol):
   def _stop_timer(self):
     if self._timer:
       self._timer.cancel()
+
+
+class _LimitedSocket(websockets_sansio_impl.WebSocketsSansIOProtocol):
+  """A WebSocket of a bounded rate of what the application does not see."""
+
+  def connection_made(self, transport):
+    super().connection_made(transport)
+    self._rate = limits.Rate(limits.PARTS, 'pings and parts of messages')
+
+  def handle_ping(self):
+    if self._goes_on():
+      super().handle_ping()
+
+  def handle_cont(self, event):
+    if self._goes_on():
+      super().handle_cont(event)
+
+  def _goes_on(self):
+    """Whether this one is heard; if there are too many, the connection ends."""
+    if self.transport.is_closing():
+      return False
+    try:
+      self._rate.count()
+    except limits.Closing as closing:
+      self.conn.fail(closing.code, closing.reason)
+      self.transport.write(b''.join(self.conn.data_to_send()))
+      self.close_sent = True
+      self.transport.close()
+      return False
+    return True

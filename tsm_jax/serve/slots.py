@@ -65,14 +65,13 @@ class Slots:
   def show(self, viewer, jpeg, seconds):
     """Lets a picture wait, if its time is due, in the place of an older one."""
     with self._changed:
-      missed = viewer.show(jpeg, seconds)
-      self._metrics.steps.labels('dropped').inc(missed)
+      self._count_dropped(viewer.show(jpeg, seconds))
       self._changed.notify()
 
   def restart(self, viewer):
     """Begins another stream; the events that were open are told."""
     with self._changed:
-      viewer.restart()
+      self._count_dropped(viewer.restart())
       self._changed.notify()
 
   def end(self, viewer):
@@ -159,6 +158,9 @@ class Slots:
         viewer.tell(closing)
         return False
     return viewer.next_time() is not None
+
+  def _count_dropped(self, steps):
+    self._metrics.steps.labels('dropped').inc(steps)
 
   def _tell(self, viewer, message):
     with self._changed:

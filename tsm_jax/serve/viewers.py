@@ -19,7 +19,7 @@ class Viewer:
     name: of the stream in the session.
     tell: see `slots.Slots.enter`.
     unsent: answers that are not sent yet.
-    dropped: steps whose picture was replaced by a newer one.
+    dropped: steps whose picture was replaced by a newer one, or by a restart.
   """
 
   def __init__(self, name, tell, interval):
@@ -47,10 +47,10 @@ class Viewer:
     return missed
 
   def restart(self):
-    """Begins another stream."""
-    self._drop()
+    """Begins another stream; the number of steps that no picture shows."""
     self._pace.restart()
     self._restarts += 1
+    return self._drop()
 
   def end(self):
     """Ends after the picture that waits."""

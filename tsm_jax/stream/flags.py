@@ -1,4 +1,4 @@
-"""The flags of `predict --stream`."""
+"""The flags of `predict --stream`, some of which `serve` has, too."""
 
 import argparse
 import math
@@ -38,9 +38,16 @@ def add(parser):
     ('seconds', 'end after so many seconds'),
   ):
     group.add_argument(f'--{flag}', type=positive, help=text)
+  add_rule(group)
+  kinds.add_flags(group)
+
+
+def add_rule(group):
+  """Adds the flags of the rule by which something happens."""
   group.add_argument(
     '--rule',
     default='',
+    metavar='FILE',
     help='a file from python -m tsm_jax.stream tune, or default, or '
     'official_demo; by default the file in the workdir, if there is one',
   )
@@ -56,7 +63,6 @@ def add(parser):
     action='store_true',
     help='exchange blue and red, as the official demo does',
   )
-  kinds.add_flags(group)
 
 
 def positive(text):

@@ -48,30 +48,38 @@ class Live {
     this.socket = socket;
     this.handlers = handlers;
     this.canvas = document.createElement('canvas');
-    this.encoding = false;
+    this.encoding = null;  // a promise, while a picture becomes a JPEG
     this.taken = new Map();  // when pictures were taken, by their times
+    this.restarts = 0;  // that the server has not answered
     socket.onmessage = (event) => this.answer(JSON.parse(event.data));
     socket.onclose = (event) => handlers.ended(reason(event));
   }
 
   // The server finds the steps again by the time.
   show(video, time, steps) {
-    const {socket, canvas, taken} = this;
-    if (this.encoding || socket.bufferedAmount > MOST_WAITING) return false;
-    this.encoding = true;
-    taken.set(time, performance.now());
-    draw(video, this.shortSide, canvas).toBlob(async (blob) => {
-      const jpeg = new Uint8Array(await blob.arrayBuffer());
-      const message = new Uint8Array(8 + jpeg.length);
-      new DataView(message.buffer).setFloat64(0, time, true);
-      message.set(jpeg, 8);
-      if (socket.readyState === WebSocket.OPEN) socket.send(message);
-      this.encoding = false;
-    }, 'image/jpeg', QUALITY);
+    if (this.encoding) return false;
+    if (this.socket.bufferedAmount > MOST_WAITING) return false;
+    this.taken.set(time, performance.now());
+    draw(video, this.shortSide, this.canvas);
+    this.encoding = this.encode(time).catch(
+      (error) => this.handlers.ended(`No picture is made: ${error.message}`),
+    ).then(() => { this.encoding = null; });
     return true;
   }
 
+  async encode(time) {
+    const blob = await new Promise(
+      (resolve) => this.canvas.toBlob(resolve, 'image/jpeg', QUALITY));
+    const jpeg = new Uint8Array(await blob.arrayBuffer());
+    const message = new Uint8Array(8 + jpeg.length);
+    new DataView(message.buffer).setFloat64(0, time, true);
+    message.set(jpeg, 8);
+    this.send(message);
+  }
+
   restart() {
+    this.restarts += 1;
+    this.taken.clear();
     this.say('restart');
   }
 
@@ -79,24 +87,31 @@ class Live {
     this.say('end');
   }
 
-  say(what) {
-    this.taken.clear();
-    if (this.socket.readyState === WebSocket.OPEN) {
-      this.socket.send(JSON.stringify({do: what}));
-    }
+  // Comes after the picture that is being made, which is of the same stream.
+  async say(what) {
+    await this.encoding;
+    this.send(JSON.stringify({do: what}));
+  }
+
+  send(message) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(message);
   }
 
   answer(found) {
-    const frame = 'time' in found;
-    let latency = null;
-    if (this.taken.has(found.time)) {
-      latency = performance.now() - this.taken.get(found.time);
-    }
-    for (const time of this.taken.keys()) {  // dropped ones have no answer
-      if (time <= found.time) this.taken.delete(time);
-    }
+    const old = this.restarts > 0;
+    this.restarts -= found.restarted ?? 0;
+    const frame = 'time' in found && !old;
+    const latency = frame ? this.latency(found.time) : null;
     const top = (found.top ?? []).map(
       ([index, probability]) => ({label: this.labels[index], probability}));
-    this.handlers.answer({...found, top, latency, frame});
+    this.handlers.answer({...found, top, latency, frame, old});
+  }
+
+  latency(answered) {
+    const taken = this.taken.get(answered);
+    for (const time of this.taken.keys()) {  // dropped ones have no answer
+      if (time <= answered) this.taken.delete(time);
+    }
+    return taken === undefined ? null : performance.now() - taken;
   }
 }

@@ -92,8 +92,12 @@ class Local {
     this.shown = taken;
     try {
       const picture = await bitmap;
-      if (stream !== this.stream) picture.close();
-      else this.post({do: 'show', picture, time, steps}, [picture]);
+      if (stream === this.stream) {
+        this.post({do: 'show', picture, time, steps}, [picture]);
+      } else {
+        this.dropped += steps;
+        picture.close();
+      }
     } catch (error) {
       this.fail(`The picture cannot be read: ${error.message}`);
     }
@@ -118,16 +122,21 @@ class Local {
   hear({stream, answer, ended, failed}) {
     if (failed) return this.fail(failed);  // the worker serves no one then
     if (!this.own.has(stream)) return;
+    const old = stream !== this.stream;
     if (ended) {
       this.own.delete(stream);
       if (!this.own.size) this.leave();
-      this.handlers.answer({events: ended, frame: false});
+      this.handlers.answer({events: ended, frame: false, old});
     }
-    if (!answer || stream !== this.stream) return;
+    if (!answer) return;
+    if (old) {
+      this.handlers.answer({events: answer.events, frame: false, old});
+      return;
+    }
     const latency = performance.now() - this.shown;
     this.shown = null;
     this.handlers.answer(
-      {...answer, latency, dropped: this.dropped, frame: true});
+      {...answer, latency, dropped: this.dropped, frame: true, old});
     this.send();
   }
 

@@ -17,6 +17,7 @@
 //   latency: milliseconds from the picture to the answer, or null;
 //   dropped: steps so far whose picture was replaced by a newer one;
 //   frame: whether it answers a picture; else it has only events;
+//   old: whether these are of the stream before a restart;
 // and handlers.ended(message) when it is closed, with '' if all is well, and
 // handlers.note(text) with what it does before it is there.
 
@@ -34,7 +35,8 @@ export function start(connect) {
   byId('file').onchange = (event) => {
     const [file] = event.target.files;
     event.target.value = '';  // so that the same file can be chosen again
-    if (file) run(connect, video, (video) => source.openFile(video, file));
+    if (!file) return;
+    run(connect, video, (video, over) => source.openFile(video, file, over));
   };
   byId('stop').onclick = () => stopCurrent();
 }
@@ -54,8 +56,8 @@ async function run(connect, video, open) {
   stopCurrent = stop;
   view.started();
   try {
-    opened = await open(video);
-    if (over) return opened.close();
+    opened = await open(video, () => over);
+    if (over) return;
     const answer = (found) => stopCurrent === stop && view.answer(found);
     model = await connect({answer, ended: stop, note: view.note});
     if (over) return model.close();

@@ -100,7 +100,9 @@ function resizeColumns({data, width, height}, to) {
     for (let i = 0; i < counts[y]; i++) {
       const weight = weights[y * most + i];
       const from = (starts[y] + i) * row;
-      for (let x = 0; x < row; x++) sums[x] += Math.imul(data[from + x], weight);
+      for (let x = 0; x < row; x++) {
+        sums[x] += Math.imul(data[from + x], weight);
+      }
     }
     for (let x = 0; x < row; x++) scaled[y * row + x] = sums[x] >> BITS;
   }

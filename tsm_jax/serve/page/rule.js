@@ -1,6 +1,5 @@
-// Turns the scores of one stream into events, as they come, without looking
-// ahead. It decides as `python -m tsm_jax.predict --stream` does: see there,
-// `tsm_jax/stream/events/`, for what the fields of a rule mean.
+// Turns the scores of one stream into events, as they come, as Python does: see
+// `tsm_jax/stream/events/` for what the fields of a rule mean.
 
 const ROUNDING = 1e-6;  // times are sums of steps, which are not exact
 const SMALLEST = 2 ** -126;  // a probability whose logarithm is taken
@@ -45,9 +44,10 @@ class Decider {
   constructor(rule, labels) {
     this.rule = rule;
     this.labels = labels;
-    this.on = labels.map((label) => (rule.thresholds[label] ?? [rule.on])[0]);
-    this.off =
-      labels.map((label) => (rule.thresholds[label] ?? [0, rule.off])[1]);
+    const own = new Map(Object.entries(rule.thresholds));
+    const pairs = labels.map((label) => own.get(label) ?? [rule.on, rule.off]);
+    this.on = pairs.map(([on]) => on);
+    this.off = pairs.map(([, off]) => off);
     this.mayBe = labels.map((label) => !rule.background.includes(label));
     this.answers = [];  // {time, logits} in the window
     this.open = new Map();  // stretches by class
@@ -92,8 +92,7 @@ class Decider {
     while (this.answers.length > 1 && this.answers[0].time <= oldest) {
       this.answers.shift();
     }
-    this.probabilities =
-      softmax(mean(this.answers.map((answer) => answer.logits)));
+    this.probabilities = softmax(mean(this.answers.map(({logits}) => logits)));
   }
 
   // Goes on with one class; the event of it that has ended now, or null.
@@ -183,11 +182,10 @@ class Stretch {
   }
 }
 
-// The rule of the official online demo, for its 27 gestures. It counts on their
-// order, which is that of the alphabet.
+// The rule of the official online demo, for its 27 gestures by the alphabet.
+const NUM_LOGITS = 12;
 const OTHER = 0, NOTHING = 2;  // 'Doing other things', 'No gesture'
 const NEVER_SHOWN = [3, 7, 8, 21, 22];  // rolling, turning, pulling the hand
-const NUM_LOGITS = 12;
 
 class Demo {
   constructor(labels) {

@@ -1,7 +1,8 @@
 // A camera or a chosen video: pictures in a video element, with their times.
 //
-// What is opened has start(handlers) and close(). It calls
-//   picture(video, time): the element shows a new picture, of a time in seconds;
+// To open one takes a while; if `over()` by then, that is null. What is opened
+// has start(handlers) and close(). It calls
+//   picture(video, time): the element shows a new picture, of a time (seconds);
 //   restart(): the next picture belongs to another place of the video;
 //   ended(message): there are no more pictures; '' if that is well.
 
@@ -15,7 +16,7 @@ const REFUSALS = {
 };
 
 // Throws an Error with a sentence if there is no camera to see.
-export async function openCamera(video) {
+export async function openCamera(video, over) {
   if (!window.isSecureContext) {
     throw new Error(
       'Browsers give the camera only to pages of https:// or of localhost, ' +
@@ -32,6 +33,11 @@ export async function openCamera(video) {
     throw new Error(REFUSALS[error.name] ??
       `The camera cannot be opened: ${error.message}`);
   }
+  const [track] = stream.getVideoTracks();
+  if (over()) {
+    track.stop();
+    return null;
+  }
   video.controls = false;
   video.srcObject = stream;
   let first = null;
@@ -41,7 +47,6 @@ export async function openCamera(video) {
     first ??= time;
     return time - first;
   };
-  const [track] = stream.getVideoTracks();
   return opened(video, clock, () => {
     track.stop();
     video.srcObject = null;
@@ -51,7 +56,7 @@ export async function openCamera(video) {
 }
 
 // Throws an Error with a sentence if the browser cannot play the file.
-export async function openFile(video, file) {
+export async function openFile(video, file, over) {
   const url = URL.createObjectURL(file);
   const loaded = new Promise((resolve, reject) => {
     video.onloadeddata = resolve;
@@ -66,6 +71,10 @@ export async function openFile(video, file) {
   } catch (error) {
     URL.revokeObjectURL(url);
     throw error;
+  }
+  if (over()) {
+    URL.revokeObjectURL(url);
+    return null;
   }
   if (!video.videoWidth) throw new Error(`${file.name} has no pictures.`);
   video.controls = true;
@@ -106,7 +115,9 @@ function eachPicture(video, clock, over, picture) {
     requestAnimationFrame;
   const taken = (now, metadata) => {
     if (over()) return;
-    if (!video.paused || metadata) picture(video, clock(now, metadata));
+    const isNew = !video.paused || metadata;
+    // While it seeks, it may still show the place before.
+    if (isNew && !video.seeking) picture(video, clock(now, metadata));
     next(taken);
   };
   next(taken);

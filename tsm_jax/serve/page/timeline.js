@@ -33,7 +33,7 @@ export class Timeline {
     this.events.push(event);
   }
 
-  // Draws with the next picture of the screen; `indices` maps labels to indices.
+  // Draws with the screen's next picture; `indices` maps labels to indices.
   draw(indices) {
     if (this.waiting) return;
     this.waiting = true;

@@ -34,6 +34,9 @@ export function started() {
   byId('stop').disabled = false;
   recent = [];
   droppedHere = droppedThere = 0;
+  for (const name of ['rate', 'latency', 'dropped']) {
+    byId(name).textContent = '–';
+  }
   byId('events').replaceChildren();
   restart();
 }
@@ -69,7 +72,10 @@ export function dropped(steps) {
 }
 
 export function answer(found) {
-  for (const event of found.events) addEvent(event);
+  for (const event of found.events) {
+    addRow(event);
+    if (!found.old) timeline.addEvent(event);  // it has another time
+  }
   if (found.frame) {
     byId('label').textContent = found.label || '–';
     byId('bars').replaceChildren(...found.top.slice(0, BARS).map(bar));
@@ -91,8 +97,7 @@ function bar({label, probability}) {
   return element;
 }
 
-function addEvent(event) {
-  timeline.addEvent(event);
+function addRow(event) {
   const row = make('tr', '', make('td', event.label),
     make('td', seconds(event.start)), make('td', seconds(event.end)),
     make('td', percent(event.score)));
