@@ -87,7 +87,6 @@ def test_no_file_imports_itself_by_others():
 
 
 def test_import_is_light_and_training_needs_no_other_framework(tmp_path):
-  # Processes that decode start from the file of `main`, too.
   code = """
 import sys
 import tsm_jax, tsm_jax.main

@@ -21,7 +21,7 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   if args.mode == 'check':
     return _check(args)
-  # Processes that only decode start from this file, too: they need no jax.
+  # JAX takes seconds to import, which --help and mistakes need not wait for.
   from tsm_jax.runs import identity, processes, stopping
 
   workdir = args.workdir or _usual_workdir(args.config)

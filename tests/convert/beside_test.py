@@ -95,18 +95,31 @@ def test_a_new_run_knows_the_classes_of_the_file(written):
 
 
 @pytest.mark.parametrize(
-  ('content', 'message'),
+  ('change', 'message'),
   [
-    ('{', r'handed_over\.pth\.json is no JSON'),
-    ('{"labels": [1]}', r'handed_over\.pth\.json: label 0 is 1, not a text'),
-    ('{"labels": ["a"], "config": {"name": "x"}}', r'config\.model must be'),
+    (None, r'handed_over\.pth\.json is no JSON'),
+    ({'labels': [1]}, r'handed_over\.pth\.json: label 0 is 1, not a text'),
+    ({'config': {'name': 'x'}}, r'config\.model must be'),
   ],
 )
-def test_a_json_that_is_none_is_a_sentence(written, content, message):
+def test_a_damaged_json_is_a_sentence(written, change, message):
   out, _ = written
-  (out.parent / f'{out.name}.json').write_text(content)
+  path = out.parent / f'{out.name}.json'
+  whole = path.read_text()
+  path.write_text(
+    json.dumps({**json.loads(whole), **change}) if change else whole[:50]
+  )
   with pytest.raises(errors.InputError, match=message):
     beside.read(out, print)
+
+
+def test_a_json_of_another_program_is_let_be(written):
+  out, _ = written
+  path, lines = out.parent / f'{out.name}.json', []
+  path.write_text('{"labels": 5}')
+  assert beside.read(out, lines.append) == beside.Beside({}, {}, None)
+  (line,) = lines
+  assert line.startswith(f'{path} is not read: it was written for something')
 
 
 def test_nothing_is_overwritten(source, tmp_path):

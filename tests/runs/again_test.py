@@ -138,8 +138,9 @@ def test_a_part_of_a_run_is_evaluated_but_not_continued(frozen, tmp_path):
     assert config.name == 'quickstart'
     with pytest.raises(errors.InputError, match=f'--workdir={workdir}.$'):
       again.load(workdir / part, [], 'train')
-  frozen(tmp_path / '20')  # the name of a run may be a number
-  assert again.load(tmp_path / '20', [], 'train')[0].name == 'quickstart'
+  for name in ('20', 'best', 'best/30'):  # the name of a run may be any
+    frozen(tmp_path / name)
+    assert again.load(tmp_path / name, [], 'train')[0].name == 'quickstart'
 
 
 def test_no_run_and_a_converted_model_are_sentences(tmp_path):
@@ -213,11 +214,17 @@ def test_another_configuration_stays_and_what_differs_is_said(frozen):
 def test_arguments_of_a_file_make_it_no_other_one(frozen):
   workdir = frozen(name='folder-depth=18', data__short_side=128).parent
   lines = []
-  for name, short_side in (('folder', 128), ('folder2', 256), ('fold', 256)):
+  for name, short_side in (
+    ('folder', 128),
+    ('folder-direction=past,depth=18', 128),
+    ('folder2', 256),
+    ('fold', 256),
+    ('my-folder-depth=18', 256),
+  ):
     config = helpers.tiny_config('videos', 'data', name=name)
     found = again.complete(config, set(), workdir, log=lines.append)
     assert found.data.short_side == short_side
-  assert len(lines) == 3
+  assert len(lines) == 5
 
 
 def test_the_same_configuration_is_used_without_a_word(frozen, tmp_path):

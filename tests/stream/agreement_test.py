@@ -9,6 +9,7 @@ import pytest
 from support import nets, stored
 from tsm_jax import models
 from tsm_jax.data.input import records
+from tsm_jax.models import folding
 from tsm_jax.stream import agreement
 
 TINY = {'stage_sizes': (1,), 'width': 8, 'num_frames': 4, 'num_classes': 13}
@@ -123,6 +124,22 @@ def test_a_bounded_number_of_clips_is_spread_over_the_split():
   )
   assert taken == [0, 5, 10]
   assert found.num_clips == 3
+
+
+def test_what_is_compared_is_what_a_session_computes_with(monkeypatch):
+  fold = folding.fold
+
+  def wrong(*args):
+    params = fold(*args)['params']
+    head = {**params['head'], 'bias': params['head']['bias'] + 1}
+    return {'params': {**params, 'head': head}}
+
+  monkeypatch.setattr(folding, 'fold', wrong)
+  model = models.create_model({**TINY, 'shift': 'none'})
+  variables = nets.tiny_variables(model, np.zeros((1, 4, 28, 28, 3)))
+  found = agreement.measure(model, variables, stored.PREPROCESSING, clips(1))
+  assert found.difference == pytest.approx(1, abs=1e-3)
+  assert not found.is_exact()
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,9 @@ import time
 import jax
 import psutil
 from rich import table
-from tqdm import auto as tqdm
 
 import tsm_jax
-from tsm_jax import cli
+from tsm_jax import cli, progress
 from tsm_jax.bench import input_ways, interleave, machine
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder
@@ -106,7 +105,7 @@ def memory(source, clips, threads):
   batches = input_ways.train_clips(source, threads)
   steps = max(2, clips // input_ways.BATCH)
   resident = []
-  for step in tqdm.trange(steps + 1, desc='memory', leave=False, disable=None):
+  for step in progress.bar(range(steps + 1), 'memory', leave=False):
     next(batches)
     if step in (0, steps // 2, steps):
       settle()  # the same number of clips is read ahead each time

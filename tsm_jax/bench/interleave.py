@@ -1,6 +1,6 @@
 """Functions that take turns, so that a busy moment of the machine hits all."""
 
-from tqdm import auto as tqdm
+from tsm_jax import progress
 
 
 def measure(runs, repeats):
@@ -14,9 +14,7 @@ def measure(runs, repeats):
     A dictionary from name to list of values, one for each turn.
   """
   measured = {name: [] for name in runs}
-  for turn in tqdm.trange(
-    repeats + 1, desc='measure', leave=False, disable=None
-  ):
+  for turn in progress.bar(range(repeats + 1), 'measure', leave=False):
     for name, run in runs.items():
       value = run()
       if turn:

@@ -67,7 +67,8 @@ def main(argv=None):
 
 def _parser():
   parser = cli.Parser('bench stream', description=__doc__)
-  parser.add_config(unless=_compares)
+  # Of the usual networks, no fields can be set.
+  parser.add_config(unless=lambda args: _compares(args) and not args.overrides)
   count = cli.at_least(1)
   add = parser.add_argument
   add('--cameras', type=count, default=8, help='of a batch (%(default)s)')

@@ -76,27 +76,29 @@ def write(out, trained):
 def read(path, log):
   """What the JSON beside a file of weights says; nothing, if there is none.
 
+  One that does not name these weights by their hash is of something else.
+
   Args:
     path: of the file of weights.
     log: called with a sentence about what is read, or is not.
 
   Raises:
-    InputError: if it is no such JSON; it names the field.
+    InputError: if it is no JSON, or damaged; it names the field.
   """
   place = f'{path}{SUFFIX}'
   if not files.path(place).exists():
     return Beside({}, {}, None)
   content = files.read_json(place)
+  if content.get('sha256') != weight_files.sha256(files.path(path)):
+    log(
+      f'{errors.printable(place)} is not read: it was written for something '
+      'else, as it has no sha256 of these weights.'
+    )
+    return Beside({}, {}, None)
   try:
     json_item.check(content)
   except errors.InputError as error:
     raise errors.InputError(f'{place}: {error}') from error
-  if content.get('sha256') != weight_files.sha256(files.path(path)):
-    log(
-      f'{errors.printable(place)} is not read: it was written for other '
-      'weights, as its sha256 says.'
-    )
-    return Beside({}, {}, None)
   log(f'{errors.printable(place)} tells what the weights do not.')
   config = content['config']
   model = {

@@ -1,5 +1,7 @@
 """A run that is asked again: its configuration, and what flags change of it."""
 
+import re
+
 import jax
 
 from tsm_jax import configuration, errors, files
@@ -132,6 +134,7 @@ def complete(config, asked, workdir, follow=True, log=print):
 
 def _same_file(one, other):
   """Whether two names of configurations differ by arguments at most."""
+  one, other = (re.split(r'-(?=\w+=)', name)[0] for name in (one, other))
   return one == other or (
     one.startswith(f'{other}-') or other.startswith(f'{one}-')
   )
@@ -140,6 +143,8 @@ def _same_file(one, other):
 def _root(workdir):
   """The workdir of a run, of which a part may be given."""
   path = files.path(workdir)
+  if (path / identity.CONFIG).exists():
+    return path
   inside = ('checkpoints', steps.BEST)
   if path.name.isdigit() and path.parent.name in inside:
     path = path.parent

@@ -8,7 +8,7 @@ import numpy as np
 
 from tsm_jax import errors, files
 from tsm_jax.data.input import records
-from tsm_jax.stream import cache
+from tsm_jax.stream import batch, cache
 
 NUM_CLIPS = 256  # that are compared at most, spread evenly over a split
 FILE = 'early_recognition.json'
@@ -148,7 +148,7 @@ def report(workdir, built, variables, source, log):
 
 
 def measure(model, variables, preprocessing, source, max_clips=NUM_CLIPS):
-  """Runs clips of a split in one piece and, by `stream.step`, frame by frame.
+  """Runs clips of a split in one piece and, as a Session does, by frames.
 
   On the first device of this process.
 
@@ -197,15 +197,23 @@ def _programs(model, variables, preprocessing):
   def clip(variables, frames):
     return model.apply(variables, preprocessing.normalize(frames), train=False)
 
+  streamed, applied = batch.prepare_model(
+    model, variables, preprocessing.clip_shape()
+  )
+  streamed = jax.device_put(streamed, jax.local_devices()[0])
+
   @jax.jit
   def step(variables, state, frames):
-    return cache.step(model, variables, state, preprocessing.normalize(frames))
+    with applied():
+      return cache.step(
+        model, variables, state, preprocessing.normalize(frames)
+      )
 
   def frame_by_frame(frames):
     state = cache.init_cache(model, len(frames), preprocessing.image_size)
     logits = []
     for t in range(frames.shape[1]):
-      each, state = step(variables, state, frames[:, t])
+      each, state = step(streamed, state, frames[:, t])
       logits.append(np.asarray(each))
     return np.stack(logits, axis=1)
 

@@ -51,11 +51,9 @@ class Batch:
     image_size = self._preprocessing.image_size
     self._shape = (size, image_size, image_size, 3)
     self._cache = cache.init_cache(self._model, size, image_size)
-    variables, self._applied = trained.variables, contextlib.nullcontext
-    if _on_cpu() and jnp.dtype(self._model.dtype) == np.float32:
-      clip_shape = self._preprocessing.clip_shape()
-      variables = folding.fold(self._model, variables, clip_shape)
-      self._applied = functools.partial(folding.folded, native=True)
+    variables, self._applied = prepare_model(
+      self._model, trained.variables, self._preprocessing.clip_shape()
+    )
     self._variables = jax.device_put(variables)
     self._fresh = np.ones(size, bool)  # rows that begin with their next frame
     self._compiled = None
@@ -151,6 +149,24 @@ class Batch:
     frame = rgb(frame, bgr)
     frame = pixels.shrink(frame, self._preprocessing.short_side)
     return cropping.eval_crops([frame], self._preprocessing.image_size)[0, 0]
+
+
+def prepare_model(model, variables, clip_shape):
+  """What a step of a model computes with on this machine.
+
+  Args:
+    model: from `models.create_model`.
+    variables: its params and batch_stats.
+    clip_shape: `(1, T, H, W, C)`.
+
+  Returns:
+    `(variables, applied)`: for `cache.step`, which has to be traced inside of
+    the context manager `applied()`.
+  """
+  if not _on_cpu() or jnp.dtype(model.dtype) != np.float32:
+    return variables, contextlib.nullcontext
+  folded = functools.partial(folding.folded, native=True)
+  return folding.fold(model, variables, clip_shape), folded
 
 
 def rgb(frame, bgr=False):

@@ -4,9 +4,7 @@ import json
 import math
 import sys
 
-from tqdm import auto as tqdm
-
-from tsm_jax import checkpoints, cli, errors, files
+from tsm_jax import checkpoints, cli, errors, files, progress
 from tsm_jax.stream import flags, recordings
 from tsm_jax.stream.events import metrics, rule_file, rules, whole
 from tsm_jax.stream.events import tune as tuning
@@ -32,7 +30,7 @@ def tune(argv):
     found,
     usual.background,
     args.false_alarms_per_hour,
-    lambda windows: tqdm.tqdm(windows, 'tune', leave=False, disable=None),
+    lambda windows: progress.bar(windows, 'tune', leave=False),
   )
   points = tuning.trade_off(found, rule)
   result = found.evaluate(rule)

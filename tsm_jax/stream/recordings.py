@@ -6,9 +6,9 @@ import pathlib
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import auto as tqdm
 
 from tsm_jax import errors
+from tsm_jax import progress as bars
 from tsm_jax.data.sources import folder, segments, spelling
 from tsm_jax.data.sources.recordings import checks
 from tsm_jax.data.store import drawn
@@ -187,9 +187,7 @@ def load(trained, args, rule):
     rule_file.workdir(args.checkpoint), trained, interval, rule.bgr
   )
   scores, truths = [], []
-  for path, true in tqdm.tqdm(
-    listed.truths.items(), 'recordings', leave=False, disable=None
-  ):
+  for path, true in bars.bar(listed.truths.items(), 'recordings', leave=False):
     found = cache.load(path)
     if found is None:
       found = score(streams, path, interval)

@@ -98,6 +98,12 @@ def test_who_cannot_run_is_left_out_with_the_reason(monkeypatch, capsys):
   assert 'model.non_local is True' in found['left_out']['JAX']
 
 
+def test_fields_of_no_configuration_are_refused(capsys):
+  with pytest.raises(SystemExit, match='2'):
+    bench.main(['stream', '--config.data.image_size=32', *SMALL])
+  assert '--config is missing' in capsys.readouterr().err
+
+
 def test_a_folder_without_exports_is_refused(tmp_path):
   with pytest.raises(errors.InputError, match='in which no export lies'):
     list(comparison.exports(tmp_path))
