@@ -11,6 +11,7 @@ from support import exported, helpers, leaving
 from tsm_jax import errors, evaluate, sharding, stream
 from tsm_jax.data.store import dataset
 from tsm_jax.export import calibration, card, graph, proof, runtimes, samples
+from tsm_jax.models import folding
 from tsm_jax.runs import identity
 
 LABELS = ['jump', 'run']
@@ -82,6 +83,15 @@ def test_the_frames_of_a_stream_decide_as_the_clip(of_clips, of_steps):
     proof._decide(of_steps.probabilities, of_steps.first),
     of_clips.probabilities.argmax(-1),
   )
+
+
+def test_jax_answers_without_the_folding(trained, clips, monkeypatch):
+  def fold(*unused):
+    raise AssertionError('It would hide a mistake of the folding.')
+
+  monkeypatch.setattr(folding, 'fold', fold)
+  for what in graph.KINDS:
+    samples.collect(trained, clips, what, 1)
 
 
 @pytest.mark.parametrize(('what', 'batch'), [('clip', 3), ('step', None)])
