@@ -1,5 +1,6 @@
 """A checkpoint becomes a folder, and the folder proves itself."""
 
+import dataclasses
 import json
 import shutil
 
@@ -89,6 +90,25 @@ def test_verify_takes_clips_of_a_checkpoint(
   assert f'was not made of {whole_clips} as it is now' in out + err
   line = ends(capsys, 'verify', exported, place)
   assert line.endswith('clips of a checkpoint; give --checkpoint, too.')
+
+
+def test_a_checkpoint_of_other_classes_proves_nothing(
+  exported, run, tmp_path, capsys
+):
+  out = shutil.copytree(exported, tmp_path / 'out')
+  labels = ['jump', 'run', 'walk']
+  card.write(out, dataclasses.replace(card.read(out), labels=labels))
+  line = ends(capsys, 'verify', out, '--checkpoint', run)
+  assert f'{run} has the classes jump, run; {out} has jump, run, walk' in line
+
+
+def test_a_report_that_is_none_is_named(exported, tmp_path, capsys):
+  out = shutil.copytree(exported, tmp_path / 'out')
+  for text in ('{}', '{"bounds": [1]}', '{"bounds": {"x": 1}}'):
+    content = card.read(out)
+    (out / proof.FILE).write_text(text)
+    card.write(out, content)
+    assert 'parity.json has no bounds' in ends(capsys, 'verify', out)
 
 
 def test_a_clip_in_half_precision(whole_clips, tmp_path, capsys):

@@ -43,6 +43,35 @@ def test_a_given_python_that_will_not_do(python, message):
     environments.find('litert', python)
 
 
+def test_a_given_python_is_found_from_other_folders(monkeypatch, tmp_path):
+  (tmp_path / 'python').symlink_to(sys.executable)
+  (tmp_path / 'else').mkdir()
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setitem(environments.NEEDED, 'onnx', ('numpy',))
+  monkeypatch.setattr(environments, '_pinned', lambda format: {'numpy': '2'})
+  monkeypatch.setattr(
+    environments,
+    '_ask',
+    lambda python: ([*sys.version_info[:2]], {'numpy': '2'}),
+  )
+  found = environments.find('onnx', './python')
+  assert found.python == str(tmp_path / 'python')
+  monkeypatch.setenv('XDG_CACHE_HOME', 'cache')
+  assert environments.cache().is_relative_to(tmp_path / 'cache')
+
+
+def test_a_cache_that_others_may_change_is_not_run(monkeypatch, tmp_path):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  place = environments._place('onnx')
+  (place / 'bin').mkdir(parents=True)
+  (place / 'bin' / 'python').symlink_to('/bin/false')
+  for folder in (place, environments.cache()):
+    folder.chmod(0o777)
+    with pytest.raises(errors.InputError, match='may be changed by other us'):
+      environments.find('onnx')
+    folder.chmod(0o755)
+
+
 def test_the_whole_list_of_an_environment_is_pinned():
   for format, needed in environments.NEEDED.items():
     lines = environments.constraints(format).read_text().splitlines()

@@ -61,6 +61,42 @@ def test_what_fails_leaves_what_was_there(tmp_path, end):
   assert (out / card.LABELS).read_text() == 'old'
 
 
+def test_two_at_once_leave_each_other_alone(tmp_path):
+  """Even of one number, as in two containers that share a folder."""
+  out = tmp_path / 'out'
+  with folder.made(out) as first:
+    fill(first, 'first')
+    with folder.made(out) as second:
+      fill(second, 'second')
+    assert (out / card.LABELS).read_text() == 'second'
+  assert (out / card.LABELS).read_text() == 'first'
+  assert names(tmp_path) == ['out']
+
+
+def test_the_old_one_comes_back_if_the_new_one_cannot(tmp_path, monkeypatch):
+  out = tmp_path / 'out'
+  out.mkdir()
+  fill(out, 'old')
+  with pytest.raises(OSError), folder.made(out) as unfinished:
+    unfinished.rmdir()  # so that it cannot be named
+  assert (out / card.LABELS).read_text() == 'old'
+  assert names(tmp_path) == ['out']
+
+
+def test_a_folder_by_other_names(tmp_path, monkeypatch):
+  out = tmp_path / 'out'
+  out.mkdir()
+  (tmp_path / 'link').symlink_to(out)
+  with folder.made(tmp_path / 'link') as unfinished:
+    fill(unfinished)
+  assert names(tmp_path) == ['link', 'out']
+  assert (tmp_path / 'link').is_symlink()
+  monkeypatch.chdir(out)
+  with folder.made('.') as unfinished:
+    fill(unfinished, 'later')
+  assert (out / card.LABELS).read_text() == 'later'
+
+
 def test_a_folder_of_something_else_is_kept(tmp_path):
   (tmp_path / 'a').mkdir()
   (tmp_path / 'a' / 'thesis.txt').write_text('x')

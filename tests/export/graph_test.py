@@ -104,6 +104,18 @@ def test_names_of_caches():
   assert made.outputs[1].shape == (None, 8, 8, 1)
 
 
+@pytest.mark.parametrize('what', graph.KINDS)
+def test_no_sum_makes_frames_of_pixels(what):
+  """Quantisers would give it 8 bits, which are not those of the pixels."""
+  made = graph.create(leaving.trained(direction='past'), what, 1)
+  called = [
+    equation.primitive.name
+    for equation in jax.make_jaxpr(made.function)(*made.shapes()).eqns
+  ]
+  before = called[: called.index('conv_general_dilated')]
+  assert {'sub', 'mul'} < set(before) and 'add' not in before
+
+
 def test_an_export_costs_what_the_network_costs(short):
   trained = leaving.trained(direction='past', **leaving.MOBILE)
   _, *expected = cost.network(trained.module(), (1, 1, 32, 32, 3))

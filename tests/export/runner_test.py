@@ -152,6 +152,7 @@ def test_a_signal_ends_what_goes_on(
       'stablehlo is not the file that card.json tells of: its SHA-256',
     ),
     (lambda out: (out / 'card.json').write_text('{'), 'card.json cannot be'),
+    (lambda out: (out / 'card.json').write_text('[]'), 'card.json cannot be'),
   ],
 )
 def test_a_missing_or_changed_file_is_named(

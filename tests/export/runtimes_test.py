@@ -142,6 +142,15 @@ def test_a_missing_runtime_is_named(runtime, monkeypatch):
     runtimes.open(runtime.folder)
 
 
+def test_a_runtime_by_another_name_is_no_trouble():
+  """Such as onnxruntime-gpu, of which no onnxruntime is known to pip."""
+  with (
+    pytest.raises(errors.InputError, match="'here' cannot be run by none: "),
+    engine._explained('here', 'none', 'run'),
+  ):
+    raise ValueError
+
+
 def test_what_no_runtime_opens_is_named(runtime, tmp_path):
   out = copied(runtime.folder, tmp_path / 'out')
   (out / 'model.stablehlo').write_bytes(b'no model')

@@ -71,6 +71,12 @@ def verify(args):
   if args.checkpoint:
     trained = checkpoints.restore_model(args.checkpoint, log)
     written = card.read(args.out)
+    if trained.labels != written.labels:
+      raise errors.InputError(
+        f'{args.checkpoint} has the classes {", ".join(trained.labels)}; '
+        f'{args.out} has {", ".join(written.labels)}: give the checkpoint that '
+        'it was made of.'
+      )
     if card.origin(args.checkpoint, trained)['sha256'] != (
       written.source.get('sha256')
     ):

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -72,9 +73,11 @@ def find(format, python=None, log=print):
       f'converter, cannot be made ({error}); set XDG_CACHE_HOME to another '
       'folder, or give a Python that has the converter by --converter.'
     ) from error
+  for folder in (place.parent, place):
+    _check_owner(folder)
   if (found := _whole(format, place)) is None:
     what = f'the Python environment of the converter for {format}'
-    with locks.held(place.with_suffix('.lock'), what, log):
+    with locks.held(place.with_name(f'{place.name}.lock'), what, log):
       if (found := _whole(format, place)) is None:
         _make(format, place, log)
         found = _whole(format, place)
@@ -90,7 +93,21 @@ def find(format, python=None, log=print):
 def cache():
   """The folder of the environments; XDG_CACHE_HOME says where caches are."""
   home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-  return pathlib.Path(home).expanduser() / 'tsm_jax' / 'converters'
+  home = pathlib.Path(home).expanduser().absolute()
+  return home / 'tsm_jax' / 'converters'
+
+
+def _check_owner(folder):
+  """Raises InputError if somebody else may change what is run there."""
+  if not folder.exists():
+    return
+  found = folder.stat()
+  if found.st_uid not in (0, os.getuid()) or found.st_mode & stat.S_IWOTH:
+    raise errors.InputError(
+      f'{str(folder)!r} may be changed by other users, and the converter is '
+      'run from there; remove it, set XDG_CACHE_HOME to a folder of yours, or '
+      'give a Python that has the converter by --converter.'
+    )
 
 
 def constraints(format):
@@ -126,10 +143,11 @@ def _whole(format, place):
 
 def _given(format, python, log):
   """The `Environment` of a Python that a user has named."""
-  python = str(pathlib.Path(python).expanduser())
-  path = shutil.which(python)
+  python = os.path.expanduser(python)
+  # It is started in another folder; where a link leads is another Python.
+  path = os.path.abspath(shutil.which(python) or python)
   try:
-    version, found = _ask(path or python)
+    version, found = _ask(path)
   except (OSError, ValueError, subprocess.SubprocessError) as error:
     raise errors.InputError(
       f'--converter is {python!r}, which does not run as a Python ({error}).'

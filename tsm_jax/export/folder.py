@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import threading
@@ -53,9 +54,11 @@ def made(out):
     InputError: as `check`.
   """
   check(out)
-  target = pathlib.Path(files.path(out))
+  target = pathlib.Path(files.path(out)).resolve()
   target.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = target.parent / f'.{target.name}.{os.getpid()}.unfinished'
+  # Numbers of processes are the same in several containers.
+  mark = f'{os.getpid()}-{secrets.token_hex(4)}'
+  unfinished = target.parent / f'.{target.name}.{mark}.unfinished'
   with _ending_in_order():
     try:
       unfinished.mkdir()
@@ -69,10 +72,16 @@ def made(out):
 def _replace(unfinished, target):
   """Gives a folder its name, and removes the one that had it."""
   old = target.parent / f'{unfinished.name}.old'
-  if target.exists():
-    target.rename(old)
-  unfinished.rename(target)
-  shutil.rmtree(old, ignore_errors=True)
+  try:
+    if target.exists():
+      target.rename(old)
+    unfinished.rename(target)
+  except BaseException:
+    if old.exists() and not target.exists():
+      old.rename(target)
+    raise
+  finally:
+    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -175,7 +175,7 @@ def _caches(prefix, leaves, batch):
 
 
 def _normalized(frames, preprocessing):
-  """`cropping.normalize` of the centres, as one product and one sum."""
+  """`cropping.normalize` of the centres, as a difference and a product."""
   frames = cropping.centre(frames, preprocessing.image_size)
   if preprocessing.channel_order == 'bgr':
     frames = frames[..., ::-1]
@@ -183,8 +183,10 @@ def _normalized(frames, preprocessing):
     np.asarray(x).reshape((1,) * (frames.ndim - 1) + (-1,))
     for x in (preprocessing.mean, preprocessing.std)
   )
-  factor = np.float32(1 / (std * preprocessing.divisor))
-  return frames.astype(np.float32) * factor + np.float32(-mean / std)
+  # Not a sum, which a quantiser would give 8 bits as those of the features:
+  # they would not be the 8 bits of the pixels.
+  frames = frames.astype(np.float32) - np.float32(mean * preprocessing.divisor)
+  return frames * np.float32(1 / (std * preprocessing.divisor))
 
 
 def _square(preprocessing):

@@ -11,7 +11,6 @@ from tsm_jax import errors, files
 from tsm_jax.export import runtimes, samples
 from tsm_jax.export.runner import engine, rows
 
-NUM_CLIPS = 50
 FILE, DATA = 'parity.json', 'proof.npz'
 _ANY_BATCH = 4  # clips at once of a model that takes any number
 
@@ -153,7 +152,7 @@ def _decide(probabilities, first):
   return probabilities.argmax(-1)
 
 
-def prove(folder, found, limits, about=None, threads=None):
+def prove(folder, found, limits, about=None):
   """Proves an export, and writes `FILE` and `DATA` into its folder.
 
   Args:
@@ -161,7 +160,6 @@ def prove(folder, found, limits, about=None, threads=None):
     found: `samples.Samples` of the checkpoint that it was made of.
     limits: `Bounds`.
     about: a dict of what else `FILE` says, such as the dataset.
-    threads: as of `runtimes.open`.
 
   Returns:
     A `Comparison`.
@@ -170,7 +168,7 @@ def prove(folder, found, limits, about=None, threads=None):
     InputError: if the two differ by more than the bounds allow, or the runtime
       is missing.
   """
-  runtime = runtimes.open(folder, threads)
+  runtime = runtimes.open(folder)
   result = compare(runtime, found)
   result.check(limits)
   format = runtime.card.format
@@ -205,18 +203,25 @@ def verify(folder, difference=None, equal=None, found=None, log=print):
     InputError: if the folder is no whole export, or its runtime is missing.
   """
   runtime = runtimes.open(folder, log=log)
-  if found is None:
-    found = read(runtime.folder / DATA, len(runtime.labels))
+  limits = bounds(_kept(runtime.folder / FILE), difference, equal)
+  found = found or read(runtime.folder / DATA, len(runtime.labels))
   result = compare(runtime, found)
   format = runtime.card.format
   log(f'{engine.FORMATS[format][1]} {engine.version(format)}, {result.line()}.')
   try:
-    kept = Bounds(**files.read_json(runtime.folder / FILE)['bounds'])
-    result.check(bounds(kept, difference, equal))
+    result.check(limits)
   except errors.InputError as error:
     log(f'error: {error}')
     return False
   return True
+
+
+def _kept(path):
+  """The `Bounds` of a report."""
+  try:
+    return Bounds(**files.read_json(path)['bounds'])
+  except (KeyError, TypeError):
+    raise errors.InputError(f'{path} has no bounds; export again.') from None
 
 
 def write(path, found):

@@ -13,7 +13,7 @@ from tsm_jax.data.input import cropping, records
 from tsm_jax.data.store import build_report, dataset, drawn
 from tsm_jax.export import graph
 from tsm_jax.runs import json_item
-from tsm_jax.stream import batch
+from tsm_jax.stream import cache
 from tsm_jax.stream.events import answers
 
 _VIEWS = records.Views()  # the centre of one clip
@@ -131,8 +131,8 @@ def collect(trained, clips, what, count, log=print):
   """Clips for evaluation, spread evenly over their split, and JAX's answers.
 
   Args:
-    trained: a `checkpoints.TrainedModel`. It is run as it is, not folded, in
-      float32, as evaluation and `stream.Session` run it.
+    trained: a `checkpoints.TrainedModel`. It is run as it is, not folded,
+      in float32.
     clips: `Clips`.
     what: 'clip' or 'step'.
     count: number of clips; of a smaller split, all are used.
@@ -207,12 +207,24 @@ def _clip(trained):
 
 
 def _steps(trained):
-  """The same to float32 `[T, K]`, frame by frame as a `Session` does it."""
-  rows = batch.Batch(trained, 1)
+  """The same to float32 `[T, K]`, frame by frame.
+
+  Not by a `stream.Session`, which folds as the export does: the proof would not
+  see what the folding does wrong.
+  """
+  model, preprocessing = trained.module(), trained.preprocessing
+
+  @jax.jit
+  def step(variables, kept, frame):
+    frame = preprocessing.normalize(frame[None])
+    return cache.step(model, variables, kept, frame)
 
   def answer(frames):
-    rows.begin(0)
-    return _softmax(np.stack([rows.step({0: frame})[0] for frame in frames]))
+    kept, logits = cache.init_cache(model, 1, preprocessing.image_size), []
+    for frame in frames:
+      found, kept = step(trained.variables, kept, frame)
+      logits.append(found[0])
+    return _softmax(np.stack(logits))
 
   return answer
 

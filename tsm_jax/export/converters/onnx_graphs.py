@@ -119,7 +119,8 @@ def _bias(model):
   for node in graph.node:
     if node.op_type == 'Gemm' and len(node.input) > 2:
       tensor = numbers.get(node.input[2])
-      if tensor is not None and not tensor.dims:  # 0, which no quantiser takes
+      # A number that stands for no bias, which no quantiser takes.
+      if tensor is not None and not tensor.dims and not _sum(node, tensor):
         del node.input[2]
         for attribute in [x for x in node.attribute if x.name == 'beta']:
           node.attribute.remove(attribute)  # 0, a factor of the bias
@@ -149,12 +150,23 @@ def _bias(model):
   return model
 
 
+def _sum(node, tensor):
+  """What a Gemm adds by a bias that is one number."""
+  (beta,) = [x.f for x in node.attribute if x.name == 'beta'] or [1.0]
+  return beta * numpy_helper.to_array(tensor).item()
+
+
 def halve(model):
   """Keeps the weights of a model in half the bytes."""
   graph = model.graph
+  weights = {
+    node.input[1]
+    for node in graph.node
+    if node.op_type in ('Conv', 'Gemm', 'MatMul')
+  }
   casts = []
-  for tensor in graph.initializer:
-    if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2:
+  for tensor in graph.initializer:  # not what makes frames of pixels
+    if tensor.data_type != onnx.TensorProto.FLOAT or tensor.name not in weights:
       continue
     name = tensor.name
     half = numpy_helper.to_array(tensor).astype(np.float16)

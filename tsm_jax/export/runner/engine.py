@@ -117,9 +117,10 @@ def _explained(path, package, done):
     raise
   except Exception as error:  # each runtime has kinds of its own
     said = ' '.join(str(error).split())[:200]
+    with contextlib.suppress(metadata.PackageNotFoundError):
+      package = f'{package} {metadata.version(package)}'
     raise errors.InputError(
-      f'{path!r} cannot be {done} by {package} {metadata.version(package)}: '
-      f'{said}'
+      f'{path!r} cannot be {done} by {package}: {said}'
     ) from error
 
 

@@ -70,7 +70,7 @@ def read_card(folder):
     path = path.with_name(engine.FORMATS[card['format']][0])
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     expected = card['files'][path.name]['sha256']
-  except (OSError, ValueError, KeyError) as error:
+  except (OSError, ValueError, KeyError, TypeError) as error:
     raise errors.InputError(
       f'{path} cannot be read ({error!r}); copy it from the export anew.'
     ) from error
