@@ -2,6 +2,7 @@
 
 import pathlib
 import runpy
+import signal
 import sys
 import warnings
 
@@ -32,7 +33,9 @@ def call(monkeypatch, capsys):
       console.main()
     return ended.value.code or 0, *capsys.readouterr()
 
-  return call
+  handler = signal.getsignal(signal.SIGINT)  # a program sets its own
+  yield call
+  signal.signal(signal.SIGINT, handler)
 
 
 def test_it_lists_the_commands(call):

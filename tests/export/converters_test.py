@@ -89,7 +89,9 @@ def test_float32_is_equal(format, made, tmp_path):
 @pytest.mark.parametrize('precision', ['float16', 'int8'])
 @pytest.mark.parametrize('format', RUN)
 def test_smaller_weights_are_near(format, precision, tmp_path):
-  made = graph.create(leaving.trained(direction='past'), 'step', 1)
+  # So many weights that they are more than what else is in the file.
+  trained = leaving.trained(direction='past', width=32)
+  made = graph.create(trained, 'step', 1)
   arrays = inputs(made)
   samples = [inputs(made, seed) for seed in range(4)]
   given = {'calibration': samples} if precision == 'int8' else {}
@@ -101,7 +103,7 @@ def test_smaller_weights_are_near(format, precision, tmp_path):
     assert a.dtype == np.float32
     assert np.abs(a - b).max() < bound * max(1, np.abs(b).max())
   size = sum(x.nbytes for x in jax.tree.leaves(made.weights))
-  assert path.stat().st_size < size
+  assert path.stat().st_size < 0.6 * size
 
 
 def test_a_batch_of_any_size(tmp_path):
