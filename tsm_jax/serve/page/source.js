@@ -81,7 +81,7 @@ export async function openFile(video, file, over) {
   // The video's own clock, however fast it is played.
   const clock = (now, metadata) => metadata?.mediaTime ?? video.currentTime;
   return opened(video, clock, () => {
-    video.onended = video.onseeking = video.onerror = null;
+    video.onended = video.onseeking = video.onseeked = video.onerror = null;
     video.pause();
     video.removeAttribute('src');
     video.load();
@@ -89,6 +89,10 @@ export async function openFile(video, file, over) {
   }, (handlers) => {
     video.onended = () => handlers.ended('');
     video.onseeking = () => handlers.restart();
+    // While it is paused, no other picture comes after one that was passed over.
+    video.onseeked = () => {
+      if (video.paused) handlers.picture(video, video.currentTime);
+    };
     video.onerror = () => handlers.ended(`${file.name} is damaged.`);
   });
 }
