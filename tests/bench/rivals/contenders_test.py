@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from support import exported, leaving
 from tsm_jax import configuration
 from tsm_jax.bench.rivals import contenders
+from tsm_jax.stream import session
 
 RESNET = {'name': 'resnet', 'stage_sizes': (1, 2), 'width': 8, 'depth': 50}
 MOBILE = {'name': 'mobilenet_v2', 'width_multiplier': 0.25}
@@ -37,3 +39,16 @@ def test_pytorch_answers_as_jax_does(model):
   assert np.ptp(ours, axis=0).max() > 1e-3, 'frames must differ'
   for theirs in answers.values():
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+def test_an_export_runs_frame_after_frame(tmp_path):
+  """Its card has a rule, which needs times; here nothing is decided."""
+  trained = leaving.trained(direction='past')
+  folder = exported.write(tmp_path / 'out', trained, 'step')
+  step, _ = contenders.create(contenders.Contender('out', {}, str(folder)), 1)
+  frames = leaving.images(3, *contenders.frame_shape(32)[:2])
+  followed = session.Session(trained)
+  followed.add('camera')
+  for frame in frames:
+    (answer,) = followed.step({'camera': frame}).values()
+    np.testing.assert_allclose(step(frame), answer.probabilities, atol=1e-5)

@@ -131,12 +131,14 @@ def _jax(contender):
 
 def _export(contender, threads):
   from tsm_jax.export import card, runtimes
+  from tsm_jax.stream import session
 
   # XLA's threads are those of the process.
   if card.read(contender.folder).format == 'stablehlo':
     threads = None
   runtime = runtimes.open(contender.folder, threads=threads)
-  return _followed(runtimes.stream(runtime)), {}
+  # Without the rule of its card, as none of the others decides anything.
+  return _followed(session.Session(runtime, make_batch=runtimes.Batch)), {}
 
 
 def _followed(session):
