@@ -60,16 +60,7 @@ def test_the_label_becomes_what_the_camera_sees(opened, running):
 
 def test_a_video_is_followed_by_its_own_clock(opened, tmp_path):
   video = colours.write_video(tmp_path / 'film.mp4', PARTS)
-  opened.choose_file('#file', video)
-  opened.evaluate('document.getElementById("video").playbackRate = 2')
-  opened.wait('document.getElementById("events").rows.length == 2', 20)
-  opened.wait('document.getElementById("stop").disabled', 20)
-  assert seen.text(opened, 'message') == ''
-  blue, red = seen.rows(opened)
-  for row, label, start, end in ((red, 'red', 0, 2), (blue, 'blue', 4, 6)):
-    assert row[0] == label
-    assert float(row[1].split()[0]) == pytest.approx(start, abs=0.6)
-    assert float(row[2].split()[0]) == pytest.approx(end, abs=0.6)
+  seen.check_followed_by_its_own_clock(opened, video, 20)
 
 
 def test_another_place_of_a_video_is_another_stream(opened, tmp_path):

@@ -11,6 +11,7 @@ from tsm_jax import errors, files
 from tsm_jax.data import intervals
 from tsm_jax.data.input import cropping
 from tsm_jax.export import graph as graphs
+from tsm_jax.export.runner import engine
 from tsm_jax.models import cost
 from tsm_jax.runs import folders, hashes
 from tsm_jax.stream.events import rules
@@ -18,11 +19,7 @@ from tsm_jax.stream.events import rules
 VERSION = 1
 FILE = 'card.json'
 LABELS = 'labels.txt'
-MODELS = {
-  'litert': 'model.tflite',
-  'onnx': 'model.onnx',
-  'stablehlo': 'model.stablehlo',
-}
+MODELS = {name: file for name, (file, *_) in engine.FORMATS.items()}
 PRECISIONS = {
   'litert': ('float32', 'float16', 'int8'),
   'onnx': ('float32', 'float16', 'int8'),

@@ -4,16 +4,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from tsm_jax.data.clips import sizes
+
 MAX_SHRINK = 1.25  # of a side, by the fast resize
 
 cv2.setNumThreads(1)  # the processes and threads around it are parallel
-
-
-def short_side_size(width, height, short_side):
-  """`(width, height)` with the given shorter side, the longer one floored."""
-  if width <= height:
-    return short_side, short_side * height // width
-  return short_side * width // height, short_side
 
 
 def shrink(image, short_side):
@@ -21,7 +16,7 @@ def shrink(image, short_side):
   height, width = image.shape[:2]
   if min(height, width) <= short_side:
     return image
-  return resize(image, *short_side_size(width, height, short_side))
+  return resize(image, *sizes.with_short_side(width, height, short_side))
 
 
 def resize(image, width, height):

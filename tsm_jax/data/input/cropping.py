@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data.clips import pixels
+from tsm_jax.data.clips import pixels, sizes
 
 # Positions of a training crop, in quarters of the space that is left over.
 POSITIONS = (
@@ -112,7 +112,7 @@ def eval_crops(
   """
   height, width = frames[0].shape[:2]
   short_side = full_size(image_size)
-  w, h = pixels.short_side_size(width, height, short_side)
+  w, h = sizes.with_short_side(width, height, short_side)
   size = short_side if full_resolution else image_size
   places = crop_positions(w, h, size, crops)
   cut = [[] for _ in places]
@@ -147,7 +147,7 @@ def eval_square(frame, image_size):
   """
   height, width = frame.shape[:2]
   side = full_size(image_size)
-  w, h = pixels.short_side_size(width, height, side)
+  w, h = sizes.with_short_side(width, height, side)
   ((x, y),) = crop_positions(w, h, image_size, 1)
   ((inside, _),) = crop_positions(side, side, image_size, 1)
   scaled = pixels.resize(frame, w, h)

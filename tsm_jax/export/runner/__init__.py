@@ -18,6 +18,7 @@ MODULES = (
   'tsm_jax.data.intervals',
   'tsm_jax.data.sampling',
   'tsm_jax.data.clips.frame_rate',
+  'tsm_jax.data.clips.sizes',
   'tsm_jax.export.runner.engine',
   'tsm_jax.export.runner.films',
   'tsm_jax.export.runner.resizing',

@@ -8,6 +8,8 @@ import functools
 
 import numpy as np
 
+from tsm_jax.data.clips import sizes
+
 _BITS = 22  # of the fraction of a weight; 8 hold the value, 2 stay free
 
 
@@ -27,7 +29,7 @@ def square(frame, short_side, stored_size, image_size):
   """
   frame = shrink(frame, short_side)
   height, width = frame.shape[:2]
-  width, height = short_side_size(width, height, stored_size)
+  width, height = sizes.with_short_side(width, height, stored_size)
   scaled = resize(frame, width, height)
   inside = round((stored_size - image_size) / 2)
   x, y = (round((n - image_size) / 2) - inside for n in (width, height))
@@ -39,18 +41,7 @@ def shrink(frame, short_side):
   height, width = frame.shape[:2]
   if min(height, width) <= short_side:
     return frame
-  return resize(frame, *short_side_size(width, height, short_side))
-
-
-def short_side_size(width, height, short_side):
-  """`(width, height)` with the given shorter side, the longer one floored.
-
-  >>> short_side_size(640, 480, 256)
-  (341, 256)
-  """
-  if width <= height:
-    return short_side, short_side * height // width
-  return short_side * width // height, short_side
+  return resize(frame, *sizes.with_short_side(width, height, short_side))
 
 
 def resize(frame, width, height):

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from tsm_jax.data.clips import limits, opening, pixels
+from tsm_jax.data.clips import limits, opening, sizes
 
 FORMATS = ('JPEG', 'PNG', 'BMP', 'WEBP')
 
@@ -43,7 +43,7 @@ class Reader:
       if size is None:
         size = image.size
         if min(size) > self._short_side:
-          size = pixels.short_side_size(*size, self._short_side)
+          size = sizes.with_short_side(*size, self._short_side)
       as_is = opened.format == 'JPEG' and opened.mode in ('RGB', 'L')
       kept = as_is and not turned and image.size == size
     return data if kept else b'', image, size
