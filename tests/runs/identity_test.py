@@ -101,6 +101,18 @@ def test_a_rate_may_change_once_the_run_has_diverged(compare, tmp_path):
   assert 'seed (there 0, now 1)' in compare(**changes, seed=1)
 
 
+def test_another_optimizer_is_another_run(compare, tmp_path):
+  message = compare(optimizer__kind='adamw')
+  assert "optimizer.kind (there 'sgd', now 'adamw')" in message
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / identity.DIVERGED).write_text('{}')
+  assert 'optimizer.kind' in compare(optimizer__kind='adamw')
+  assert "data.balance (there 'off', now 'loss')" in compare(
+    data__balance='loss'
+  )
+  assert not compare(eval__patience=3)  # only says when it ends
+
+
 def test_best_models_of_another_run_are_not_mixed_in(tmp_path):
   config = helpers.tiny_config('', '')
   identity.freeze_config(tmp_path, config)

@@ -54,10 +54,13 @@ DIVERGED = 'diverged.json'
 # so that a version that does not know them can go on with it.
 NEWER = (
   'data.background',
+  'data.balance',
   'data.frame_interval',
   'data.frame_interval_jitter',
+  'eval.patience',
   'model.consensus',
   'model.consensus_from',
+  'optimizer.kind',
 )
 # Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')

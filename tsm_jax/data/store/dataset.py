@@ -102,7 +102,8 @@ class Dataset:
       raise integrity.damaged(
         self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
       ) from error
-    return stored_records.Records(source, self.path, len(self.labels))
+    classes = self.report.get('classes', {}).get(name)
+    return stored_records.Records(source, self.path, len(self.labels), classes)
 
   def interval(self, splits, preprocessing):
     """How far apart the frames of the clips of a split are.
@@ -156,7 +157,7 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
-  build_report.check_seconds(path, report)
+  build_report.check_lists(path, report)
   return Dataset(path, report)
 
 

@@ -1,6 +1,9 @@
 """The records of a split, in any order."""
 
+import functools
 import operator
+
+import numpy as np
 
 from tsm_jax.data.store import integrity
 
@@ -11,16 +14,18 @@ class Records:
   A record that cannot be read raises an `InputError` that names its file.
   """
 
-  def __init__(self, source, path, num_labels):
+  def __init__(self, source, path, num_labels, classes=None):
     """Reads nothing yet.
 
     Args:
       source: TFDS's own data source.
       path: `pathlib.Path` of the folder of the dataset.
       num_labels: how many classes there are.
+      classes: of all records, as the report has them: None for one of which
+        it is not known, or for all.
     """
     self._source, self._path = source, path
-    self._num_labels = num_labels
+    self._num_labels, self._classes = num_labels, classes
 
   def __len__(self):
     return len(self._source)
@@ -39,6 +44,17 @@ class Records:
         number, f'has the label {label}, of {self._num_labels} classes'
       )
     return record
+
+  @functools.cached_property
+  def classes(self):
+    """The class of every record, int32 `[n]`; no frame is decoded.
+
+    The reports of earlier versions do not have them: then all records are read.
+    """
+    classes = self._classes
+    if classes is None or None in classes:
+      classes = [self[number]['label'] for number in range(len(self))]
+    return np.array(classes, np.int32)
 
   def _damaged(self, number, why):
     return integrity.damaged(
