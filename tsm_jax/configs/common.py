@@ -164,7 +164,7 @@ def _add_optimisation(config):
   schedule.warmup_epochs = -1.0  # -1: by the batch, see optim.warmup_epochs
 
   optimizer = config.optimizer = config_dict.ConfigDict()
-  optimizer.kind = 'sgd'  # or 'adamw', whose rates are about 20 times smaller
+  optimizer.kind = 'sgd'  # or 'adamw', which wants much smaller rates
   optimizer.momentum = 0.9  # of 'adamw' it is beta1
   optimizer.weight_decay = 1e-4
   optimizer.clip_norm = 20.0  # 0: no clipping

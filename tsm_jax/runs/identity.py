@@ -220,8 +220,9 @@ def _written(config):
   whole, defaults = _as_json(config), _as_json(common.get_config(''))
   for name in NEWER:
     section, _, field = name.partition('.')
-    if whole[section].get(field) == defaults[section][field]:
-      whole[section].pop(field, None)
+    fields = whole.get(section, {})  # a converted model has no optimizer
+    if fields.get(field) == defaults[section][field]:
+      fields.pop(field, None)
   return whole
 
 
