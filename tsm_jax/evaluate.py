@@ -9,7 +9,7 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
-from tsm_jax.program import divergence, metrics, results
+from tsm_jax.program import divergence, metrics, predictions, results
 from tsm_jax.program.results import (
   Result,  # noqa: F401
   describe,
@@ -185,12 +185,22 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   clips = f'{result.num_clips} clips of {split!r}, step {trained.step}'
   log(f'{clips}: {summary(result)}')
-  path = files.path(workdir) / f'eval_{split}.json'
+  _write(workdir, result, report, trained, log)
+  return result
+
+
+def _write(workdir, result, report, trained, log):
+  """Writes the files of an evaluation; says so where that is not possible."""
+  path = files.path(workdir) / f'eval_{report["split"]}.json'
+  table = path.with_name(f'predictions_{report["split"]}.csv')
   try:
     files.write(path, json.dumps(report, indent=1, allow_nan=False))
+    path = table
+    predictions.write(path, result, trained.labels, trained.step)
   except OSError as error:  # somebody else's workdir, or a full disk
     log(f'This could not be written to {path}: {error}.')
-  return result
+  else:
+    log(f'What every clip got is in {table}.')
 
 
 def check_labels(trained, given):
