@@ -90,3 +90,9 @@ def test_every_clip_once_whatever_the_devices(
     assert result.num_clips == 13
     np.testing.assert_array_equal(result.confusion, confusion)
     np.testing.assert_allclose(result.loss, losses.mean(), rtol=1e-4)
+    # The clips of the padded last batch, too, each in its place.
+    assert result.logits.dtype == np.float32
+    np.testing.assert_allclose(result.logits, logits, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(result.labels, labels)
+    assert result.clips == [r['video_id'].decode() for r in source]
+    assert (result.logits.argmax(1) == labels).mean() == result.top1

@@ -1,5 +1,6 @@
 """Whole trainings on one device: stopped and continued, refused, reported."""
 
+import csv
 import json
 import signal
 import types
@@ -127,6 +128,8 @@ def test_real_clips_are_learnt_by_heart_and_reported(learnt):
   assert 'top-1 100.00%' in page and '| jump | 100.00% |' in page
   for image in ('curves.png', 'confusion.png'):
     assert (workdir / image).stat().st_size > 5000
+  assert '| last, which is the best, in `best/` | 20 | 100.00% |' in page
+  assert not (workdir / 'mistakes.png').exists()  # there are none
   assert list((workdir / 'tensorboard').glob('events*'))
   frozen = json.loads((workdir / 'config.json').read_text())
   assert frozen['model']['num_classes'] == 2
@@ -137,6 +140,27 @@ def test_real_clips_are_learnt_by_heart_and_reported(learnt):
   assert result.top1 == 1
   written = json.loads((workdir / 'eval_train.json').read_text())
   assert written['per_class'] == {'jump': 1.0, 'run': 1.0}
+
+
+def test_every_clip_has_a_row(learnt, folder):
+  workdir = learnt.workdir
+  evaluate.evaluate_checkpoint(learnt.config, workdir, len)
+  names = sorted(
+    path.relative_to(folder).as_posix() for path in folder.glob('train/*/*.mp4')
+  )
+  tables = {
+    name: list(csv.DictReader((workdir / name).read_text().splitlines()))
+    for name in (
+      *('predictions.csv', 'predictions_best.csv', 'predictions_train.csv'),
+    )
+  }
+  for rows in tables.values():
+    assert sorted(row['clip'] for row in rows) == names
+    assert [row['label'] for row in rows] == [row['top1'] for row in rows]
+    assert all(row['clip'].split('/')[1] == row['label'] for row in rows)
+    assert {row['step'] for row in rows} == {str(STEPS)}
+    logits = np.array([row['logits'].split() for row in rows], np.float32)
+    np.testing.assert_array_equal(logits, learnt.result.logits)
 
 
 def test_its_stream_is_its_clips_and_the_report_says_so(learnt):

@@ -2,7 +2,6 @@
 
 import functools
 import json
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -10,38 +9,14 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
-from tsm_jax.program import divergence, metrics
-from tsm_jax.runs import checkpoints, request, stopping
-
-
-class Result(NamedTuple):
-  """Sums over a split, and the fractions that follow from them.
-
-  Attributes:
-    top1: fraction of clips whose largest logit is that of their label.
-    top5: fraction whose label is among the five largest.
-    loss: mean cross-entropy.
-    num_clips: clips counted.
-    confusion: int `[K, K]`, row: label, column: prediction.
-  """
-
-  top1: float
-  top5: float
-  loss: float
-  num_clips: int
-  confusion: np.ndarray
-
-  def scalars(self, prefix=''):
-    """A dict of the fractions and the loss, for `metrics.Writer`."""
-    return {
-      f'{prefix}{name}': getattr(self, name)
-      for name in ('top1', 'top5', 'loss')
-    }
-
-  def per_class(self):
-    """Top-1 of the clips of every class `[K]`; nan for a class without any."""
-    total, right = self.confusion.sum(axis=1), np.diagonal(self.confusion)
-    return np.where(total > 0, right / np.maximum(total, 1), np.nan)
+from tsm_jax.program import divergence, metrics, predictions, results
+from tsm_jax.program.results import (
+  Result,  # noqa: F401
+  describe,
+  summarize,
+  summary,
+)
+from tsm_jax.runs import checkpoints, processes, request, stopping
 
 
 def view_logits(model, variables, frames, preprocessing):
@@ -63,12 +38,18 @@ def view_logits(model, variables, frames, preprocessing):
 
 @functools.lru_cache(maxsize=4)  # a checkpoint is evaluated after its training
 def _make_step(model, preprocessing, mesh):
-  """The jitted function `(variables, batch) -> metrics.counts`."""
+  """The jitted function `(variables, batch) -> (metrics.counts, clips)`.
+
+  The clips are a dict for `results.Clips.add`, of the whole batch on every
+  device.
+  """
 
   @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def step(variables, batch):
     logits = view_logits(model, variables, batch['frames'], preprocessing)
-    return metrics.counts(logits, batch['label'], batch['mask'])
+    counts = metrics.counts(logits, batch['label'], batch['mask'])
+    clips = {name: batch[name] for name in ('label', 'number', 'mask')}
+    return counts, {**clips, 'logits': logits}
 
   return step
 
@@ -102,6 +83,7 @@ class Evaluator:
       A `Result`, or None if stopped.
     """
     batch_size = config.eval.batch_size
+    source = results.Named(source)
     batches = pipeline.eval_batches(
       source,
       batch_size,
@@ -110,20 +92,27 @@ class Evaluator:
       config.data.num_threads,
       sharding.process(),
     )
-    total, num_batches = None, -(-len(source) // batch_size)
+    total, clips = None, None
+    num_batches = -(-len(source) // batch_size)
     silent = jax.process_index() > 0
     for batch in progress.bar(
       batches, 'evaluate', num_batches, leave=False, disable=silent
     ):
-      counts = self._count(variables, sharding.to_devices(batch, self._mesh))
+      counts, found = self._count(
+        variables, sharding.to_devices(batch, self._mesh)
+      )
       counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
       total = counts if total is None else jax.tree.map(np.add, total, counts)
+      clips = clips or results.Clips(len(source), found['logits'].shape[-1])
+      clips.add(**found)
       if stop and stop():
         return None
-    return summarize(total, len(source))
+    return summarize(total, len(source))._replace(
+      logits=clips.logits, labels=clips.labels, clips=_all_names(source)
+    )
 
   def _count(self, variables, batch):
-    """`metrics.counts` of a batch."""
+    """What the jitted step gives for a batch."""
     if jax.process_count() == 1:
       return self._step(variables, batch)
     if self._compiled is None:
@@ -134,19 +123,12 @@ class Evaluator:
     return self._compiled(variables, batch)
 
 
-def summarize(total, num_clips):
-  """The `Result` of the sums of `metrics.counts` over `num_clips` clips."""
-  confusion = np.asarray(total['confusion'], np.int64)
-  counted = int(confusion.sum())
-  if counted != num_clips:
-    raise AssertionError(f'{counted} clips were counted of {num_clips}.')
-  return Result(
-    top1=float(np.trace(confusion)) / counted,
-    top5=float(total['top5']) / counted,
-    loss=float(total['loss']) / counted,
-    num_clips=counted,
-    confusion=confusion,
-  )
+def _all_names(source):
+  """The names of the clips that all processes have read, in their order."""
+  names = {}
+  for part in processes.gather(list(source.names.items())):
+    names.update(part)
+  return [names[number] for number in range(len(source))]
 
 
 def evaluate_checkpoint(config, workdir, log=print, asked=()):
@@ -203,36 +185,22 @@ def evaluate_checkpoint(config, workdir, log=print, asked=()):
     log(f'  {label:30s} ' + ('no clip' if top1 is None else f'{top1:7.2%}'))
   clips = f'{result.num_clips} clips of {split!r}, step {trained.step}'
   log(f'{clips}: {summary(result)}')
-  path = files.path(workdir) / f'eval_{split}.json'
-  try:
-    files.write(path, json.dumps(report, indent=1, allow_nan=False))
-  except OSError as error:  # somebody else's workdir, or a full disk
-    log(f'This could not be written to {path}: {error}.')
+  _write(workdir, result, report, trained, log)
   return result
 
 
-def describe(result, labels, split, views):
-  """A `Result` as a dict for JSON."""
-  return {
-    'split': split,
-    'views': views.clips * views.crops,
-    'clips': views.clips,
-    'crops': views.crops,
-    'full_resolution': views.full_resolution,
-    'num_clips': result.num_clips,
-    **result.scalars(),
-    'per_class': {
-      label: None if np.isnan(top1) else top1
-      for label, top1 in zip(labels, result.per_class().tolist())
-    },
-  }
-
-
-def summary(result):
-  """A `Result` in a line."""
-  return (
-    f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
-  )
+def _write(workdir, result, report, trained, log):
+  """Writes the files of an evaluation; says so where that is not possible."""
+  path = files.path(workdir) / f'eval_{report["split"]}.json'
+  table = path.with_name(f'predictions_{report["split"]}.csv')
+  try:
+    files.write(path, json.dumps(report, indent=1, allow_nan=False))
+    path = table
+    predictions.write(path, result, trained.labels, trained.step)
+  except OSError as error:  # somebody else's workdir, or a full disk
+    log(f'This could not be written to {path}: {error}.')
+  else:
+    log(f'What every clip got is in {table}.')
 
 
 def check_labels(trained, given):

@@ -38,6 +38,24 @@ def bar(*args, delay=30.0, mininterval=0.5, **kwargs):
   return tqdm.tqdm(*args, delay=delay, mininterval=_EVERY, **kwargs)
 
 
+def steps(total, initial, active):
+  """A `bar` of the steps of a training, from its first line on.
+
+  Args:
+    total: of the whole run.
+    initial: of them, that were done before.
+    active: whether it is shown.
+  """
+  return bar(
+    total=total,
+    initial=initial,
+    unit='step',
+    dynamic_ncols=True,
+    delay=0,
+    disable=not active,
+  )
+
+
 def _draws_widgets():
   """Whether this is a notebook, whose bars are no text."""
   return any(kind.__module__ == 'tqdm.notebook' for kind in tqdm.tqdm.__mro__)

@@ -6,7 +6,7 @@
 import sys
 
 from tsm_jax import cli, errors, files
-from tsm_jax.insight import run_report
+from tsm_jax.insight import drawing
 from tsm_jax.program import metrics
 
 
@@ -24,7 +24,7 @@ def main(argv=None):
       raise errors.InputError(
         f'{workdir!r} holds no {metrics.FILE}; give workdirs of runs.'
       )
-  run_report.draw_curves(args.workdirs, args.out)
+  drawing.draw_curves(args.workdirs, args.out)
 
 
 if __name__ == '__main__':

@@ -9,13 +9,14 @@ from tsm_jax import evaluate, program, progress, sharding
 from tsm_jax.convert import init_from
 from tsm_jax.data.input import balance, flips, pipeline
 from tsm_jax.data.store import dataset
-from tsm_jax.insight import describe, run_report
+from tsm_jax.insight import describe, mistakes, run_report
 from tsm_jax.program import (
   checks,
   divergence,
   early_stopping,
   eval_variables,
   metrics,
+  predictions,
 )
 from tsm_jax.program.step import TrainState, make_train_step  # noqa: F401
 from tsm_jax.runs import (
@@ -146,14 +147,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
       sharding.process(),
     )
   )
-  bar = progress.bar(
-    total=total_steps,
-    initial=start_step,
-    unit='step',
-    dynamic_ncols=True,
-    delay=0,
-    disable=not active,
-  )
+  bar = progress.steps(total_steps, start_step, active)
   result = None
   with (
     contextlib.closing(ahead) as batches,
@@ -219,8 +213,9 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
             kept.save(state, variables, {**meta, 'window': losses})
             break
           divergence.check_result(result.loss, step)
+          occupied.check()
+          predictions.keep(workdir, step, result, data.labels, active)
           if is_missing:
-            occupied.check()
             kept.save_best(step, variables, meta, result.top1)
             writer.write(step, result.scalars('eval/'))
             if active:
@@ -243,7 +238,8 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     raise SystemExit(stopping.exit_status(stop.signal))
   if active and result is not None:
     online = agreement.report(workdir, built, final, eval_source, log)
-    path = run_report.write(workdir, data.labels, result, online)
+    frames = mistakes.reader(eval_source, built.preprocessing, config)
+    path = run_report.write(workdir, data.labels, result, online, frames)
     log(f'top-1 {result.top1:.2%}; the report is {path}')
   sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result

@@ -1,18 +1,14 @@
-"""What a run shows when it has ended: curves, and a page about it."""
+"""What a run shows when it has ended: a page about its last and best model."""
 
 import html
-import io
 import re
 
-import matplotlib as mpl
 import numpy as np
 
 from tsm_jax import errors, files
-from tsm_jax.program import metrics
+from tsm_jax.insight import drawing, learning, mistakes, wilson
+from tsm_jax.program import early_stopping, metrics, predictions, results
 
-# A name is drawn as it is: `$` begins no formula.
-_PLAIN = {'text.parse_math': False, 'text.usetex': False}
-_MAX_NAME = 60  # characters that are drawn of a name
 _ONLINE = """
 ## Frame by frame
 
@@ -24,151 +20,187 @@ piece; their logits differ by at most {difference:.1e}. Frame by frame, top-1 is
 """
 
 
-def write(workdir, labels, result, online=None):
+def write(workdir, labels, result, online=None, frames=None):
   """Writes `report.md` with `curves.png` and `confusion.png`.
 
-  Of a model that can run frame by frame, also with `early_recognition.png`.
+  Of a model that can run frame by frame, also with `early_recognition.png`;
+  where the best model is not the last, with `confusion_best.png`; where clips
+  are mistaken, with `mistakes.png`.
 
   Args:
     workdir: of the run.
     labels: class names by index.
-    result: the last `evaluate.Result`.
+    result: the last `results.Result`.
     online: what `agreement.report` has found, or None.
+    frames: from `mistakes.reader`, or None to show no mistakes.
 
   Returns:
     The path of the page.
   """
   workdir = files.path(workdir)
-  draw_curves([workdir], workdir / 'curves.png')
-  draw_confusion(result.confusion, labels, workdir / 'confusion.png')
   config = files.read_json(workdir / 'config.json')
-  rows = '\n'.join(
-    f'| {_markdown(label)} | {"no clip" if np.isnan(top1) else f"{top1:.2%}"} |'
-    for label, top1 in zip(labels, result.per_class())
-  )
-  online_part = ''
-  if online:
-    draw_early(online, workdir / 'early_recognition.png')
-    online_part = _ONLINE.format(**online)
-  page = workdir / 'report.md'
+  records = metrics.read(workdir)
+  last, best = _last_and_best(records)
+  drawing.draw_curves([workdir], workdir / 'curves.png')
+  drawing.draw_confusion(result.confusion, labels, workdir / 'confusion.png')
+  confusion = None if last == best else _best_confusion(workdir, best, labels)
   text = f"""# {_markdown(config['name'])}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}: \
-top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
+{results.summary(result)}.
 
-![loss and top-1](curves.png)
+{_models(result, last, best, config)}
 
-![confusion matrix](confusion.png)
-{online_part}
-| class | top-1 |
-|---|---|
-{rows}
+{_end(records, config)}![loss and top-1](curves.png)
 
+{_hint(records, result, labels)}![confusion matrix](confusion.png)
+{_of_the_best(workdir, confusion, labels)}{_online(workdir, online)}
+{_classes(labels, result.confusion, confusion)}
+
+The intervals hold the true top-1 in 95 of 100 such counts (Wilson's, of clips
+that are independent of each other).
+{_mistakes(workdir, labels, result, frames)}
 Everything needed to run this again is in [config.json](config.json), which
-`--config` takes; every number is in [metrics.jsonl](metrics.jsonl).
+`--config` takes; every number is in [metrics.jsonl](metrics.jsonl), what every
+clip got in [predictions.csv](predictions.csv).
 """
+  page = workdir / 'report.md'
   files.write(page, text)
   return page
+
+
+def _last_and_best(records):
+  """The records of the last and of the best evaluation; empty without one."""
+  found = [r for r in records if 'eval/top1' in r]
+  if not found:
+    return {}, {}
+  # At a tie, the later model is the better one, as in the folder `best`.
+  return found[-1], max(found, key=lambda r: (r['eval/top1'], r['step']))
+
+
+def _models(result, last, best, config):
+  """The table of the last and the best model."""
+  count = result.num_clips
+
+  def row(name, step, top1, top5, loss):
+    interval = wilson.shown(round(top1 * count), count)
+    return f'| {name} | {step} | {top1:.2%} | {interval} | {top5} | {loss} |'
+
+  kept = config.get('checkpoint', {}).get('keep_best', 1)
+  name = 'best, in `best/`' if kept else 'best'
+  rows = [
+    row(
+      'last' if last != best else f'last, which is the {name}',
+      last.get('step', ''),
+      result.top1,
+      f'{result.top5:.2%}',
+      f'{result.loss:.4f}',
+    )
+  ]
+  if last != best:
+    top5, loss = best.get('eval/top5'), best.get('eval/loss')
+    rows.append(
+      row(
+        name,
+        best['step'],
+        best['eval/top1'],
+        '' if top5 is None else f'{top5:.2%}',
+        '' if loss is None else f'{loss:.4f}',
+      )
+    )
+  head = '| model | step | top-1 | 95% interval | top-5 | loss |'
+  return '\n'.join([head, '|---|---|---|---|---|---|', *rows])
+
+
+def _best_confusion(workdir, best, labels):
+  """The confusion `[K, K]` of the best model, or None if it was not kept."""
+  path = workdir / predictions.BEST
+  if not path.exists():  # of a run by an earlier version
+    return None
+  step, classes, logits = predictions.read(path, labels)
+  if step != best['step']:
+    return None
+  confusion = np.zeros((len(labels), len(labels)), int)
+  np.add.at(confusion, (classes, logits.argmax(axis=1)), 1)
+  return confusion
+
+
+def _of_the_best(workdir, confusion, labels):
+  path = workdir / 'confusion_best.png'
+  if confusion is None:
+    path.unlink(missing_ok=True)
+    return ''
+  drawing.draw_confusion(confusion, labels, path)
+  return f'\nOf the best model:\n\n![confusion matrix]({path.name})\n'
+
+
+def _hint(records, result, labels):
+  found = learning.hint(records, result.num_clips, len(labels))
+  return f'{found}\n\n' if found else ''
+
+
+def _end(records, config):
+  found = early_stopping.explain(records, config['eval'])
+  return f'{found}\n\n' if found else ''
+
+
+def _online(workdir, online):
+  if not online:
+    return ''
+  drawing.draw_early(online, workdir / 'early_recognition.png')
+  return _ONLINE.format(**online)
+
+
+def _classes(labels, confusion, best):
+  """The table of the classes, with that of the best model if there is one."""
+  head = ['class', 'top-1', '95% interval', 'clips']
+  if best is not None:
+    head.append('top-1 of the best')
+  lines = []
+  for i, label in enumerate(labels):
+    right, total = int(confusion[i, i]), int(confusion[i].sum())
+    row = [_markdown(label), _share(right, total), wilson.shown(right, total)]
+    row.append(str(total))
+    if best is not None:
+      row.append(_share(best[i, i], best[i].sum()))
+    lines.append(row)
+  rule = '|---' * len(head) + '|'
+  first, *rows = [f'| {" | ".join(cells)} |' for cells in [head, *lines]]
+  return '\n'.join([first, rule, *rows])
+
+
+def _share(right, total):
+  return f'{right / total:.2%}' if total else 'no clip'
+
+
+def _mistakes(workdir, labels, result, frames):
+  """The part about the worst mistakes, with its picture."""
+  path = workdir / 'mistakes.png'
+  found = mistakes.worst(result) if frames else []
+  if not found:
+    path.unlink(missing_ok=True)  # of a run that went on
+    return ''
+  mistakes.draw(found, labels, frames, path)
+  rows = '\n'.join(
+    f'| {_markdown(m.clip)} | {_markdown(labels[m.label])} '
+    f'| {_markdown(labels[m.predicted])} | {m.probability:.1%} |'
+    for m in found
+  )
+  return f"""
+## The worst mistakes
+
+What the last model was surest of, and wrong: label → predicted. A label may be
+wrong, too.
+
+![frames of the clips]({path.name})
+
+| clip | label | predicted | probability |
+|---|---|---|---|
+{rows}
+"""
 
 
 def _markdown(name):
   """A name as text of Markdown in a row of a table."""
   escaped = re.sub(r'([\\`*_\[\]|~$])', r'\\\1', errors.printable(name))
   return html.escape(escaped, quote=False)
-
-
-def _drawn(name):
-  name = errors.printable(name)
-  return name if len(name) <= _MAX_NAME else f'{name[: _MAX_NAME - 3]}...'
-
-
-def _figure(size):
-  from matplotlib import figure  # a second, of runs that do not end here, too
-
-  return figure.Figure(size, layout='constrained')
-
-
-@mpl.rc_context(_PLAIN)
-def draw_curves(workdirs, path):
-  """Loss and top-1 of one or more runs over their steps, as a PNG.
-
-  Raises:
-    InputError: if what a workdir holds cannot be read.
-  """
-  fig = _figure((9, 3.8))
-  left, right = fig.subplots(1, 2)
-  for number, workdir in enumerate(workdirs):
-    workdir, color = files.path(workdir), f'C{number}'
-    name = _drawn(files.read_json(workdir / 'config.json').get('name', workdir))
-    records = metrics.read(workdir)
-    for axes, field in ((left, 'loss'), (right, 'top1')):
-      for part, style in (('train', ':'), ('eval', '-')):
-        points = [
-          (r['step'], r[f'{part}/{field}'])
-          for r in records
-          if f'{part}/{field}' in r
-        ]
-        if points:
-          line = axes.plot(
-            *zip(*points), style, color=color, label=f'{name} ({part})'
-          )[0]
-          line.set_marker('.' if part == 'eval' else '')
-  left.set(xlabel='step', ylabel='loss')
-  right.set(xlabel='step', ylabel='top-1', ylim=(0, 1.02))
-  handles, names = right.get_legend_handles_labels()
-  fig.legend(handles, names, loc='outside lower center', ncols=4)
-  for axes in (left, right):
-    axes.grid(alpha=0.3)
-  save(fig, path)
-
-
-@mpl.rc_context(_PLAIN)
-def draw_early(online, path):
-  """Top-1 after a share of a clip's frames, as a PNG.
-
-  Args:
-    online: what `agreement.report` has found.
-    path: of the picture.
-  """
-  fig = _figure((5.5, 3.8))
-  axes = fig.subplots()
-  early = online['early']
-  shares, top1 = zip(*[(frame['share'], frame['top1']) for frame in early])
-  axes.plot(shares, top1, '.-', label='frame by frame')
-  whole = online['clip_top1']
-  axes.axhline(whole, color='grey', linestyle=':', label='clip in one piece')
-  axes.legend(loc='lower right')
-  axes.set(
-    xlabel='share of the frames seen',
-    ylabel='top-1',
-    xlim=(0, 1.02),
-    ylim=(0, 1.02),
-  )
-  axes.grid(alpha=0.3)
-  save(fig, path)
-
-
-@mpl.rc_context(_PLAIN)
-def draw_confusion(confusion, labels, path):
-  """The confusion matrix `[K, K]` as shares of every row, as a PNG."""
-  total = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-  labels = [_drawn(label) for label in labels]
-  side = min(16.0, 3 + 0.3 * len(labels))
-  if len(labels) <= 60:  # long names take their place beside the matrix
-    side += 0.1 * max(0, max(map(len, labels)) - 20)
-  fig = _figure((side + 1.5, side))
-  axes = fig.subplots()
-  image = axes.imshow(confusion / total, vmin=0, vmax=1, cmap='Blues')
-  fig.colorbar(image, label='share of the class')
-  if len(labels) <= 60:  # more names would not be readable
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize='small')
-    axes.set_yticks(range(len(labels)), labels, fontsize='small')
-  axes.set(xlabel='predicted', ylabel='label')
-  save(fig, path)
-
-
-def save(fig, path):
-  """Writes a figure as a PNG."""
-  content = io.BytesIO()
-  fig.savefig(content, dpi=110)
-  files.write(path, content.getvalue())

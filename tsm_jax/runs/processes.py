@@ -193,6 +193,14 @@ def broadcast(value):
   return multihost_utils.broadcast_one_to_all(np.array(value)).item()
 
 
+def gather(value):
+  """A list of what every process gives, on all of them; JSON-able."""
+  if jax.process_count() == 1:
+    return [value]
+  parts = _gather_bytes(json.dumps(value).encode())
+  return [json.loads(part) for part in parts]
+
+
 def _gather_bytes(text):
   sizes = multihost_utils.process_allgather(np.array(len(text)))
   padded = np.zeros(sizes.max(), np.uint8)

@@ -1,0 +1,123 @@
+"""A CSV row for every clip that was evaluated: what it is, what it got.
+
+Columns: clip, label, step, top1, p1, ... top5, p5 (fewer of fewer classes) and
+logits, numbers parted by blanks, in the order of the labels. Names are written
+as they are, whatever they begin with.
+"""
+
+import csv
+import io
+
+import numpy as np
+
+from tsm_jax import errors, files
+from tsm_jax.program import metrics
+
+FILE = 'predictions.csv'  # of the last evaluation of a run
+BEST = 'predictions_best.csv'  # of its best one
+TOP = 5
+
+
+def softmax(logits):
+  """Probabilities, float64 `[N, K]`, of logits `[N, K]`."""
+  logits = np.asarray(logits, np.float64)
+  exps = np.exp(logits - logits.max(axis=1, keepdims=True))
+  return exps / exps.sum(axis=1, keepdims=True)
+
+
+def header(top):
+  """The columns of the `top` most probable labels and their probabilities.
+
+  >>> header(2)
+  ['top1', 'p1', 'top2', 'p2']
+  """
+  return [f'{name}{i}' for i in range(1, top + 1) for name in ('top', 'p')]
+
+
+def cells(ranked):
+  """A row's part below `header`, of `(label, probability)` pairs.
+
+  >>> cells([('run', 0.75), ('jump', 0.25)])
+  ['run', '0.75', 'jump', '0.25']
+  """
+  return [cell for label, p in ranked for cell in (label, f'{p:.6g}')]
+
+
+def write(path, result, labels, step):
+  """Writes what every clip of a split got; the file is never half written.
+
+  Args:
+    path: of the CSV file, local or a URL.
+    result: a `results.Result` with its clips.
+    labels: class names by index, K of them.
+    step: of the model.
+  """
+  top = min(TOP, len(labels))
+  text = io.StringIO(newline='')
+  table = csv.writer(text, lineterminator='\n')
+  table.writerow(['clip', 'label', 'step', *header(top), 'logits'])
+  numbers = ' '.join(['%.9g'] * len(labels))  # enough to be read back exactly
+  # In this order argmax, which counts, comes first among equals.
+  best = np.argsort(-result.logits, axis=1, kind='stable')[:, :top]
+  p = np.take_along_axis(softmax(result.logits), best, axis=1)
+  for i, (clip, label) in enumerate(zip(result.clips, result.labels.tolist())):
+    ranked = zip([labels[k] for k in best[i]], p[i].tolist())
+    logits = numbers % tuple(result.logits[i].tolist())
+    table.writerow([clip, labels[label], step, *cells(ranked), logits])
+  files.write(path, text.getvalue().encode())
+
+
+def keep(workdir, step, result, labels, active=True):
+  """Writes the predictions of a run's own evaluation: the last, and the best.
+
+  Before the line in `metrics.jsonl`, which says that the evaluation is done.
+
+  Args:
+    workdir: of the run.
+    step: that was evaluated.
+    result: a `results.Result` with its clips.
+    labels: class names by index.
+    active: whether this process writes.
+  """
+  if not active:
+    return
+  workdir = files.path(workdir)
+  write(workdir / FILE, result, labels, step)
+  earlier = [
+    r['eval/top1']
+    for r in metrics.read(workdir)
+    if 'eval/top1' in r and r['step'] < step
+  ]
+  # At a tie, the later model is the better one, as in the folder `best`.
+  if all(result.top1 >= top1 for top1 in earlier):
+    write(workdir / BEST, result, labels, step)
+
+
+def read(path, labels):
+  """What `write` has written, without the names of the clips.
+
+  Args:
+    path: of the CSV file, local or a URL.
+    labels: class names by index.
+
+  Returns:
+    `(step, labels, logits)`: a number, int `[N]` and float32 `[N, K]`.
+
+  Raises:
+    InputError: if it is no such file, or of other classes.
+  """
+  index = {label: i for i, label in enumerate(labels)}
+  csv.field_size_limit(2**31 - 1)  # the logits of many classes are long
+  try:
+    text = io.StringIO(files.path(path).read_bytes().decode(), newline='')
+    rows = list(csv.DictReader(text, strict=True))
+    classes = np.array([index[row['label']] for row in rows])
+    logits = np.array([row['logits'].split() for row in rows], np.float32)
+    (step,) = {int(row['step']) for row in rows}
+    if logits.shape[1:] != (len(labels),):
+      raise ValueError('there are other classes')
+  except (KeyError, TypeError, ValueError, csv.Error) as error:
+    raise errors.InputError(
+      f'{path} is not a table of predictions ({error}); remove it.'
+    ) from error
+  return step, classes, logits
