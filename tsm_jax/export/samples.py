@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from tsm_jax import errors, evaluate
-from tsm_jax.configs import common
+from tsm_jax.configs import frozen
 from tsm_jax.configuration import flags
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import cropping, records
@@ -81,7 +81,7 @@ def find(checkpoint, trained, fields=(), log=print):
   data, split = config.data, config.eval.split
   there = None if fields else _built(trained.meta, data)
   if there:
-    found = dataset.open(there)
+    found = dataset.open(there, data)
   elif not data.source:
     raise errors.InputError(
       f'{checkpoint} names no dataset, as it was not trained here; name one of '
@@ -103,7 +103,7 @@ def find(checkpoint, trained, fields=(), log=print):
 def _configuration(trained, fields):
   """The configuration of a checkpoint, with some fields replaced."""
   config = json_item.resolved(trained.meta)
-  usual = common.get_config('')
+  usual = frozen.before()
   for section in ('data', 'eval'):
     config[section] = {**usual[section], **config.get(section, {})}
   config, asked = flags.override(config, fields)

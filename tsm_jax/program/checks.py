@@ -7,6 +7,7 @@ are where it is used; this is the one place that applies them all.
 import math
 
 from tsm_jax import configuration, errors, models, sharding
+from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
@@ -87,6 +88,7 @@ def check_data(config):
       f'eval.split is {config.eval.split!r}; choose from '
       f'{", ".join(dict.fromkeys(lists.SPLITS.values()))}.'
     )
+  defaults.Splits.from_fields(config.data)
   micro_batch = config.batch_size // config.accumulation
   ghost_clips = config.model.ghost_clips
   if config.model.bn_stats == 'ghost' and micro_batch % ghost_clips:

@@ -1,5 +1,7 @@
 """The records of a split, in any order."""
 
+import bisect
+import itertools
 import operator
 
 from tsm_jax.data.store import integrity
@@ -57,3 +59,28 @@ class Records:
 
 def _first(error):
   return str(error).partition('\n')[0][:200] or type(error).__name__
+
+
+def joined(sources):
+  """One source of the records of several, one after the other."""
+  sources = list(sources)
+  return sources[0] if len(sources) == 1 else _Joined(sources)
+
+
+class _Joined:
+  """A random-access source."""
+
+  def __init__(self, sources):
+    self._sources = sources
+    self._ends = list(itertools.accumulate(map(len, sources)))
+
+  def __len__(self):
+    return self._ends[-1]
+
+  def __getitem__(self, number):
+    number = operator.index(number)
+    if not 0 <= number < len(self):
+      raise IndexError(f'There is no record {number} of {len(self)}.')
+    which = bisect.bisect_right(self._ends, number)
+    source = self._sources[which]
+    return source[number - self._ends[which] + len(source)]
