@@ -1,9 +1,12 @@
 """The clips that are held out for evaluation: a share of every class."""
 
+import itertools
+
 import numpy as np
 
 from tsm_jax.data.sources.splitting import by_hash, groups
 
+_FEW = 12  # units of which all choices are tried
 # Above this many numbers, units are no longer exchanged for one another.
 _MOST = 20_000_000
 _EPSILON = 1e-9  # less is a rounding error
@@ -21,13 +24,13 @@ def hold_out(items, share, seed):
   of one that doubles, about as many as the square root of those that are held
   out. A larger share holds out the same clips and more.
 
-  Where units have several clips, no number of them may give the share. Then
-  units are taken in that order as long as the shares of the classes come
-  nearer to it (the sum of the squares of what is missing), and after that, as
-  long as it helps, one is moved, or one exchanged for another (unless there
-  are thousands). Before all that, every class is in training, and before
-  the shares, every class of several units is in both splits, as far as moving
-  and exchanging brings it there. More clips may then move other units.
+  Where units have several clips, no choice of them may give the share. Then
+  the best is what has every class in training, then, of most classes that are
+  in several units, one in 'val', and then shares as near as can be (the sum of
+  the squares of what is missing or too much). Of up to 12 units, all choices
+  are tried. More are taken in that order as long as it becomes no worse;
+  after that, as long as it becomes better, one is moved, or exchanged
+  for another (unless there are thousands). More clips may move other units.
 
   Args:
     items: a list of `listings.Item`.
@@ -73,10 +76,14 @@ def _exactly(items, units, share):
 
 def _nearly(counts, share):
   """The rows of the units that are held out, of `[U, C]` clips."""
-  taken = np.zeros(len(counts), bool)
   if not share:
     return []
   distance = _Distance(counts, share)
+  if len(counts) <= _FEW:
+    # Of equal ones, the one with the first units.
+    choices = np.array([*itertools.product((1, 0), repeat=len(counts))])
+    return np.flatnonzero(choices[distance(choices @ counts).round(9).argmin()])
+  taken = np.zeros(len(counts), bool)
   held_out = np.zeros(counts.shape[1], int)
   for row, clips in enumerate(counts):
     if distance(held_out + clips) <= distance(held_out) + _EPSILON:
