@@ -47,9 +47,10 @@ def seen(report, sides):
   """A build report in which folds are the splits that `sides` says."""
   if not sides:
     return report
+  every = report['num_frames'].keys()
   changed = {
-    name: joined(report[name], sides)
-    for name in ('num_frames', 'seconds')
-    if name in report
+    name: joined(value, sides)
+    for name, value in report.items()
+    if isinstance(value, dict) and value.keys() == every
   }
   return {**report, **changed}
