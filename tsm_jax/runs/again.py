@@ -177,14 +177,14 @@ def _written(workdir):
     try:
       return files.read_json(frozen_file)
     except errors.InputError:  # damaged; a checkpoint has it, too
-      if (meta := _meta(workdir)) is None:
+      if (meta := last_meta(workdir)) is None:
         raise
       return meta['config']
-  meta = _meta(workdir)
+  meta = last_meta(workdir)
   return meta and meta['config']
 
 
-def _meta(workdir):
+def last_meta(workdir):
   """The JSON item of the last checkpoint that has a readable one, or None."""
   try:
     folder, step = folders.find(workdir)

@@ -35,7 +35,10 @@ def test_one_dataset_serves_all_folds(root):
     paths.add(built.path)
     train, val = (names(built.split(split)) for split in ('train', 'val'))
     assert not set(train) & set(val) and len({*train, *val}) == 8
-    assert built.num_frames == {'train': [5] * len(train), 'val': [5] * len(val)}
+    assert built.num_frames == {
+      'train': [5] * len(train),
+      'val': [5] * len(val),
+    }
     assert {k: len(v) for k, v in built.seconds.items()} == {
       'train': len(train),
       'val': len(val),
@@ -88,7 +91,10 @@ def test_flags_of_the_commands_are_the_fields(root, tmp_path):
   source = root / 'clips'
   for flags, fields in (
     (('--holdout=0.5',), {'holdout': 0.5}),
-    (('--holdout=0.5', '--holdout_seed=3'), {'holdout': 0.5, 'holdout_seed': 3}),
+    (
+      ('--holdout=0.5', '--holdout_seed=3'),
+      {'holdout': 0.5, 'holdout_seed': 3},
+    ),
     (('--group=[0-9]',), {'group': '[0-9]'}),
     (('--holdout_rule=hash',), {'holdout_rule': 'hash'}),
   ):

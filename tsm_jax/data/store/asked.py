@@ -1,5 +1,7 @@
 """The dataset that a configuration asks for, built if need be."""
 
+import pathlib
+
 from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder
@@ -49,6 +51,23 @@ def build(data, stored, log, splits):
     listing, source, drawn.data_dir(data), options, data['max_excluded']
   )
   return builder.build(plan, log)
+
+
+def find(name, data):
+  """The path of a built dataset that a model was trained on, or None.
+
+  So that the videos need not be there any more, nor be looked through.
+
+  Args:
+    name: of the dataset, or None.
+    data: the fields of `configs/common.py`'s `data`, as of the training.
+  """
+  folder = drawn.data_dir(data) / 'video_folder' / str(name)
+  source = pathlib.Path(data['source']).expanduser()
+  if build_report.exists(source) and build_report.read(source)['name'] == name:
+    return source
+  found = [path for path in folder.glob('*') if build_report.exists(path)]
+  return found[0] if name and found else None
 
 
 def _check_background(data, source):

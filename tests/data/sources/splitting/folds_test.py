@@ -124,7 +124,10 @@ def test_splits_that_are_given_contradict_folds(tmp_path):
     ({'fold': 1}, 'data.fold is 1; .* and data.folds is 0'),
     ({'folds': 5, 'fold': -1}, 'data.fold is -1; it must be'),
     ({'holdout_rule': 'random'}, "data.holdout_rule is 'random'; choose from"),
-    ({'holdout_rule': 'hash', 'group': 'x'}, "data.group is 'x', which needs d"),
+    (
+      {'holdout_rule': 'hash', 'group': 'x'},
+      "data.group is 'x', which needs d",
+    ),
     ({'holdout': -0.1}, r'data.holdout is -0.1; it must be in \[0, 1\)'),
   ],
 )
