@@ -28,7 +28,7 @@ def share_programs():
     fields = config.to_dict()
     for name in ('checkpoint', 'eval', 'init_from', 'log_every_steps', 'seed'):
       del fields[name]  # no part of the program
-    fields['data'].update(source='', data_dir='')
+    fields['data'].update(source='', data_dir='', fold=0)
     # The schedule: a test replaces it.
     key = str((fields, num_classes, num_clips, mirrored, weights))
     key = key, mesh, optim.create_schedule

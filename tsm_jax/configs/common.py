@@ -111,8 +111,13 @@ def _add_data(config):
   data.dataset = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
-  data.holdout = defaults.HOLDOUT  # share for 'val' where no split is given
-  data.holdout_seed = 0
+  # Which clips are 'val' where no split is given: holdout (their share of each
+  # class), holdout_seed, holdout_rule ('stratified': exactly that share;
+  # 'hash': about that share, as in earlier versions), group (a regular
+  # expression, which finds in the path of a clip what it belongs to, such as a
+  # person, who is then on one side; '': the column `group`), folds (as many
+  # equal parts, of which fold is 'val'; 0: none).
+  data.update(defaults.Splits()._asdict())
   # A class, whose clips are made of what is between the parts of long videos
   # that a list names; '': none.
   data.background = ''

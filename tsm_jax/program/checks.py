@@ -7,6 +7,7 @@ are where it is used; this is the one place that applies them all.
 import math
 
 from tsm_jax import configuration, errors, models, sharding
+from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
@@ -96,6 +97,7 @@ def check_data(config):
       'without evaluations before the end, nothing can end a run sooner; set '
       'both or none.'
     )
+  defaults.Splits.from_fields(config.data)
   micro_batch = config.batch_size // config.accumulation
   ghost_clips = config.model.ghost_clips
   if config.model.bn_stats == 'ghost' and micro_batch % ghost_clips:

@@ -134,6 +134,28 @@ def refuse_passing(passing):
   )
 
 
+def require(clips, splits, what):
+  """Raises InputError if a split has no clip.
+
+  Args:
+    clips: a dict from split to its clips.
+    splits: that must have some.
+    what: they are of, the first words of the message.
+  """
+  for name in splits:
+    if not clips.get(name):
+      found = ', '.join(f'{s} ({len(c)})' for s, c in clips.items() if c)
+      remedy = ''
+      if name == 'val' and clips.get('test'):
+        remedy = (
+          '; evaluate on another one by --config.eval.split=test, or call it '
+          'val'
+        )
+      raise errors.InputError(
+        f'{what} has no clip in the split {name!r}; it has {found}{remedy}.'
+      )
+
+
 def describe(report):
   """Yields the report as lines of text."""
   counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
