@@ -91,7 +91,7 @@ def test_too_few_clips_or_groups():
   items = [clip(i, 'x', 'ab'[i % 2]) for i in range(5)]
   with pytest.raises(errors.InputError, match='only 2 groups of clips'):
     folds.deal(items, 3, 0)
-  with pytest.raises(errors.InputError, match='--folds is 6.*only 5 clips;'):
+  with pytest.raises(errors.InputError, match=r'--folds is 6.*only 5 clips;'):
     folds.deal([i._replace(group='') for i in items], 6, 0, '--folds')
 
 

@@ -56,8 +56,8 @@ def test_a_pattern_sees_a_path_as_the_list_or_the_folder_has_it(tmp_path):
   [
     (
       r'person(0[1-5])',
-      r'--group is .*, which finds nothing in 6 of 36 paths, the first of which '
-      "is 'jump/person00_0.mp4'; it must name the group of every clip",
+      r'--group is .*, which finds nothing in 6 of 36 paths, the first of '
+      "which is 'jump/person00_0.mp4'; it must name the group of every clip",
     ),
     ('(', r"--group is '\(', which is no regular expression: missing \)"),
     ('(a)|.', '--group is .*, which finds nothing in 36 of 36 paths'),
