@@ -19,7 +19,7 @@ NEAR = 8
 FLAT = 4  # levels of grey; what deviates less, as a black frame, has no hash
 COMMON = 0.25  # share of all pairs above which being alike tells nothing
 _SIDE, _LOW = 32, 8  # pixels of a frame, frequencies that count
-_BLOCK = 4_000_000  # pairs of frames that are compared at a time
+_BLOCK = 250_000  # pairs of frames that are compared at a time
 _MOST = 400_000_000  # pairs of clips; of more, clips are left out evenly
 
 
@@ -145,7 +145,7 @@ def _compare(split, some, others):
   table = _bits(others)
   contents = np.array([clip.content for clip in others])
   pairs, near = [], 0
-  step = max(1, _BLOCK // table.size)
+  step = max(1, _BLOCK // (FRAMES * table.size))
   for start in range(0, len(some), step):
     block = some[start : start + step]
     apart = _bits(block)[:, :, None, None] ^ table

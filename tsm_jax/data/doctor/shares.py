@@ -51,6 +51,8 @@ def described(classes):
     return ''
   shares = {label: inside / clips for label, (inside, clips) in every.items()}
   least, most = min(shares, key=shares.get), max(shares, key=shares.get)
+  if f'{shares[least]:.0%}' == f'{shares[most]:.0%}':
+    return f'val has {held_out / total:.0%} of all clips and of every class.'
   return (
     f'val has {held_out / total:.0%} of all clips; of a class, from '
     f'{shares[least]:.0%} ({least!r}) to {shares[most]:.0%} ({most!r}).'
