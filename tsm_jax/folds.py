@@ -176,7 +176,7 @@ def _result(workdir, config, fold):
   from tsm_jax.program import metrics
   from tsm_jax.runs import again
 
-  evaluated = [one for one in metrics.read(workdir) if 'eval/top1' in one]
+  evaluated = [one for one in metrics.read(workdir) if 'eval/loss' in one]
   name = again.last_meta(workdir)['dataset']
   path = asked.find(name, config.data)
   (held_out,) = folds.sides(config.data.folds, fold)['val']
