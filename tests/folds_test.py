@@ -16,7 +16,7 @@ from tsm_jax import folds
 from tsm_jax.program import metrics
 from tsm_jax.runs import again, stopping
 
-SHORT = '--config.batch_size=6', '--config.epochs=1'
+SHORT = '--config.batch_size=6', '--config.epochs=2'
 ONE = {'fold': 0, 'clips': 3, 'dataset': 'x', 'top1': 0.5}
 # A real process is started in place of a training.
 _CHILD = """

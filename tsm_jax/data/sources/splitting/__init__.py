@@ -53,5 +53,5 @@ def _apart(items):
     more = f', and {len(found) - 1} others are in several, too'
     yield (
       f'the group {group!r} is in {" and ".join(sorted(some))}'
-      f'{more if len(found) > 1 else ""}: what is evaluated was seen in training'
+      f'{more if len(found) > 1 else ""}: evaluation has seen it in training'
     )
