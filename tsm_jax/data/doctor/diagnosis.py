@@ -193,9 +193,8 @@ def diagnose(source, num_frames, cache, pool):
     }
     for split, lengths in tally.lengths.items()
   }
-  return Diagnosis(
-    source.name, found, splits, classes, source.notes, clips, examples
-  )
+  notes = [*source.notes, *tally.notes]
+  return Diagnosis(source.name, found, splits, classes, notes, clips, examples)
 
 
 def _labelled(item, facts, labels):
