@@ -1,5 +1,6 @@
 """`python -m tsm_jax.predict`: what may be named, what one bad file does."""
 
+import csv
 import dataclasses
 import io
 import json
@@ -214,6 +215,77 @@ def test_any_error_of_a_decoder_is_about_its_file(workdir, clips, monkeypatch):
     f"error: '{clips / 'b.mp4'}' cannot be decoded (RuntimeError: library "
     'with details).\n'
   )
+
+
+def rows_of(path):
+  with open(path, newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
+def test_a_row_for_every_video_also_for_bad_ones(workdir, clips, tmp_path):
+  bad = tmp_path / '=1+1,"x".mp4'
+  bad.write_bytes(b'no video')
+  out = tmp_path / 'out.csv'
+  named = (clips / 'b.mp4', bad, clips / '*.mov', clips / 'images')
+  done = commands.call('predict', workdir, *named, '--csv', out)
+  assert done.returncode == 1
+  assert done.stdout == f'2 videos are answered in {out}, 2 could not be.\n'
+  rows = rows_of(out)
+  assert list(rows[0]) == [
+    *('video', 'top1', 'p1', 'top2', 'p2', 'top3', 'p3', 'error'),
+  ]
+  assert [row['video'] for row in rows] == list(map(str, named))
+  good = [row for row in rows if not row['error']]
+  assert good == rows[::3]
+  for row, error in zip(rows[1:3], done.stderr.splitlines()):
+    assert error == f'error: {row["error"]}' and not row['top1'] + row['p3']
+  expected = json.loads(run(workdir, named[0], named[3]).stdout)
+  for row, result in zip(good, expected):
+    found = [(row[f'top{i}'], row[f'p{i}']) for i in (1, 2, 3)]
+    assert found == [
+      (p['label'], f'{p["probability"]:.6g}') for p in result['predictions']
+    ]
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--csv', 'out.txt'], "--csv is 'out.txt'; it must end in .csv"),
+    (['--csv', 'list.csv'], "would write 'list.csv', which is the list"),
+    (['--csv', 'no/out.csv'], 'No such file or directory'),
+    (['--csv', 'o.csv', '--stream'], '--stream writes .* by --events FILE.csv'),
+  ],
+)
+def test_a_table_that_cannot_be_written(
+  workdir, flags, message, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'list.csv').write_text('path\na.mp4\n')
+  done = commands.call('predict', workdir, 'list.csv', *flags)
+  assert done.returncode == 2
+  assert re.search(message, done.stderr), done.stderr
+  assert (tmp_path / 'list.csv').read_text() == 'path\na.mp4\n'
+
+
+def test_a_list_stands_for_its_videos(workdir, clips, tmp_path):
+  names = [os.path.relpath(clips / x, tmp_path) for x in ('b.mp4', 'images')]
+  (tmp_path / 'list.txt').write_text('\n'.join([*names, names[0], 'none.mp4']))
+  done = run(workdir, tmp_path / 'list.txt')
+  assert done.returncode == 1
+  first, images = (str(tmp_path / name) for name in names)
+  assert answered(done) == [first, images, first]  # also what comes twice
+  assert 'none.mp4' in done.stderr
+
+
+def test_progress_is_on_standard_error(workdir, clips, monkeypatch):
+  monkeypatch.setattr(tsm_jax.progress, '_EVERY', 0.0)
+  real = tsm_jax.progress.bar
+  monkeypatch.setattr(
+    tsm_jax.progress, 'bar', lambda *args, **more: real(*args, delay=0, **more)
+  )
+  done = run(workdir, clips / 'b.mp4', clips / 'images')
+  assert 'predict:  50%' in done.stderr and '1/2' in done.stderr
+  assert len(json.loads(done.stdout)) == 2  # on standard error only
 
 
 def test_names_are_printed_as_they_are(workdir, clips):

@@ -1,5 +1,6 @@
 """Several processes, started by the command itself, train as one does."""
 
+import csv
 import json
 import random
 import signal
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from support import helpers, several
+from tsm_jax.program import predictions
 from tsm_jax.runs import checkpoints, stopping
 from tsm_jax.stream import agreement
 
@@ -104,6 +106,19 @@ def test_two_processes_with_all_options(one, two, folder, data_dir, tmp_path):
   )
   assert compared['num_clips'] == compared['equal'] == 4
   assert compared['early'] == alone['early']
+  # What every clip got, gathered from both.
+  tables = [
+    list(csv.DictReader((path / predictions.FILE).read_text().splitlines()))
+    for path in (workdir, tmp_path)
+  ]
+  for rows in zip(*tables, strict=True):
+    (*found, logits), (*wanted, others) = (
+      [row[name] for name in ('clip', 'label', 'step', 'logits')]
+      for row in rows
+    )
+    assert found == wanted
+    logits, others = (np.array(x.split(), float) for x in (logits, others))
+    np.testing.assert_allclose(logits, others, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.slow

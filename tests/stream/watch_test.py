@@ -16,8 +16,9 @@ from PIL import Image
 import pytest
 
 from support import colours, commands, piped, rtsp_server
-from tsm_jax import checkpoints, predict, stream
+from tsm_jax import checkpoints, stream
 from tsm_jax.data.clips import player, videos
+from tsm_jax.predict import __main__ as predict
 from tsm_jax.stream.events import decider, rules
 from tsm_jax.stream.frames import cameras, files
 

@@ -52,8 +52,14 @@ def write(path, result, labels, step):
     labels: class names by index, K of them.
     step: of the model.
   """
+  files.write(path, _table(result, labels, step))
+
+
+def _table(result, labels, step):
+  """The content of the file, bytes."""
   top = min(TOP, len(labels))
-  text = io.StringIO(newline='')
+  content = io.BytesIO()
+  text = io.TextIOWrapper(content, encoding='utf-8', newline='')
   table = csv.writer(text, lineterminator='\n')
   table.writerow(['clip', 'label', 'step', *header(top), 'logits'])
   numbers = ' '.join(['%.9g'] * len(labels))  # enough to be read back exactly
@@ -64,7 +70,8 @@ def write(path, result, labels, step):
     ranked = zip([labels[k] for k in best[i]], p[i].tolist())
     logits = numbers % tuple(result.logits[i].tolist())
     table.writerow([clip, labels[label], step, *cells(ranked), logits])
-  files.write(path, text.getvalue().encode())
+  text.flush()
+  return content.getvalue()
 
 
 def keep(workdir, step, result, labels, active=True):
@@ -82,7 +89,8 @@ def keep(workdir, step, result, labels, active=True):
   if not active:
     return
   workdir = files.path(workdir)
-  write(workdir / FILE, result, labels, step)
+  content = _table(result, labels, step)
+  files.write(workdir / FILE, content)
   earlier = [
     r['eval/top1']
     for r in metrics.read(workdir)
@@ -90,7 +98,7 @@ def keep(workdir, step, result, labels, active=True):
   ]
   # At a tie, the later model is the better one, as in the folder `best`.
   if all(result.top1 >= top1 for top1 in earlier):
-    write(workdir / BEST, result, labels, step)
+    files.write(workdir / BEST, content)
 
 
 def read(path, labels):
@@ -108,16 +116,22 @@ def read(path, labels):
   """
   index = {label: i for i, label in enumerate(labels)}
   csv.field_size_limit(2**31 - 1)  # the logits of many classes are long
+  steps, classes, logits = set(), [], []
   try:
-    text = io.StringIO(files.path(path).read_bytes().decode(), newline='')
-    rows = list(csv.DictReader(text, strict=True))
-    classes = np.array([index[row['label']] for row in rows])
-    logits = np.array([row['logits'].split() for row in rows], np.float32)
-    (step,) = {int(row['step']) for row in rows}
-    if logits.shape[1:] != (len(labels),):
+    with (
+      files.path(path).open('rb') as file,
+      io.TextIOWrapper(file, encoding='utf-8', newline='') as text,
+    ):
+      for row in csv.DictReader(text, strict=True):
+        steps.add(int(row['step']))
+        classes.append(index[row['label']])
+        logits.append(np.array(row['logits'].split(), np.float32))
+    (step,) = steps
+    logits = np.stack(logits)
+    if logits.shape[1] != len(labels):
       raise ValueError('there are other classes')
-  except (KeyError, TypeError, ValueError, csv.Error) as error:
+  except (AttributeError, KeyError, TypeError, ValueError, csv.Error) as error:
     raise errors.InputError(
       f'{path} is not a table of predictions ({error}); remove it.'
     ) from error
-  return step, classes, logits
+  return step, np.array(classes), logits

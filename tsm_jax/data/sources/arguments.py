@@ -10,7 +10,7 @@ import tempfile
 
 from tsm_jax import errors
 from tsm_jax.data.clips import images, recognition
-from tsm_jax.data.sources import split_folders
+from tsm_jax.data.sources import split_folders, video_lists
 
 STANDARD_INPUT = '-'
 _YUV4MPEG = b'YUV4MPEG2 '
@@ -39,8 +39,9 @@ def expand(argument, log):
 
   Args:
     argument: the path of a video, or of a folder of its images; a folder of
-      videos or of such folders, at any depth; or a pattern such as `*.mp4`,
-      if there is no file of that name.
+      videos or of such folders, at any depth; a list of videos, see
+      `video_lists.read`; or a pattern such as `*.mp4`, if there is no file of
+      that name.
     log: called with a sentence about files that are passed over.
 
   Returns:
@@ -53,6 +54,8 @@ def expand(argument, log):
   refuse_address(argument)
   if os.path.isdir(argument):
     return in_folder(argument, log)
+  if video_lists.is_list(argument):
+    return video_lists.read(argument, log)
   if os.path.lexists(argument) or not glob.has_magic(argument):
     return [argument]
   found = sorted(glob.glob(argument, recursive=True))

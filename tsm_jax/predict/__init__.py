@@ -1,23 +1,20 @@
-"""Labels for video files: `python -m tsm_jax.predict CHECKPOINT VIDEO...`."""
+"""Labels for video files, from a checkpoint."""
 
-import contextlib
 import dataclasses
 import functools
-import json
 import os
-import sys
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from tsm_jax import cli, errors, evaluate
+from tsm_jax import errors, evaluate
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
 from tsm_jax.runs import checkpoints
-from tsm_jax.stream import flags, progress, watch
+from tsm_jax.stream import progress
 
 MAX_FRAMES = defaults.USUAL.max_frames
 
@@ -56,14 +53,15 @@ class Model(checkpoints.TrainedModel):
         reason), or there is no such number of labels, clips or crops. To go
         past bad files, call it for one after the other.
     """
-    views = _views(**views)
+    views = checked_views(**views)
     if top < 1:
       raise errors.InputError(f'top is {top}; it must be at least 1.')
     if isinstance(video, str | os.PathLike):
-      return self._predict_one(video, top, max_frames, views)
-    return [self._predict_one(v, top, max_frames, views) for v in video]
+      return self.predict_one(video, top, max_frames, views)
+    return [self.predict_one(v, top, max_frames, views) for v in video]
 
-  def _predict_one(self, path, top, max_frames, views):
+  def predict_one(self, path, top, max_frames, views):
+    """As `predict`, of one video seen in `records.Views`."""
     found = predict_video(self._predict, self, path, views, max_frames)
     best = np.argsort(-found, kind='stable')[:top]
     return [Prediction(self.labels[i], float(found[i])) for i in best]
@@ -73,7 +71,8 @@ class Model(checkpoints.TrainedModel):
     return make_predict(self)
 
 
-def _views(clips=1, crops=1, full_resolution=False):
+def checked_views(clips=1, crops=1, full_resolution=False):
+  """The `records.Views`; raises InputError if there are none such."""
   if clips < 1:
     raise errors.InputError(f'clips is {clips}; it must be at least 1.')
   if crops not in cropping.CROPS:
@@ -162,89 +161,3 @@ def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):
       'or its preprocessing is not that of its training.'
     )
   return found
-
-
-@cli.command()
-def main(argv=None):
-  args = _parser().parse_args(argv)
-  flags.check(args)
-  model = load(args.checkpoint)
-  if args.stream:
-    return watch.run(model, args)
-  views = args.clips, args.crops, args.full_resolution
-  options = args.top, args.max_frames, _views(*views)
-  results, num_bad = [], 0
-  for argument in args.videos:
-    for name, found, reason in _answers(model, argument, options):
-      if reason:
-        progress.log(f'error: {reason}')
-        num_bad += 1
-      else:
-        predictions = [prediction._asdict() for prediction in found]
-        results.append({'video': name, 'predictions': predictions})
-  print(json.dumps(results, indent=1)) if args.json else print_table(results)
-  return 0 if not num_bad else 1 if results else 2
-
-
-def _answers(model, argument, options):
-  """Yields `(name, predictions, reason)` of every video of an argument."""
-  with contextlib.ExitStack() as stack:
-    try:
-      if argument == arguments.STANDARD_INPUT:
-        paths = {'-': stack.enter_context(arguments.standard_input())}
-      else:
-        found = arguments.expand(argument, progress.log)
-        paths = dict(zip(found, found))
-    except (errors.InputError, OSError) as error:
-      yield argument, None, str(error)
-      return
-    for name, path in paths.items():
-      try:
-        yield name, model._predict_one(path, *options), ''
-      except errors.InputError as error:
-        yield name, None, str(error).replace(path, name)
-
-
-def _parser():
-  parser = cli.Parser(
-    'predict',
-    description='Prints the most probable labels of video files, or of folders '
-    'of their images (for optical flow always these).',
-    epilog='A folder of videos stands for the videos in it, and - for one that '
-    'comes through a pipe. The status is 0, 1 if some videos cannot be '
-    'answered, or 2 if none can.',
-  )
-  add, positive = parser.add_argument, cli.at_least(1)
-  add('checkpoint', help='a workdir, or one step in it')
-  add('videos', nargs='+', metavar='video')
-  add('--top', type=positive, default=5, help='labels per video')
-  add('--clips', type=positive, default=1, help='views over time')
-  add(
-    '--crops', type=int, default=1, choices=cropping.CROPS, help='of each clip'
-  )
-  parser.add_switch('full_resolution', 'crops of the whole short side')
-  add(
-    '--max_frames',
-    type=positive,
-    default=MAX_FRAMES,
-    help='longer videos are refused (default %(default)s)',
-  )
-  parser.add_switch('json', 'print JSON instead of a table')
-  flags.add(parser)
-  return parser
-
-
-def print_table(results):
-  """Prints one row per label, the most probable first."""
-  rows = [
-    ('' if rank else result['video'], label, f'{probability:.2%}')
-    for result in results
-    for rank, (label, probability) in enumerate(
-      found.values() for found in result['predictions']
-    )
-  ]
-  cli.show_rows(('video', 'label', 'probability'), rows)
-
-
-if __name__ == '__main__':
-  sys.exit(main())
