@@ -19,7 +19,7 @@ FLOORS = (
   'checkpoints convert program',
   'evaluate insight plan stream',
   'ensemble export predict report train',
-  '__main__ bench main serve',
+  '__main__ bench folds main serve',
 )
 DATA_FLOORS = (
   'defaults sampling',

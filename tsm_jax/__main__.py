@@ -9,6 +9,7 @@ from tsm_jax import cli, interrupts
 
 COMMANDS = {
   'main': 'train, evaluate or describe a model, or check a workdir',
+  'folds': 'cross-validation: train and evaluate every fold',
   'predict': 'label videos, or say when things happen in long ones',
   'report': 'draw the curves of several runs into one picture',
   'ensemble': 'score several models as one',

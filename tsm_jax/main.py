@@ -72,6 +72,8 @@ def _configuration(args, workdir):
     if args.mode != 'describe':
       again.check_source(config, asked)
     return config, asked
+  if args.mode == 'train':
+    again.keep(args.config, args.asked, workdir)
   if args.mode != 'eval':
     return args.config, args.asked
   # The config.json of a run says all.

@@ -7,12 +7,13 @@ import jax
 
 from tsm_jax import evaluate, program, progress, sharding
 from tsm_jax.convert import init_from
-from tsm_jax.data.input import flips, pipeline
+from tsm_jax.data.input import balance, flips, pipeline
 from tsm_jax.data.store import dataset
 from tsm_jax.insight import describe, mistakes, run_report
 from tsm_jax.program import (
   checks,
   divergence,
+  early_stopping,
   eval_variables,
   metrics,
   predictions,
@@ -22,6 +23,7 @@ from tsm_jax.runs import (
   checkpoints,
   clock,
   identity,
+  json_item,
   occupancy,
   processes,
   stopping,
@@ -80,8 +82,12 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   mirrored = flips.mirrored_classes(config.data.flip, data.labels)
 
   # --- Model, optimiser and step. ---
+  num_classes = len(data.labels)
+  weights = balance.loss_weights(
+    config.data.balance, train_source, num_classes, mirrored, log
+  )
   built = program.build(
-    config, mesh, len(data.labels), len(train_source), mirrored
+    config, mesh, num_classes, len(train_source), mirrored, weights
   )
   total_steps = built.total_steps
   interval = data.interval(splits, built.preprocessing)
@@ -98,15 +104,10 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   if not is_new:
     state, saved = kept.restore(built.arguments[0], meta)
     window = metrics.Window(saved['window'])
-    meta['initialised_from'] = saved['initialised_from']
-    meta['changes'] = saved.get('changes', [])
     start_step = int(state.step)
     log(f'Continuing {workdir} at step {start_step} of {total_steps}.')
-    if changed := identity.differing(saved['config'], meta['config']):
-      meta['changes'] = [*meta['changes'], {'step': start_step, **changed}]
+    if json_item.carry_on(meta, saved, start_step, log):
       kept.drop_after(start_step)  # what followed with the old values
-      for field, (old, new) in changed.items():
-        log(f'From here on, {field} is {new}; it was {old}.')
   else:
     identity.check_new(workdir, config)
     state, start_step = built.init(key), 0
@@ -134,14 +135,9 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   # --- The loop. ---
   eval_every = max(1, round(config.eval.every_epochs * built.steps_per_epoch))
   only_at_end = not config.eval.every_epochs
-  # A run may have been killed after the save of a step and before its
-  # evaluation. Of several processes, one looks, so that all do the same.
-  was_evaluated = processes.broadcast(
-    any(
-      line['step'] == start_step and 'eval/top1' in line
-      for line in metrics.read(workdir)
-    )
-  )
+  was_evaluated = early_stopping.was_evaluated(workdir, start_step)
+  if early_stopping.reached(workdir, start_step, config, log):
+    total_steps = start_step
   ahead = pipeline.ahead(
     pipeline.train_batches(
       train_source,
@@ -176,12 +172,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
           scalars = {f'train/{name}': value for name, value in means.items()}
           scalars['learning_rate'] = float(built.schedule(step - 1))
           writer.write(step, {**scalars, **rates})
-          bar.set_postfix_str(
-            f'loss {means["loss"]:.3f}, top-1 {means["top1"]:.1%}, '
-            f'{rates["clips_per_s"]:.0f} clips/s, '
-            f'waiting for data {rates["data_wait"]:.0%}',
-            refresh=False,
-          )
+          bar.set_postfix_str(metrics.in_short(means, rates), refresh=False)
         bar.update()
       elif last:
         log(f'This run finished at step {total_steps}; evaluating it.')
@@ -232,9 +223,13 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
                 f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
                 f'top-5 {result.top5:.2%} of {result.num_clips} clips'
               )
-          if last:
-            final = agreement.on_host(variables)
+          if not last and early_stopping.reached(workdir, step, config, log):
+            last = True
+            kept.save(state, variables, {**meta, 'window': losses})
+          final = agreement.on_host(variables) if last else None
           del variables
+          if last:
+            break
     kept.wait()
 
   if stop.signal:

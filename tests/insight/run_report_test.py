@@ -128,3 +128,15 @@ def test_an_odd_line_of_metrics_is_told_by_its_number(line, workdir):
   done = commands.call('report', workdir, '--out', workdir / 'curves.png')
   assert done.returncode == 2
   assert f'Line 3 of {workdir / metrics.FILE} is no line' in done.stderr
+
+
+def test_it_says_why_a_run_ended_before_its_last_step(workdir):
+  assert 'The run ends' not in write(workdir, ['a', 'b'])
+  config = {'name': 'x', 'eval': {'split': 'val', 'patience': 1}}
+  (workdir / 'config.json').write_text(json.dumps(config))
+  page = write(workdir, ['a', 'b'])
+  assert (
+    "The run ends at step 2: in the last evaluation, top-1 on 'val' has not "
+    'been above the 50.00% of step 1 (eval.patience=1; 0 trains on).'
+  ) in page
+  assert 'mean class 100.00%' in page

@@ -36,6 +36,17 @@ from tsm_jax.program import checks
     ({'log_every_steps': 0}, 'log_every_steps is 0; it must be above 0'),
     ({'schedule__kind': 'linear'}, "schedule.kind is 'linear'"),
     ({'data__num_threads': -1}, 'data.num_threads is -1'),
+    ({'data__balance': 'on'}, "data.balance is 'on'; choose from 'off', 's"),
+    ({'optimizer__kind': 'adam'}, r"kind is 'adam'; choose from .'sgd', 'ad"),
+    (
+      {'optimizer__kind': 'adamw', 'optimizer__momentum': 1.0},
+      'momentum is 1.0; it must be below 1 with optimizer.kind=',
+    ),
+    ({'eval__patience': -1}, 'eval.patience is -1; it must be at least 0'),
+    (
+      {'eval__patience': 2, 'eval__every_epochs': 0.0},
+      'eval.patience is 2, but eval.every_epochs is 0',
+    ),
   ],
 )
 def test_bad_values_are_one_sentence(changes, message):

@@ -5,9 +5,10 @@ import numpy as np
 import optax
 import pytest
 
-from support import helpers  # noqa: F401 (finds configs)
-from tsm_jax import errors, models
+from support import helpers
+from tsm_jax import errors, models, program, sharding
 from tsm_jax.configs import common
+from tsm_jax.plan import forecast
 from tsm_jax.program import optim
 
 MODEL = {**models.DEFAULTS, 'num_classes': 174}
@@ -127,6 +128,99 @@ def test_two_steps_equal_the_rule_by_hand():
         velocity[module][leaf] = v
         expected[module][leaf] = p - 0.5 * rate * v
   chex.assert_trees_all_close(params, expected, rtol=1e-6)
+
+
+def test_three_steps_of_adamw_equal_the_rule_by_hand():
+  # m <- 0.8 m + 0.2 g, v <- 0.999 v + 0.001 g^2, both divided by one minus the
+  # power of their factor; p <- p - lr (m / (sqrt v + 1e-8) + wd p). Groups have
+  # the rates and decays of SGD; frozen norms stay.
+  params = {
+    'conv1': {'kernel': jnp.array([1.0, -2.0])},
+    'bn1': {'scale': jnp.array([1.0]), 'bias': jnp.array([0.5])},
+    'layer': {
+      'bn1': {'scale': jnp.array([1.5]), 'bias': jnp.array([0.5])},
+      'fc1': {'kernel': jnp.array([3.0]), 'bias': jnp.array([0.5])},
+    },
+    'head': {'kernel': jnp.array([2.0]), 'bias': jnp.array([1.0])},
+  }
+  rules = {
+    'conv1': {'kernel': (1, 1)},
+    'bn1': {'scale': (1, 0), 'bias': (1, 0)},
+    'layer': {
+      'bn1': {'scale': (0, 0), 'bias': (0, 0)},
+      'fc1': {'kernel': (1, 1), 'bias': (2, 0)},
+    },
+    'head': {'kernel': (5, 1), 'bias': (10, 0)},
+  }
+  fields = {'kind': 'adamw', 'momentum': 0.8, 'weight_decay': 0.01}
+  fields.update(clip_norm=0.0, head_scale=5.0)
+  model = {**models.DEFAULTS, 'partial_bn': True}
+  tx = optim.create_optimizer(
+    params, optax.constant_schedule(0.5), fields, model
+  )
+  expected = {path: np.asarray(p, float) for path, p in flatten(params).items()}
+  state, update = tx.init(params), jax.jit(tx.update)
+  m = dict.fromkeys(expected, 0.0)
+  v = dict.fromkeys(expected, 0.0)
+  for step in (1, 2, 3):
+    gradients = jax.tree.map(lambda p, step=step: 0.1 * step - p, params)
+    for path, (rate, decay) in flatten(rules).items():
+      p = expected[path]
+      g = 0.1 * step - p
+      m[path] = 0.8 * m[path] + 0.2 * g
+      v[path] = 0.999 * v[path] + 0.001 * g**2
+      move = m[path] / (1 - 0.8**step)
+      move /= np.sqrt(v[path] / (1 - 0.999**step)) + 1e-8
+      expected[path] = p - 0.5 * rate * (move + decay * 0.01 * p)
+    updates, state = update(gradients, state, params)
+    params = optax.apply_updates(params, updates)
+  for path, found in flatten(params).items():
+    np.testing.assert_allclose(found, expected[path], rtol=1e-4, err_msg=path)
+
+
+def flatten(tree):
+  """The leaves of a tree of dicts by their paths."""
+  return {
+    f'{name}/{path}'.rstrip('/'): leaf
+    for name, value in tree.items()
+    for path, leaf in (
+      flatten(value) if isinstance(value, dict) else {'': value}
+    ).items()
+  }
+
+
+def test_moments_of_adamw_are_split_and_counted():
+  """As the momentum is: for fsdp, and for the forecast of a plan."""
+  mesh = sharding.create_mesh(jax.devices()[:8])
+  held = {}
+  for kind in optim.KINDS:
+    config = helpers.tiny_config('', '', optimizer__kind=kind, fsdp=True)
+    built = program.build(config, mesh, 4, 160)
+    state = built.arguments[0]
+    params = forecast.shard_bytes(state.params)
+    whole = sum(4 * x.size for x in jax.tree.leaves(state.params))
+    assert params < whole / 4
+    held[kind] = forecast.shard_bytes(state.opt_state) - 4  # of the schedule
+  assert held == {'sgd': params, 'adamw': 2 * params + 4}  # counts, too
+
+
+def test_the_state_of_sgd_is_that_of_earlier_versions():
+  # From which their checkpoints continue.
+  params = {'fc1': {'kernel': jnp.ones(2)}}
+  fields = dict(common.get_config('').optimizer)
+  schedule = optax.constant_schedule(1.0)
+  tx = optim.create_optimizer(params, schedule, fields, models.DEFAULTS)
+  del fields['kind']
+  older = optim.create_optimizer(params, schedule, fields, models.DEFAULTS)
+  assert str(tx.init(params)) == str(older.init(params))
+  assert [type(part).__name__ for part in tx.init(params)] == [
+    'MaskedState',
+    'EmptyState',
+    'MaskedState',
+    'TraceState',
+    'PartitionState',
+    'ScaleByScheduleState',
+  ]
 
 
 def test_the_gradient_is_clipped_by_the_norm_of_the_whole():

@@ -65,6 +65,30 @@ def test_a_field_newer_than_the_run_has_its_default(frozen):
   assert found.data.image_size == 32
 
 
+def test_a_run_that_names_no_rule_goes_on_by_the_one_of_before(frozen):
+  path = frozen(data__holdout_rule='hash')
+  assert 'holdout_rule' not in json.loads(path.read_text())['data']
+  workdir = path.parent
+  assert tsm_jax.load_config(path).data.holdout_rule == 'hash'
+  assert again.load(workdir, [], 'eval')[0].data.holdout_rule == 'hash'
+  # The command that began it goes on, too, and evaluates it.
+  config = helpers.tiny_config('videos', 'data')
+  lines = []
+  found = again.complete(config, set(), workdir, log=lines.append)
+  assert found.data.holdout_rule == 'hash' and len(lines) == 1
+  again.keep(config, {'seed'}, workdir)
+  assert config.data.holdout_rule == 'hash'
+  # But not where somebody asks for another, or there is no run.
+  for asked, folder in (({'data.holdout_rule'}, workdir), ((), workdir / 'x')):
+    config = helpers.tiny_config('videos', 'data')
+    again.keep(config, asked, folder)
+    assert config.data.holdout_rule == 'stratified'
+  path = frozen(workdir / 'new')
+  config = helpers.tiny_config('videos', 'data', data__holdout_rule='hash')
+  again.keep(config, (), workdir / 'new')
+  assert tsm_jax.load_config(path).data.holdout_rule == 'stratified'
+
+
 def test_what_is_no_configuration_is_a_sentence(frozen, tmp_path):
   path = frozen()
   written = json.loads(path.read_text())

@@ -25,8 +25,8 @@ def test_a_field_newer_than_the_checkpoint_had_its_default():
     assert f'{field} (there {old}, now {value}).' in str(refused.value)
 
 
-def test_a_field_at_its_default_is_not_written_for_earlier_versions(tmp_path):
-  config = helpers.tiny_config('', '')
+def test_a_field_as_it_was_is_not_written_for_earlier_versions(tmp_path):
+  config = helpers.tiny_config('', '', data__holdout_rule='hash')
   identity.freeze_config(tmp_path, config)
   written = json.loads((tmp_path / identity.CONFIG).read_text())
   saved = identity.describe(config, ['a'], 'data')
@@ -48,6 +48,18 @@ def test_a_field_at_its_default_is_not_written_for_earlier_versions(tmp_path):
     'model.consensus': ('frames', 'mean'),
   }
   assert not identity.differing(written, identity._as_json(config))
+
+
+def test_a_run_without_a_rule_has_the_one_of_before():
+  old = identity.describe(
+    helpers.tiny_config('', '', data__holdout_rule='hash'), ['a'], 'data'
+  )['config']
+  new = identity.describe(helpers.tiny_config('', ''), ['a'], 'data')['config']
+  assert 'holdout_rule' not in old['data']
+  assert new['data']['holdout_rule'] == 'stratified'
+  assert identity.differing(old, new) == {
+    'data.holdout_rule': ('hash', 'stratified')
+  }
 
 
 @pytest.fixture
@@ -99,6 +111,18 @@ def test_a_rate_may_change_once_the_run_has_diverged(compare, tmp_path):
   (tmp_path / 'run' / identity.DIVERGED).write_text('{}')
   assert not compare(**changes)
   assert 'seed (there 0, now 1)' in compare(**changes, seed=1)
+
+
+def test_another_optimizer_is_another_run(compare, tmp_path):
+  message = compare(optimizer__kind='adamw')
+  assert "optimizer.kind (there 'sgd', now 'adamw')" in message
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / identity.DIVERGED).write_text('{}')
+  assert 'optimizer.kind' in compare(optimizer__kind='adamw')
+  assert "data.balance (there 'off', now 'loss')" in compare(
+    data__balance='loss'
+  )
+  assert not compare(eval__patience=3)  # only says when it ends
 
 
 def test_best_models_of_another_run_are_not_mixed_in(tmp_path):

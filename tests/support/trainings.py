@@ -22,16 +22,20 @@ def share_programs():
   """Equal runs of this process share what is compiled and described."""
   build, shared = program.build, {}
 
-  def build_once(config, mesh, num_classes, num_clips, mirrored=None):
+  def build_once(
+    config, mesh, num_classes, num_clips, mirrored=None, weights=None
+  ):
     fields = config.to_dict()
     for name in ('checkpoint', 'eval', 'init_from', 'log_every_steps', 'seed'):
       del fields[name]  # no part of the program
-    fields['data'].update(source='', data_dir='')
+    fields['data'].update(source='', data_dir='', fold=0)
     # The schedule: a test replaces it.
-    key = str((fields, num_classes, num_clips, mirrored))
+    key = str((fields, num_classes, num_clips, mirrored, weights))
     key = key, mesh, optim.create_schedule
     if key not in shared:
-      shared[key] = build(config, mesh, num_classes, num_clips, mirrored)
+      shared[key] = build(
+        config, mesh, num_classes, num_clips, mirrored, weights
+      )
     return shared[key]
 
   program.build = build_once

@@ -64,6 +64,7 @@ def train_clips(source, threads):
   data = types.SimpleNamespace(
     scales=SCALES,
     num_threads=threads,
+    balance='off',
     randaugment_ops=0,
     randaugment_magnitude=0.0,
     resize='fast',

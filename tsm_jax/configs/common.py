@@ -111,8 +111,13 @@ def _add_data(config):
   data.dataset = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
-  data.holdout = defaults.HOLDOUT  # share for 'val' where no split is given
-  data.holdout_seed = 0
+  # Which clips are 'val' where no split is given: holdout (their share of each
+  # class), holdout_seed, holdout_rule ('stratified': exactly that share;
+  # 'hash': about that share, as in earlier versions), group (a regular
+  # expression, which finds in the path of a clip what it belongs to, such as a
+  # person, who is then on one side; '': the column `group`), folds (as many
+  # equal parts, of which fold is 'val'; 0: none).
+  data.update(defaults.Splits()._asdict())
   # A class, whose clips are made of what is between the parts of long videos
   # that a list names; '': none.
   data.background = ''
@@ -135,6 +140,10 @@ def _add_data(config):
   # Mirrored training clips: 'off'; 'on'; 'swap' gives them the mirrored label
   # where labels tell left from right, by their texts.
   data.flip = 'on'
+  # Against rare classes being neglected: 'sampling' (training has clips of
+  # each class equally often) or 'loss' (a clip weighs more, the rarer its class
+  # is); 'off'.
+  data.balance = 'off'
   data.randaugment_ops = 0  # random operations on every training clip
   data.randaugment_magnitude = 9.0  # strength of the operations, 0 to 30
   data.sampling = 'uniform'  # over the whole video, or 'dense': 64 frames
@@ -160,7 +169,8 @@ def _add_optimisation(config):
   schedule.warmup_epochs = -1.0  # -1: by the batch, see optim.warmup_epochs
 
   optimizer = config.optimizer = config_dict.ConfigDict()
-  optimizer.momentum = 0.9
+  optimizer.kind = 'sgd'  # or 'adamw', which wants much smaller rates
+  optimizer.momentum = 0.9  # of 'adamw' it is beta1
   optimizer.weight_decay = 1e-4
   optimizer.clip_norm = 20.0  # 0: no clipping
   optimizer.head_scale = 1.0  # 5 for a new head on a pretrained network
@@ -170,6 +180,8 @@ def _add_evaluation(config):
   config.eval = config_dict.ConfigDict()
   config.eval.split = 'val'
   config.eval.every_epochs = 1.0  # 0: only at the end
+  # The run ends after so many evaluations without a better top-1; 0: never.
+  config.eval.patience = 0
   # The logits of clips x crops views are averaged. The paper's protocols are
   # 1 x 1, and at full resolution 2 x 3 or, for dense sampling, 10 x 3.
   config.eval.clips = 1  # over time

@@ -8,6 +8,8 @@ from tsm_jax.configs import common
 
 # They follow other fields, unless they were set.
 FOLLOWING = ('learning_rate', 'eval.batch_size')
+# What was done before there was a field, where that is not its default.
+BEFORE = {'data.holdout_rule': 'hash'}
 
 
 def get_config(path):
@@ -19,13 +21,20 @@ def get_config(path):
   return thaw(files.read_json(path), path)
 
 
+def before():
+  """The configuration of a run that is older than all fields it may lack."""
+  config = common.get_config('')
+  configuration.change(config, BEFORE)
+  return config
+
+
 def thaw(written, where):
   """A configuration out of its JSON.
 
   The learning rate follows the batch again, if it did when that was written.
 
   Args:
-    written: a dict. A field that is not there has its default.
+    written: a dict. A field that is not there is as in `before`.
     where: it was read from, for messages.
 
   Returns:
@@ -39,7 +48,7 @@ def thaw(written, where):
     raise errors.InputError(
       f'{where} is no configuration: name is {name!r}; it must be a text.'
     )
-  config = common.get_config('')
+  config = before()
   fields = configuration.flatten(written)
   following = {f: fields.pop(f) for f in FOLLOWING if f in fields}
   try:

@@ -8,6 +8,7 @@ from tsm_jax import cli, errors, modalities
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.sources.recordings import background
+from tsm_jax.data.sources.splitting import folds, split_flags
 from tsm_jax.data.store import beam, build_report, builder
 
 EXAMPLE = """
@@ -28,6 +29,8 @@ def main(argv=None):
   clips = build_report.read(path)['num_frames']
   split = ' --config.eval.split=test'  # training evaluates on 'val'
   more = split if clips.get('test') and not clips.get('val') else ''
+  if count := len(folds.names(clips)):
+    more = f' --config.data.folds={count} --config.data.fold=0'
   print(f'Train on it with --config.data.source={path}{more}')
 
 
@@ -37,13 +40,15 @@ def build(args):
     listing = folder.scan(
       args.manual_dir,
       args.labels,
-      modality=args.modality,
+      args.modality,
       called=lambda name: f'--{"manual_dir" if name == "source" else name}',
+      **split_flags.fields(args),
     )
     listing = background.add(
       listing,
       args.background,
-      labels_file=args.labels,
+      args.holdout_seed,
+      args.labels,
       called='--background',
     )
     stem = ''
@@ -89,8 +94,9 @@ def _check(args):
     raise errors.InputError(
       f"--split is {args.split}; a 'folder' has no published splits."
     )
-  for name in ('labels', 'background'):
-    if args.name != 'folder' and (value := getattr(args, name)):
+  usual = {'labels': '', 'background': '', **split_flags.USUAL}
+  for name, unset in usual.items():
+    if args.name != 'folder' and (value := getattr(args, name)) != unset:
       raise errors.InputError(
         f"--{name} is {value!r}; only a 'folder' takes it."
       )
@@ -132,6 +138,7 @@ def _parser():
   )
   _add_beam(add)
   add('--labels', default='', help="classes of a 'folder', one per line")
+  split_flags.add(parser)
   add(
     '--background',
     default='',

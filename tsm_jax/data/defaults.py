@@ -11,6 +11,7 @@ HOLDOUT = 0.2  # share of each class that becomes 'val' where no split is given
 MAX_EXCLUDED = 0.02  # share of unusable videos that stops a build
 MAX_FPS = 1000.0
 STORAGES = ('frames', 'video')
+RULES = ('stratified', 'hash')
 
 
 class Options(NamedTuple):
@@ -83,3 +84,74 @@ class Options(NamedTuple):
 
 
 USUAL = Options()
+
+
+class Splits(NamedTuple):
+  """Which clips are held out, where no list or folder says it.
+
+  Attributes:
+    holdout: the share of each class that becomes 'val', in [0, 1).
+    holdout_seed: decides which clips these are.
+    holdout_rule: 'stratified', see `splitting.hold_out`, or 'hash', that of
+      earlier versions, see `splitting.by_hash`.
+    group: a regular expression; what it finds in the path of a clip (its first
+      group, else all of it) names what the clip belongs to, such as a person,
+      of which all clips are on one side. '': the column `group`, if any.
+    folds: as many parts of equal shares in the place of a hold-out, see
+      `splitting.folds`; 0: none.
+    fold: the part that is 'val', from 0.
+  """
+
+  holdout: float = HOLDOUT
+  holdout_seed: int = 0
+  holdout_rule: str = 'stratified'
+  group: str = ''
+  folds: int = 0
+  fold: int = 0
+
+  @classmethod
+  def from_fields(cls, fields, called='data.{}'.format):
+    """The fields of these names of a mapping, checked.
+
+    Those that are missing have their defaults, but for the rule: a run that
+    does not name one is older than 'stratified'.
+
+    Args:
+      fields: for example a configuration's `data`.
+      called: how messages call one of them.
+
+    Raises:
+      InputError: if one is outside its range, or contradicts another.
+    """
+    found = {name: fields[name] for name in cls._fields if name in fields}
+    splits = cls(**{'holdout_rule': 'hash', **found})
+    splits.check(called)
+    return splits
+
+  def check(self, called):
+    """Raises InputError if a field is outside its range."""
+    if not 0 <= self.holdout < 1:
+      raise errors.InputError(
+        f'{called("holdout")} is {self.holdout!r}; it must be in [0, 1).'
+      )
+    if self.holdout_rule not in RULES:
+      raise errors.InputError(
+        f'{called("holdout_rule")} is {self.holdout_rule!r}; choose from '
+        f'{", ".join(map(repr, RULES))}.'
+      )
+    for name in ('group', 'folds'):
+      if self.holdout_rule == 'hash' and (value := getattr(self, name)):
+        raise errors.InputError(
+          f'{called(name)} is {value!r}, which needs '
+          f"{called('holdout_rule')}='stratified', not 'hash'."
+        )
+    if self.folds < 0 or self.folds == 1:
+      raise errors.InputError(
+        f'{called("folds")} is {self.folds}; it must be at least 2, or 0 for '
+        'none.'
+      )
+    if not 0 <= self.fold < max(self.folds, 1):
+      raise errors.InputError(
+        f'{called("fold")} is {self.fold}; it must be from 0 to '
+        f'{called("folds")} - 1, and {called("folds")} is {self.folds}.'
+      )

@@ -6,11 +6,11 @@ import jax
 import numpy as np
 
 from tsm_jax import errors, evaluate
-from tsm_jax.configs import common
+from tsm_jax.configs import frozen
 from tsm_jax.configuration import flags
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import cropping, records
-from tsm_jax.data.store import build_report, dataset, drawn
+from tsm_jax.data.store import asked, dataset
 from tsm_jax.export import graph
 from tsm_jax.runs import json_item
 from tsm_jax.stream import cache
@@ -79,9 +79,9 @@ def find(checkpoint, trained, fields=(), log=print):
   """
   config = _configuration(trained, fields)
   data, split = config.data, config.eval.split
-  there = None if fields else _built(trained.meta, data)
+  there = None if fields else asked.find(trained.meta.get('dataset'), data)
   if there:
-    found = dataset.open(there)
+    found = dataset.open(there, data)
   elif not data.source:
     raise errors.InputError(
       f'{checkpoint} names no dataset, as it was not trained here; name one of '
@@ -103,7 +103,7 @@ def find(checkpoint, trained, fields=(), log=print):
 def _configuration(trained, fields):
   """The configuration of a checkpoint, with some fields replaced."""
   config = json_item.resolved(trained.meta)
-  usual = common.get_config('')
+  usual = frozen.before()
   for section in ('data', 'eval'):
     config[section] = {**usual[section], **config.get(section, {})}
   config, asked = flags.override(config, fields)
@@ -114,17 +114,6 @@ def _configuration(trained, fields):
         f'{", ".join(f"--config.{x}*" for x in _FIELDS)}.'
       )
   return config
-
-
-def _built(meta, data):
-  """The path of the built dataset of a checkpoint, or None.
-
-  So that the videos need not be there any more, nor be looked through.
-  """
-  name = meta.get('dataset')
-  folder = drawn.data_dir(data) / 'video_folder' / str(name)
-  found = [path for path in folder.glob('*') if build_report.exists(path)]
-  return found[0] if name and found else None
 
 
 def collect(trained, clips, what, count, log=print):

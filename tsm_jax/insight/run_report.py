@@ -7,7 +7,7 @@ import numpy as np
 
 from tsm_jax import errors, files
 from tsm_jax.insight import drawing, learning, mistakes, wilson
-from tsm_jax.program import metrics, predictions
+from tsm_jax.program import early_stopping, metrics, predictions, results
 
 _ONLINE = """
 ## Frame by frame
@@ -47,11 +47,11 @@ def write(workdir, labels, result, online=None, frames=None):
   text = f"""# {_markdown(config['name'])}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}: \
-top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}.
+{results.summary(result)}.
 
 {_models(result, last, best, config)}
 
-![loss and top-1](curves.png)
+{_end(records, config)}![loss and top-1](curves.png)
 
 {_hint(records, result, labels)}![confusion matrix](confusion.png)
 {_of_the_best(workdir, confusion, labels)}{_online(workdir, online)}
@@ -136,6 +136,11 @@ def _of_the_best(workdir, confusion, labels):
 
 def _hint(records, result, labels):
   found = learning.hint(records, result.num_clips, len(labels))
+  return f'{found}\n\n' if found else ''
+
+
+def _end(records, config):
+  found = early_stopping.explain(records, config['eval'])
   return f'{found}\n\n' if found else ''
 
 

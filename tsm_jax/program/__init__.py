@@ -47,7 +47,7 @@ class Program(NamedTuple):
   arguments: tuple[TrainState, dict[str, Any], Any]
 
 
-def build(config, mesh, num_classes, num_clips, mirrored=None):
+def build(config, mesh, num_classes, num_clips, mirrored=None, weights=None):
   """Model, optimiser, state and training step, for the devices of a mesh.
 
   Args:
@@ -56,6 +56,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     num_classes: number of classes of the dataset.
     num_clips: number of its training clips.
     mirrored: from `flips.mirrored_classes`.
+    weights: of the classes in the loss, from `balance.class_weights`, or None.
 
   Returns:
     A `Program`.
@@ -93,7 +94,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None):
     shardings=shardings,
     init=jax.jit(init, out_shardings=shardings),
     train_step=jax.jit(
-      step.make_train_step(model, tx, config, mirrored, mesh),
+      step.make_train_step(model, tx, config, mirrored, mesh, weights),
       donate_argnums=0,
       out_shardings=(shardings, sharding.replicated(mesh)),
     ),

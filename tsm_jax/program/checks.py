@@ -7,7 +7,8 @@ are where it is used; this is the one place that applies them all.
 import math
 
 from tsm_jax import configuration, errors, models, sharding
-from tsm_jax.data.input import augment, pipeline, preprocess, records
+from tsm_jax.data import defaults
+from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
 from tsm_jax.program import eval_variables, optim
 
@@ -32,6 +33,7 @@ def check(config, mesh):
   preprocess.Preprocessing.from_config(config)
   records.Views.from_config(config)
   augment.check(config)
+  balance.check_mode(config.data.balance)
   pipeline.check_threads(config.data)
   optim.create_schedule(
     learning_rate=config.learning_rate,
@@ -39,6 +41,7 @@ def check(config, mesh):
     epochs=config.epochs,
     **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
   )
+  optim.check(config.optimizer)
   eval_variables.create_ema(config.ema_decay)
 
 
@@ -61,6 +64,7 @@ def check_numbers(config):
     ('optimizer.clip_norm', 0, infinity),  # 0: no clipping
     ('optimizer.head_scale', 0, infinity),
     ('eval.every_epochs', 0, infinity),  # 0: only at the end
+    ('eval.patience', 0, infinity),  # 0: the whole run
     ('eval.precise_bn_batches', 0, infinity),
     ('checkpoint.every_steps', 1, infinity),
     ('checkpoint.keep', 1, infinity),
@@ -87,6 +91,13 @@ def check_data(config):
       f'eval.split is {config.eval.split!r}; choose from '
       f'{", ".join(dict.fromkeys(lists.SPLITS.values()))}.'
     )
+  if config.eval.patience and not config.eval.every_epochs:
+    raise errors.InputError(
+      f'eval.patience is {config.eval.patience}, but eval.every_epochs is 0: '
+      'without evaluations before the end, nothing can end a run sooner; set '
+      'both or none.'
+    )
+  defaults.Splits.from_fields(config.data)
   micro_batch = config.batch_size // config.accumulation
   ghost_clips = config.model.ghost_clips
   if config.model.bn_stats == 'ghost' and micro_batch % ghost_clips:

@@ -34,6 +34,28 @@ def frame_cross_entropy(logits, label, smoothing=0.0):
   return each(logits, label, smoothing)
 
 
+def weighted_mean(losses, label, weights=None):
+  """The mean loss, in which every clip counts by the weight of its class.
+
+  It is a mean over the clips, not over their weights, so that micro batches and
+  devices may take it in parts.
+
+  Args:
+    losses: `[B]`, or `[B, T]` of frames.
+    label: int32 `[B]`, or shares of the classes `[B, K]`; a mixed clip weighs
+      the mean of its clips' weights by these shares.
+    weights: `[K]`, from `balance.class_weights`; None for equal ones.
+  """
+  if weights is None:
+    return losses.mean()
+  weights = jnp.asarray(weights)
+  if label.ndim == 2:
+    of_clips = (label * weights[None]).sum(-1)
+  else:
+    of_clips = weights[label]
+  return (losses * of_clips.reshape((-1, *[1] * (losses.ndim - 1)))).mean()
+
+
 def top1(logits, label):
   """The fraction of clips whose largest logit is that of their label.
 
@@ -112,6 +134,15 @@ class Window:
       name: float(np.mean([values[name] for values in steps]))
       for name in steps[0]
     }
+
+
+def in_short(means, rates):
+  """The metrics of a window and its `clock.Clock.rates`, in half a line."""
+  return (
+    f'loss {means["loss"]:.3f}, top-1 {means["top1"]:.1%}, '
+    f'{rates["clips_per_s"]:.0f} clips/s, '
+    f'waiting for data {rates["data_wait"]:.0%}'
+  )
 
 
 def read(workdir):

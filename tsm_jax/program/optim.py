@@ -1,4 +1,4 @@
-"""The paper's SGD recipe, put together from optax.
+"""The paper's SGD recipe and AdamW, put together from optax.
 
 Momentum is applied to gradient plus decay and the learning rate comes last, as
 in the official training, so that a change of the rate acts at once.
@@ -12,6 +12,7 @@ import optax
 from tsm_jax import errors
 
 SCHEDULES = ('step', 'cosine')
+KINDS = ('sgd', 'adamw')
 
 # group: (factor of the learning rate, factor of the weight decay). The official
 # training gives biases twice the rate and decays neither them nor norms.
@@ -92,17 +93,35 @@ def create_schedule(
   return optax.join_schedules([rise, main], [warmup])
 
 
+def check(optimizer):
+  """Raises InputError unless the section `optimizer` names a kind.
+
+  Args:
+    optimizer: a mapping with kind and momentum.
+  """
+  kind, momentum = optimizer['kind'], optimizer['momentum']
+  if kind not in KINDS:
+    raise errors.InputError(f'optimizer.kind is {kind!r}; choose from {KINDS}.')
+  if kind == 'adamw' and momentum >= 1:
+    raise errors.InputError(
+      f'optimizer.momentum is {momentum}; it must be below 1 with '
+      "optimizer.kind='adamw'."
+    )
+
+
 def create_optimizer(params, schedule, optimizer, model):
-  """SGD with momentum and the official parameter groups.
+  """SGD with momentum, or AdamW, and the official parameter groups.
 
   Args:
     params: the parameter tree (or its shapes).
     schedule: from `create_schedule`.
-    optimizer: a mapping with momentum (of the gradient including decay),
-      weight_decay (added to the gradient, for convolution and head weights),
-      clip_norm (largest norm of the whole gradient; 0 does not clip) and
-      head_scale (further factor of the head's learning rate: 5 for a new head
-      on a pretrained network, 1 from scratch).
+    optimizer: a mapping with kind ('sgd' or 'adamw'; without it 'sgd'),
+      momentum (of 'sgd' that of the gradient including decay, of 'adamw' that
+      of the gradient alone, beta1), weight_decay (for convolution and head
+      weights; of 'sgd' added to the gradient, of 'adamw' decoupled: added to
+      the update, before the rate), clip_norm (largest norm of the whole
+      gradient; 0 does not clip) and head_scale (further factor of the head's
+      learning rate: 5 for a new head on a pretrained network, 1 from scratch).
     model: a mapping with modality (the stem of 'flow' learns five times as
       fast) and partial_bn (freezes norms, see `parameter_groups`).
 
@@ -121,12 +140,16 @@ def create_optimizer(params, schedule, optimizer, model):
     for group, (lr, _) in GROUPS.items()
   }
   clip_norm = optimizer['clip_norm']
+  decay = optax.add_decayed_weights(optimizer['weight_decay'], decayed)
+  if optimizer.get('kind', 'sgd') == 'adamw':
+    rule = optax.scale_by_adam(b1=optimizer['momentum']), decay
+  else:
+    rule = decay, optax.trace(optimizer['momentum'])
   return optax.chain(
     # First of all, so that what is frozen has no part in the norm.
     optax.masked(optax.set_to_zero(), frozen),
     optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity(),
-    optax.add_decayed_weights(optimizer['weight_decay'], decayed),
-    optax.trace(optimizer['momentum']),
+    *rule,
     optax.partition(factors, groups),
     optax.scale_by_learning_rate(schedule),
   )

@@ -33,8 +33,16 @@ class Result(NamedTuple):
     """A dict of the fractions and the loss, for `metrics.Writer`."""
     return {
       f'{prefix}{name}': getattr(self, name)
-      for name in ('top1', 'top5', 'loss')
+      for name in ('top1', 'top5', 'mean_class', 'loss')
     }
+
+  @property
+  def mean_class(self):
+    """Mean class accuracy: that of `per_class`, classes without clips left out.
+
+    Every class counts alike, however many clips it has.
+    """
+    return float(np.nanmean(self.per_class()))
 
   def per_class(self):
     """Top-1 of the clips of every class `[K]`; nan for a class without any."""
@@ -124,5 +132,6 @@ def describe(result, labels, split, views):
 def summary(result):
   """A `Result` in a line."""
   return (
-    f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, loss {result.loss:.4f}'
+    f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, mean class '
+    f'{result.mean_class:.2%}, loss {result.loss:.4f}'
   )

@@ -41,7 +41,7 @@ def first_state(tx, ema, variables):
   )
 
 
-def make_train_step(model, tx, config, mirrored=None, mesh=None):
+def make_train_step(model, tx, config, mirrored=None, mesh=None, weights=None):
   """The pure function `(state, batch, key) -> (state, metrics)`.
 
   With `config.accumulation=n` the gradient is the mean over n micro batches.
@@ -55,13 +55,14 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None):
     config: a configuration, see `configs/common.py`.
     mirrored: from `flips.mirrored_classes`.
     mesh: of the devices, if there are several.
+    weights: of the classes in the loss, from `balance.class_weights`, or None.
 
   Returns:
     A function of a `TrainState`, a batch (frames uint8 `[B, T, S, S, C]`, label
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   average = eval_variables.create_ema(config.ema_decay)
-  gradient = make_gradient(model, config.label_smoothing)
+  gradient = make_gradient(model, config.label_smoothing, weights)
   fsdp = config.fsdp and mesh is not None
 
   def train_step(state, batch, key):
@@ -95,16 +96,18 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None):
   return train_step
 
 
-def make_gradient(model, smoothing):
+def make_gradient(model, smoothing, weights=None):
   """The gradient of the loss of a batch.
 
-  The loss is the mean over the clips of the cross-entropy of a clip's logits;
-  with `consensus='frames'` of those of each frame from `consensus_from` on, and
-  over these frames, too. Its metrics are of the clips' logits.
+  The loss is the mean over the clips of the cross-entropy of a clip's logits,
+  times the weight of its class; with `consensus='frames'` of those of each
+  frame from `consensus_from` on, and over these frames, too. Its metrics are of
+  the clips' logits.
 
   Args:
     model: a Flax module.
     smoothing: of labels.
+    weights: see `metrics.weighted_mean`.
 
   Returns:
     A function of params, batch_stats, `(frames, label)` from
@@ -125,12 +128,13 @@ def make_gradient(model, smoothing):
       mutable=['batch_stats'],
     )
     if each:
-      loss = metrics.frame_cross_entropy(
+      losses = metrics.frame_cross_entropy(
         model.decisive(logits), label, smoothing
-      ).mean()
+      )
       logits = model.clip_logits(logits)
     else:
-      loss = metrics.cross_entropy(logits, label, smoothing).mean()
+      losses = metrics.cross_entropy(logits, label, smoothing)
+    loss = metrics.weighted_mean(losses, label, weights)
     values = {'loss': loss, 'top1': metrics.top1(logits, label)}
     return loss, (updates['batch_stats'], values)
 

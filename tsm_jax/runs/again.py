@@ -14,10 +14,9 @@ from tsm_jax.runs import folders, identity, json_item, request, steps
 # Of a run, what decides which clips are evaluated, and how they are seen.
 _DECIDES = (
   'data.background',
-  'data.holdout',
-  'data.holdout_seed',
   'data.labels',
   'data.source',
+  *(f'data.{name}' for name in defaults.Splits._fields),
   *(f'data.{name}' for name in defaults.USUAL._fields),
   'eval.clips',
   'eval.crops',
@@ -84,6 +83,26 @@ def check_source(config, asked):
       f'The run had data.source={source!r}, which is not here; say where the '
       'videos are now, by --config.data.source.'
     )
+
+
+def keep(config, asked, workdir):
+  """Lets a run go on as before there were some fields, if it is older.
+
+  Args:
+    config: from a file and flags; it is changed.
+    asked: names of its fields that flags or arguments have set.
+    workdir: of the run, or of none yet.
+  """
+  written = _written(workdir)
+  if written is None or 'epochs' not in written:
+    return
+  there = configuration.flatten(written)
+  kept = {
+    field: value
+    for field, value in frozen.BEFORE.items()
+    if field not in asked and field not in there
+  }
+  configuration.change(config, kept)
 
 
 def complete(config, asked, workdir, follow=True, log=print):
@@ -158,14 +177,14 @@ def _written(workdir):
     try:
       return files.read_json(frozen_file)
     except errors.InputError:  # damaged; a checkpoint has it, too
-      if (meta := _meta(workdir)) is None:
+      if (meta := last_meta(workdir)) is None:
         raise
       return meta['config']
-  meta = _meta(workdir)
+  meta = last_meta(workdir)
   return meta and meta['config']
 
 
-def _meta(workdir):
+def last_meta(workdir):
   """The JSON item of the last checkpoint that has a readable one, or None."""
   try:
     folder, step = folders.find(workdir)

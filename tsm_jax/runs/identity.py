@@ -7,7 +7,7 @@ import re
 
 import tsm_jax
 from tsm_jax import configuration, errors, files
-from tsm_jax.configs import common
+from tsm_jax.configs import frozen
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -50,14 +50,21 @@ RATE = (
   'schedule.',
 )
 DIVERGED = 'diverged.json'
-# Fields that are left out of what a run writes while they have their defaults,
-# so that a version that does not know them can go on with it.
+# Fields that are left out of what a run writes while they are as before there
+# were any, so that a version that does not know them can go on with it.
 NEWER = (
   'data.background',
+  'data.balance',
+  'data.fold',
+  'data.folds',
   'data.frame_interval',
   'data.frame_interval_jitter',
+  'data.group',
+  'data.holdout_rule',
+  'eval.patience',
   'model.consensus',
   'model.consensus_from',
+  'optimizer.kind',
 )
 # Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
@@ -144,11 +151,12 @@ def differing(old, new):
   """`{field: (there, now)}` of two configurations, but for the free fields.
 
   Args:
-    old: as JSON, of a checkpoint. A field that is not there had its default.
+    old: as JSON, of a checkpoint. A field that is not there was as in
+      `frozen.before`.
     new: as JSON, of the run that is to continue.
   """
   old, new = map(configuration.flatten, (old, new))
-  defaults = configuration.flatten(_as_json(common.get_config('')))
+  defaults = configuration.flatten(_as_json(frozen.before()))
   usual = {k: v for k, v in defaults.items() if k in {*old, *new}}
   old, new = {**usual, **old}, {**usual, **new}
   return {
@@ -213,12 +221,13 @@ def shared_fields(config):
 
 
 def _written(config):
-  """A configuration as JSON, without the `NEWER` fields at their defaults."""
-  whole, defaults = _as_json(config), _as_json(common.get_config(''))
+  """A configuration as JSON, without the `NEWER` fields as before them."""
+  whole, before = _as_json(config), _as_json(frozen.before())
   for name in NEWER:
     section, _, field = name.partition('.')
-    if whole[section].get(field) == defaults[section][field]:
-      whole[section].pop(field, None)
+    fields = whole.get(section, {})  # a converted model has no optimizer
+    if fields.get(field) == before[section][field]:
+      fields.pop(field, None)
   return whole
 
 

@@ -11,6 +11,7 @@ import ml_collections
 from tsm_jax import errors, files, models
 from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess
+from tsm_jax.runs import identity
 
 # Fields without which nothing is known; the others may be newer than the file.
 _NEEDED = {
@@ -106,6 +107,28 @@ def check(meta):
         raise errors.InputError(f'config.{section} lacks {field}.')
     _check_types(section, fields, defaults[section])
   _check_sizes(config['model'], len(labels))
+
+
+def carry_on(meta, saved, step, log):
+  """Takes over what a run keeps when it is continued.
+
+  Args:
+    meta: from `identity.describe`, of the run that continues; it is completed.
+    saved: the JSON item of its last checkpoint.
+    step: of that.
+    log: called with a line for every field that has changed.
+
+  Returns:
+    Whether one has.
+  """
+  meta['initialised_from'] = saved['initialised_from']
+  meta['changes'] = saved.get('changes', [])
+  changed = identity.differing(saved['config'], meta['config'])
+  if changed:
+    meta['changes'] = [*meta['changes'], {'step': step, **changed}]
+  for field, (old, new) in changed.items():
+    log(f'From here on, {field} is {new}; it was {old}.')
+  return bool(changed)
 
 
 def _check_run(meta):

@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from tsm_jax import configuration, errors
-from tsm_jax.configs import common
+from tsm_jax.configs import frozen
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess
 from tsm_jax.runs import identity
@@ -136,7 +136,7 @@ def check_data(trained, config, asked, dataset, log=print):
 def _fields(trained):
   """The fields that a model was trained with; defaults where they are newer."""
   return {
-    **_flat(common.get_config('').to_dict()),
+    **_flat(frozen.before().to_dict()),
     **_flat(trained.meta['config']),
     **_flat({'model': trained.config.to_dict()}),
   }

@@ -21,8 +21,9 @@ def source(request):
   return stored.source(request.param)
 
 
-def config(batch_size=4, seed=0, num_threads=2, resize='fast'):
+def config(batch_size=4, seed=0, num_threads=2, resize='fast', balance='off'):
   data = types.SimpleNamespace(
+    balance=balance,
     scales=(1.0, 0.75),
     num_threads=num_threads,
     randaugment_ops=0,

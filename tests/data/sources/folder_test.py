@@ -75,7 +75,7 @@ def test_hold_out(tmp_path):
   listed.touch(tmp_path, *names(60))
   few = held_out(folder.scan(tmp_path, holdout=0.25))
   assert few == held_out(folder.scan(tmp_path, holdout=0.25))
-  assert few != held_out(folder.scan(tmp_path, holdout=0.25, seed=1))
+  assert few != held_out(folder.scan(tmp_path, holdout=0.25, holdout_seed=1))
   assert not held_out(folder.scan(tmp_path, holdout=0))
   listed.touch(tmp_path, *names(400))
   many = held_out(folder.scan(tmp_path, holdout=0.25))

@@ -130,7 +130,7 @@ def test_training_names_the_damaged_file(built):
 
 def test_a_label_beyond_the_classes(built):
   source = dataset.open(built).split('train')
-  source._num_labels = 1
+  source._sources[0]._num_labels = 1
   with pytest.raises(errors.InputError, match='has the label 1, of 1 classes'):
     [source[number] for number in range(len(source))]
 

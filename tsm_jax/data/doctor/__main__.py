@@ -12,11 +12,11 @@ import sys
 from rich import box, console, table, text
 
 from tsm_jax import cli, errors, modalities
-from tsm_jax.data import defaults
 from tsm_jax.data.clips import workers
 from tsm_jax.data.doctor import diagnosis, examine, kinds, page
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.sources.recordings import background
+from tsm_jax.data.sources.splitting import split_flags
 from tsm_jax.data.store import build_report, dataset, films
 
 MAX_LINES = 10  # of each kind that are shown; the JSON file has all
@@ -64,10 +64,9 @@ def examine_all(args):
     listing = folder.scan(
       path,
       args.labels,
-      args.holdout,
-      args.holdout_seed,
       args.modality,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
+      **split_flags.fields(args),
     )
     listing = background.add(
       listing,
@@ -169,13 +168,7 @@ def _parser():
     metavar='T',
     help='that a clip needs; shorter ones are noted (default %(default)s)',
   )
-  add(
-    '--holdout',
-    type=float,
-    default=defaults.HOLDOUT,
-    help='share of a folder without splits, as data.holdout',
-  )
-  add('--holdout_seed', type=int, default=0, help='as data.holdout_seed')
+  split_flags.add(parser)
   add('--background', default='', metavar='LABEL', help='as data.background')
   add(
     '--cache',

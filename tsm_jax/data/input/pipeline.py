@@ -11,7 +11,7 @@ import grain
 import numpy as np
 
 from tsm_jax import errors
-from tsm_jax.data.input import records
+from tsm_jax.data.input import balance, records
 
 
 def check_threads(data):
@@ -26,8 +26,9 @@ def train_batches(source, config, preprocessing, start_step, process):
   """Training batches from `start_step` on, without end.
 
   Every epoch has all clips once, in an order that depends on the seed and the
-  epoch only; batches cross its end. The crop and frames of a clip depend only
-  on the seed and its position.
+  epoch only; batches cross its end. With data.balance='sampling', it has as
+  many clips, but of each class equally often, see `balance.Balanced`. The crop
+  and frames of a clip depend only on the seed and its position.
 
   Args:
     source: from `Dataset.split`.
@@ -50,13 +51,13 @@ def train_batches(source, config, preprocessing, start_step, process):
     resize=data.resize,
   )
   # Of numbers: grain would measure all the frames of every record.
-  dataset = (
-    grain.MapDataset.range(len(source))
-    .seed(config.seed)
-    .shuffle()
-    .repeat(None)
-    .random_map(lambda number, rng: augment(source[number], rng))
-  )
+  if data.balance == 'sampling':
+    balanced = balance.Balanced(source.classes, config.seed)
+    numbers = grain.MapDataset.source(balanced).seed(config.seed)
+  else:
+    numbers = grain.MapDataset.range(len(source)).seed(config.seed)
+    numbers = numbers.shuffle().repeat(None)
+  dataset = numbers.random_map(lambda number, rng: augment(source[number], rng))
   dataset = grain.MapDataset.source(_Part(dataset, local, start_step, process))
   options = grain.ReadOptions(
     num_threads=config.data.num_threads, prefetch_buffer_size=2 * local

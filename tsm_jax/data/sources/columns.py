@@ -22,7 +22,8 @@ SPLITS = {
 }
 _USUAL = ('train', 'training', 'val', 'valid', 'validation', 'test')
 NAMES = ('path', 'label', 'split')
-_KNOWN = (*NAMES, *segments.COLUMNS)
+GROUP = 'group'  # what a clip belongs to, see `splitting.groups`
+_KNOWN = (*NAMES, *segments.COLUMNS, GROUP)
 # Words in other names of the same, in lower case.
 _ALIKE = {
   'path': {'path', 'file', 'filename', 'filepath', 'video'},
@@ -73,7 +74,7 @@ def check(rows, source, given=()):
 
   Args:
     rows: `(number, row)` pairs; of a row, a dict, the keys are columns, as
-      the user writes them, or one of `NAMES` or `segments.COLUMNS`.
+      the user writes them, or one of `NAMES`, `segments.COLUMNS` or `GROUP`.
     source: path of the list.
     given: of `NAMES`, what no column is needed for.
 

@@ -6,29 +6,30 @@ from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import (
   class_folders,
-  holding_out,
   label_files,
   listings,
   lists,
   segments,
   spelling,
+  splitting,
 )
 from tsm_jax.data.sources.recordings import checks, reading
+from tsm_jax.data.sources.splitting import folds
 
 
 def scan(
   source,
   labels_file='',
-  holdout=defaults.HOLDOUT,
-  seed=0,
   modality='rgb',
   called='data.{}'.format,
+  **splits,
 ):
   """Finds the videos of a folder or list, their labels and splits.
 
   A folder has one sub-folder per class, or sub-folders or lists called train,
   val, test. A list is a CSV file with a header or a JSON file with an array of
-  objects: path (relative to the list), label and, if there are several, split.
+  objects: path (relative to the list), label and, if there are several, split;
+  also group, which names what a clip belongs to, such as a person.
   Rows may be parts of videos, see `segments`; programs in which people mark
   parts write other files, see `recordings.reading`.
 
@@ -36,41 +37,37 @@ def scan(
     source: path of the folder or list.
     labels_file: file that names the classes, see `label_files`; by default the
       classes are the sorted labels of the training split, integers as numbers.
-    holdout: about the share of every class that becomes 'val' where no split
-      is given, at least one video and never all. `seed` and the name of a video
-      decide, so that more videos do not move the others. All parts of a video
-      are in one split.
-    seed: of the hold-out.
     modality: 'rgb', or 'flow', where every clip is a folder of images, see
       `codec.to_record`.
-    called: how the user calls 'source', 'labels' and 'holdout'.
+    called: how the user calls 'source', 'labels' and the fields of splits.
+    **splits: fields of `defaults.Splits`, as its `from_fields` takes them: what
+      is done where no split is given. All clips of a video, and of a group,
+      are in one split.
 
   Returns:
     A `listings.Listing`.
 
   Raises:
-    InputError: if there is no such folder, list or labels file, or it holds
-      no labelled video, an empty class, or a class whose name is not a plain
-      line of text.
+    InputError: if there is no such folder, list or labels file, it holds no
+      labelled video, an empty class, or a class whose name is not a plain line
+      of text, or as `splitting.assign`.
   """
   source = _existing(source, called('source'))
-  if not 0 <= holdout < 1:
-    raise errors.InputError(
-      f'{called("holdout")} is {holdout!r}; it must be in [0, 1).'
-    )
+  splits = defaults.Splits.from_fields(splits, called)
   notes = []
   items = listed = read(source, modality, called, notes)
   items, excluded = listings.readable(items)
   _require(items, source, excluded, modality)
   items.sort(key=segments.order)
-  if not any(item.split for item in items):
-    items = holding_out.hold_out(items, holdout, seed)
+  items = splitting.assign(items, splits, source, called, notes)
   checks.one_split(items)
   labels = _labels(items, labels_file, source, called('labels'))
   items, unplaced = listings.placed(items, labels)
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded, modality)
   notes += listings.empty_classes(items, labels)
+  if splits.folds:
+    notes += folds.untrained(items, labels)
   if source.is_dir():
     for names in spelling.alike(labels):
       notes.append(f'there are classes that hardly differ: {names}')
@@ -134,7 +131,7 @@ def _labels(items, labels_file, source, field):
     known = {item.label for item in items}
     return label_files.read(labels_file, field, known)
   labels = listings.in_order(
-    {i.label for i in items if i.split == 'train' and i.label}
+    {i.label for i in items if i.split not in ('', 'val', 'test') and i.label}
   )
   if not labels:
     raise errors.InputError(

@@ -24,9 +24,10 @@ class Item(NamedTuple):
     path: of the video file, or of a folder of images.
     video_id: its unique name.
     label: class name.
-    split: 'train', 'val' or 'test'.
+    split: 'train', 'val' or 'test', or as of `splitting.folds`.
     num_frames: as its list states, or 0.
     segment: the part of the file that it is, or None if it is all of it.
+    group: what it belongs to, such as a person, or '' if that is unknown.
   """
 
   path: pathlib.Path
@@ -35,6 +36,7 @@ class Item(NamedTuple):
   split: str
   num_frames: int = 0
   segment: segments.Segment | None = None
+  group: str = ''
 
 
 class Listing(NamedTuple):

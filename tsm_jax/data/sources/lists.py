@@ -9,6 +9,7 @@ import re
 from tsm_jax import errors
 from tsm_jax.data.sources import columns, listings, segments, spelling
 from tsm_jax.data.sources.recordings import checks
+from tsm_jax.data.sources.splitting import groups
 
 SUFFIXES = ('.csv', '.json')
 SPLITS = columns.SPLITS
@@ -75,6 +76,7 @@ def _item(number, row, source):
     label=label(row.get('label'), fail),
     split=SPLITS.get(split.lower(), ''),
     segment=segment,
+    group=groups.read(row, fail),
   )
 
 

@@ -53,27 +53,35 @@ def read(path):
   return {'cut': [], **report, 'options': options}
 
 
-def check_seconds(path, report):
-  """Raises InputError if a report has `seconds`, but not of its clips.
+def check_lists(path, report):
+  """Raises InputError if a report has `seconds` or `classes` of other clips.
 
   Args:
     path: of the folder of the dataset.
     report: from `read`.
   """
   path = pathlib.Path(path) / NAME
-  counts = report['num_frames']
-  if 'seconds' not in report:
-    return
-  found = report['seconds']
-  if not isinstance(found, dict) or found.keys() != counts.keys():
-    raise integrity.damaged(path, "holds 'seconds' of other splits")
-  for split, seconds in found.items():
-    if (
-      not isinstance(seconds, list)
-      or len(seconds) != len(counts[split])
-      or any(type(x) not in (int, float) or not x >= 0 for x in seconds)
-    ):
-      raise integrity.damaged(path, 'holds lengths of clips that are none')
+  counts, num_classes = report['num_frames'], len(report['labels'])
+  for name, what, fits in (
+    ('seconds', 'lengths', lambda x: type(x) in (int, float) and x >= 0),
+    (
+      'classes',
+      'classes',
+      lambda x: x is None or (type(x) is int and 0 <= x < num_classes),
+    ),
+  ):
+    if name not in report:  # those of earlier versions
+      continue
+    found = report[name]
+    if not isinstance(found, dict) or found.keys() != counts.keys():
+      raise integrity.damaged(path, f'holds {name!r} of other splits')
+    for split, values in found.items():
+      if (
+        not isinstance(values, list)
+        or len(values) != len(counts[split])
+        or not all(map(fits, values))
+      ):
+        raise integrity.damaged(path, f'holds {what} of clips that are none')
 
 
 def write(path, report):
@@ -124,6 +132,28 @@ def refuse_passing(passing):
     f'{what} there when the build began could not be read; the others are '
     f'done. Start again when it is possible, or without them:{listed}'
   )
+
+
+def require(clips, splits, what):
+  """Raises InputError if a split has no clip.
+
+  Args:
+    clips: a dict from split to its clips.
+    splits: that must have some.
+    what: they are of, the first words of the message.
+  """
+  for name in splits:
+    if not clips.get(name):
+      found = ', '.join(f'{s} ({len(c)})' for s, c in clips.items() if c)
+      remedy = ''
+      if name == 'val' and clips.get('test'):
+        remedy = (
+          '; evaluate on another one by --config.eval.split=test, or call it '
+          'val'
+        )
+      raise errors.InputError(
+        f'{what} has no clip in the split {name!r}; it has {found}{remedy}.'
+      )
 
 
 def describe(report):

@@ -194,6 +194,7 @@ def write(plan):
     'passing': [],
     'num_frames': {item.split: [] for item in listing.items},
     'seconds': {item.split: [] for item in listing.items},
+    'classes': {item.split: [] for item in listing.items},
   }
   bar = progress.bar(total=len(listing.items), desc='decode', leave=False)
   waiting = plan.path().with_name(f'{plan.path().name}.parts')

@@ -10,13 +10,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from tsm_jax import errors, modalities, sharding
-from tsm_jax.data import defaults, intervals
-from tsm_jax.data.sources import folder
-from tsm_jax.data.sources.recordings import background
+from tsm_jax.data import intervals
 from tsm_jax.data.store import (
+  asked,
   build_report,
-  builder,
-  drawn,
+  fold_views,
   integrity,
   stored_records,
 )
@@ -31,10 +29,12 @@ class Dataset:
   Attributes:
     path: of its folder.
     report: what happened when it was built, see `build_report`.
+    parts: of a split that is made of others, a list of these.
   """
 
   path: pathlib.Path
   report: dict[str, Any]
+  parts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
   @property
   def name(self):
@@ -94,15 +94,23 @@ class Dataset:
     Raises:
       InputError: if there is no such split, or no clip in it.
     """
-    _require(self.num_frames, (name,), f'The dataset {str(self.path)!r}')
+    build_report.require(
+      self.num_frames, (name,), f'The dataset {str(self.path)!r}'
+    )
     try:
       files = tfds.builder_from_directory(str(self.path))
-      source = files.as_data_source(name)
+      found = [files.as_data_source(n) for n in self.parts.get(name, [name])]
     except Exception as error:  # it has many kinds
       raise integrity.damaged(
         self.path, f'cannot be read: {str(error).partition(chr(10))[0]}'
       ) from error
-    return stored_records.Records(source, self.path, len(self.labels))
+    return stored_records.joined(
+      [
+        stored_records.Records(source, self.path, len(self.labels))
+        for source in found
+      ],
+      self.report.get('classes', {}).get(name),
+    )
 
   def interval(self, splits, preprocessing):
     """How far apart the frames of the clips of a split are.
@@ -141,12 +149,18 @@ class Dataset:
       )
 
 
-def open(path):
+def open(path, data=None):
   """The `Dataset` in the folder `path`.
 
+  Args:
+    path: of the folder.
+    data: the fields of `configs/common.py`'s `data`, of which `folds` and
+      `fold` say which of its folds are 'train' and 'val'; by default they
+      have their own names.
+
   Raises:
-    InputError: if the folder holds no built dataset, or one whose files
-      contradict each other.
+    InputError: if the folder holds no built dataset, one whose files contradict
+      each other, or other folds.
   """
   path = pathlib.Path(path).expanduser()
   if not build_report.exists(path):
@@ -156,30 +170,11 @@ def open(path):
     )
   report = build_report.read(path)
   integrity.check(path, report['labels'], report['num_frames'])
-  build_report.check_seconds(path, report)
-  return Dataset(path, report)
-
-
-def _require(clips, splits, what):
-  """Raises InputError if a split has no clip.
-
-  Args:
-    clips: a dict from split to its clips.
-    splits: that must have some.
-    what: they are of, the first words of the message.
-  """
-  for name in splits:
-    if not clips.get(name):
-      found = ', '.join(f'{s} ({len(c)})' for s, c in clips.items() if c)
-      remedy = ''
-      if name == 'val' and clips.get('test'):
-        remedy = (
-          '; evaluate on another one by --config.eval.split=test, or call it '
-          'val'
-        )
-      raise errors.InputError(
-        f'{what} has no clip in the split {name!r}; it has {found}{remedy}.'
-      )
+  build_report.check_lists(path, report)
+  if data is None:
+    return Dataset(path, report)
+  parts = fold_views.sides(path, report, data)
+  return Dataset(path, fold_views.seen(report, parts), parts)
 
 
 def prepare(data, modality='rgb', log=print, splits=()):
@@ -204,41 +199,9 @@ def prepare(data, modality='rgb', log=print, splits=()):
   stored = modalities.MODALITIES[modality].stored
   path = None
   if jax.process_index() == 0:
-    path = _build(data, stored, log, splits)
+    path = asked.build(data, stored, log, splits)
   sharding.barrier('dataset is built')
-  dataset = open(path or _build(data, stored, lambda line: None, splits))
+  path = path or asked.build(data, stored, lambda line: None, splits)
+  dataset = open(path, data)
   dataset.check_modality(modality)
   return dataset
-
-
-def _build(data, stored, log, splits):
-  """The path of the dataset, `data['source']` itself if it is one already."""
-  source = data['source']
-  options = defaults.Options.from_fields(data)  # older runs lack max_frames
-  if source and build_report.exists(source):
-    _check_background(data, source)
-    return source
-  source = drawn.source(data, log)
-  seed = data['holdout_seed']
-  listing = folder.scan(source, data['labels'], data['holdout'], seed, stored)
-  listing = background.add(
-    listing, data.get('background', ''), seed, data['labels']
-  )
-  clips = {}
-  for item in listing.items:
-    clips.setdefault(item.split, []).append(item)
-  _require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(
-    listing, source, drawn.data_dir(data), options, data['max_excluded']
-  )
-  return builder.build(plan, log)
-
-
-def _check_background(data, source):
-  """Raises InputError if a built dataset lacks the class of `background`."""
-  label = data.get('background', '')
-  if label and label not in build_report.read(source)['labels']:
-    raise errors.InputError(
-      f'data.background is {label!r}, but the dataset {str(source)!r} was '
-      f'built without it; build it from its list, or by --background {label!r}.'
-    )

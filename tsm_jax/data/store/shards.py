@@ -58,6 +58,7 @@ def new_report():
     'passing': [],  # what may be read later; such a shard is not kept
     'num_frames': [],
     'seconds': [],  # 0 where a clip states no rate
+    'classes': [],  # names
   }
 
 
@@ -97,6 +98,7 @@ def examples(items, stream, fps, report):
     record['fps'] = record['fps'] or fps
     seconds = record['num_frames'] / record['fps'] if record['fps'] else 0.0
     report['seconds'].append(round(seconds, 3))
+    report['classes'].append(item.label)
     yield item.video_id, record
     # TFDS keeps what a shard yields to its end, to count it: leave shells.
     record.clear()

@@ -1,6 +1,11 @@
 """The records of a split, in any order."""
 
+import bisect
+import functools
+import itertools
 import operator
+
+import numpy as np
 
 from tsm_jax.data.store import integrity
 
@@ -57,3 +62,44 @@ class Records:
 
 def _first(error):
   return str(error).partition('\n')[0][:200] or type(error).__name__
+
+
+def joined(sources, classes=None):
+  """One source of the records of several, one after the other.
+
+  Args:
+    sources: a list of `Records`.
+    classes: of all records, as the report has them: None for one of which it is
+      not known, or for all.
+  """
+  return _Joined(sources, classes)
+
+
+class _Joined:
+  """A random-access source, whose classes are known without its records."""
+
+  def __init__(self, sources, classes):
+    self._sources, self._classes = sources, classes
+    self._ends = list(itertools.accumulate(map(len, sources)))
+
+  def __len__(self):
+    return self._ends[-1]
+
+  def __getitem__(self, number):
+    number = operator.index(number)
+    if not 0 <= number < len(self):
+      raise IndexError(f'There is no record {number} of {len(self)}.')
+    which = bisect.bisect_right(self._ends, number)
+    source = self._sources[which]
+    return source[number - self._ends[which] + len(source)]
+
+  @functools.cached_property
+  def classes(self):
+    """The class of every record, int32 `[n]`; no frame is decoded.
+
+    The reports of earlier versions do not have them: then all records are read.
+    """
+    classes = self._classes
+    if classes is None or None in classes:
+      classes = [self[number]['label'] for number in range(len(self))]
+    return np.array(classes, np.int32)

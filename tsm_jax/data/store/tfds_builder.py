@@ -22,6 +22,7 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     self.report = report
     self.shards = shards
     self.skip = skip  # called with the number of clips that are there already
+    self._number = {name: i for i, name in enumerate(listing.labels)}
     self._stream = iter(())
     config = tfds.core.BuilderConfig(name=name)
     super().__init__(config=config, file_format='array_record', **kwargs)
@@ -85,10 +86,12 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
       self.report[name] += done.get(name, [])  # shards of before have no 'cut'
     split, num_frames = items[0].split, done['num_frames']
     self.report['num_frames'][split] += num_frames
-    # Those of before have no 'seconds'.
+    # Those of before have no 'seconds', later ones no 'classes'.
     self.report['seconds'][split] += done.get(
       'seconds', [0.0] * len(num_frames)
     )
+    names = done.get('classes', [None] * len(num_frames))
+    self.report['classes'][split] += map(self._number.get, names)
 
 
 def features(labels):

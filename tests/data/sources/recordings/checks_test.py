@@ -64,7 +64,7 @@ def test_a_video_is_of_one_split_however_it_is_spelled(tmp_path, spellings):
   rows = [(n, 'x', i, i + 1) for i, n in enumerate((one, other, 'b.mp4'))]
   path = listed.write_csv(tmp_path / 'l.csv', rows, columns)
   for seed in range(4):
-    items = folder.scan(path, holdout=0.5, seed=seed).items
+    items = folder.scan(path, holdout=0.5, holdout_seed=seed).items
     splits = {item.segment.start: item.split for item in items}
     assert splits[0] == splits[1] != splits[2]
 
@@ -183,6 +183,6 @@ def test_training_has_every_class_of_a_few_videos(tmp_path, seed):
     ('c.mp4', 'y', '', 1, 2),
     ('c.mp4', 'x', '', 3, 4),
   )
-  listing = folder.scan(path, holdout=0.5, seed=seed)
+  listing = folder.scan(path, holdout=0.5, holdout_seed=seed)
   found = {(item.label, item.split) for item in listing.items}
   assert found == {('x', 'train'), ('x', 'val'), ('y', 'train')}

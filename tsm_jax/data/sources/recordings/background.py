@@ -11,8 +11,9 @@ import statistics
 from tsm_jax import errors
 from tsm_jax.data.clips import videos
 from tsm_jax.data.clips.films import length
-from tsm_jax.data.sources import holding_out, listings, segments, spelling
+from tsm_jax.data.sources import listings, segments, spelling
 from tsm_jax.data.sources.recordings import checks
+from tsm_jax.data.sources.splitting import by_hash
 
 GAP = {'seconds': 0.1, 'frames': 1}  # at least, to whatever is beside a clip
 
@@ -219,6 +220,6 @@ def _bounded(found, items, label, seed):
     listed = counts.pop(label, 0)
     most = max(int(statistics.median(counts.values() or [0])) - listed, 0)
     some = [item for item in found if item.split == split]
-    some.sort(key=lambda item: holding_out.place(item.video_id, seed))
+    some.sort(key=lambda item: by_hash.place(item.video_id, seed))
     kept += some[:most]
   return kept

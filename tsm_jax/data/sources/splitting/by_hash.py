@@ -1,4 +1,4 @@
-"""Which clips are held out for evaluation, where nobody says it."""
+"""The rule of earlier versions, whose runs and datasets are found by it."""
 
 import hashlib
 

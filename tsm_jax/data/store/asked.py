@@ -1,0 +1,80 @@
+"""The dataset that a configuration asks for, built if need be."""
+
+import pathlib
+
+from tsm_jax import errors
+from tsm_jax.data import defaults
+from tsm_jax.data.sources import folder
+from tsm_jax.data.sources.recordings import background
+from tsm_jax.data.sources.splitting import folds
+from tsm_jax.data.store import build_report, builder, drawn, fold_views
+
+
+def build(data, stored, log, splits):
+  """The path of the dataset that fields ask for.
+
+  Args:
+    data: the fields of `configs/common.py`'s `data`.
+    stored: what its clips are, 'rgb' or 'flow'.
+    log: called with every line for the user.
+    splits: that must have clips.
+
+  Returns:
+    Its path; `data['source']` itself if that is a dataset already.
+
+  Raises:
+    InputError: as `dataset.prepare`.
+  """
+  source = data['source']
+  options = defaults.Options.from_fields(data)  # older runs lack max_frames
+  if source and build_report.exists(source):
+    _check_background(data, source)
+    if group := data.get('group', ''):
+      log(f'data.group={group!r} does nothing: {source} was built, and split.')
+    return source
+  source = drawn.source(data, log)
+  rule = defaults.Splits.from_fields(data)
+  listing = folder.scan(source, data['labels'], stored, **rule._asdict())
+  listing = background.add(
+    listing,
+    data.get('background', ''),
+    rule.holdout_seed,
+    data['labels'],
+  )
+  clips = {}
+  for item in listing.items:
+    clips.setdefault(item.split, []).append(item)
+  if rule.folds:
+    clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
+  build_report.require(clips, splits, f'data.source is {str(source)!r}, which')
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
+  return builder.build(plan, log)
+
+
+def find(name, data):
+  """The path of a built dataset that a model was trained on, or None.
+
+  So that the videos need not be there any more, nor be looked through.
+
+  Args:
+    name: of the dataset, or None.
+    data: the fields of `configs/common.py`'s `data`, as of the training.
+  """
+  folder = drawn.data_dir(data) / 'video_folder' / str(name)
+  source = pathlib.Path(data['source']).expanduser()
+  if build_report.exists(source) and build_report.read(source)['name'] == name:
+    return source
+  found = [path for path in folder.glob('*') if build_report.exists(path)]
+  return found[0] if name and found else None
+
+
+def _check_background(data, source):
+  """Raises InputError if a built dataset lacks the class of `background`."""
+  label = data.get('background', '')
+  if label and label not in build_report.read(source)['labels']:
+    raise errors.InputError(
+      f'data.background is {label!r}, but the dataset {str(source)!r} was '
+      f'built without it; build it from its list, or by --background {label!r}.'
+    )
