@@ -9,7 +9,13 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
-from tsm_jax.program import divergence, metrics, predictions, results
+from tsm_jax.program import (
+  divergence,
+  metrics,
+  multi_label,
+  predictions,
+  results,
+)
 from tsm_jax.program.results import (
   Result,  # noqa: F401
   describe,
@@ -103,12 +109,17 @@ class Evaluator:
       )
       counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
       total = counts if total is None else jax.tree.map(np.add, total, counts)
-      clips = clips or results.Clips(len(source), found['logits'].shape[-1])
+      clips = clips or results.Clips(
+        len(source), found['logits'].shape[-1], source.label_shape
+      )
       clips.add(**found)
       if stop and stop():
         return None
+    names = _all_names(source)
+    if source.label_shape:
+      return multi_label.summarize(total, clips, names)
     return summarize(total, len(source))._replace(
-      logits=clips.logits, labels=clips.labels, clips=_all_names(source)
+      logits=clips.logits, labels=clips.labels, clips=names
     )
 
   def _count(self, variables, batch):

@@ -216,12 +216,12 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
           occupied.check()
           predictions.keep(workdir, step, result, data.labels, active)
           if is_missing:
-            kept.save_best(step, variables, meta, result.top1)
+            kept.save_best(step, variables, meta, result.score)
             writer.write(step, result.scalars('eval/'))
             if active:
               bar.write(
-                f'step {step}: {config.eval.split} top-1 {result.top1:.2%}, '
-                f'top-5 {result.top5:.2%} of {result.num_clips} clips'
+                f'step {step}: {config.eval.split} {result.in_short()} of '
+                f'{result.num_clips} clips'
               )
           if not last and early_stopping.reached(workdir, step, config, log):
             last = True
@@ -240,6 +240,6 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     online = agreement.report(workdir, built, final, eval_source, log)
     frames = mistakes.reader(eval_source, built.preprocessing, config)
     path = run_report.write(workdir, data.labels, result, online, frames)
-    log(f'top-1 {result.top1:.2%}; the report is {path}')
+    log(f'{result.headline()}; the report is {path}')
   sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result

@@ -111,6 +111,8 @@ def _add_data(config):
   data.dataset = ''
   data.data_dir = ''  # of built datasets; '' is TFDS_DATA_DIR or TFDS's own
   data.labels = ''  # file with a class per line; '': the training split's
+  # A clip of a list may have several labels: 'a|b', or an array in JSON.
+  data.multi_label = False
   # Which clips are 'val' where no split is given: holdout (their share of each
   # class), holdout_seed, holdout_rule ('stratified': exactly that share;
   # 'hash': about that share, as in earlier versions), group (a regular

@@ -41,6 +41,7 @@ def build(args):
       args.manual_dir,
       args.labels,
       args.modality,
+      multi_label=args.multi_label,
       called=lambda name: f'--{"manual_dir" if name == "source" else name}',
       **split_flags.fields(args),
     )
@@ -94,7 +95,12 @@ def _check(args):
     raise errors.InputError(
       f"--split is {args.split}; a 'folder' has no published splits."
     )
-  usual = {'labels': '', 'background': '', **split_flags.USUAL}
+  usual = {
+    'labels': '',
+    'background': '',
+    'multi_label': False,
+    **split_flags.USUAL,
+  }
   for name, unset in usual.items():
     if args.name != 'folder' and (value := getattr(args, name)) != unset:
       raise errors.InputError(
@@ -138,6 +144,9 @@ def _parser():
   )
   _add_beam(add)
   add('--labels', default='', help="classes of a 'folder', one per line")
+  parser.add_switch(
+    'multi_label', 'clips of a list may have several labels, as a|b'
+  )
   split_flags.add(parser)
   add(
     '--background',

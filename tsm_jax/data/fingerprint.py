@@ -82,10 +82,9 @@ def _stages(record, number, labels, preprocessing, views):
   cropped = records.eval_views(record, preprocessing, views, number)
   normalized = preprocessing.normalize(cropped)
   rounded = np.round(np.asarray(normalized), DECIMALS) + 0.0  # -0.0 is 0.0
-  label = int(record['label'])
   return {
     'video_id': record['video_id'].decode(),
-    'label': f'{label} {labels[label]}',
+    'label': _label(record['label'], labels),
     'num_frames': count,
     'indices': indices.tolist(),
     'validation': validation.tolist(),
@@ -106,6 +105,11 @@ def _hash(parts):
     digest.update(f'{memoryview(part).nbytes} '.encode())
     digest.update(part)
   return digest.hexdigest()[:16]
+
+
+def _label(label, labels):
+  several = np.flatnonzero(label) if np.ndim(label) else [label]
+  return ' | '.join(f'{i} {labels[i]}' for i in several)
 
 
 def compare(one, other):

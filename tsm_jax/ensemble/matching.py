@@ -6,7 +6,7 @@ from typing import NamedTuple
 from tsm_jax import errors, evaluate, progress
 from tsm_jax.data.clips import videos
 from tsm_jax.data.store import dataset
-from tsm_jax.runs import checkpoints
+from tsm_jax.runs import checkpoints, request
 
 
 class Member(NamedTuple):
@@ -47,6 +47,7 @@ def open_member(member, split, log):
     InputError: if a part is missing or they do not fit.
   """
   trained = checkpoints.restore_model(member.path)
+  request.require_one_label(trained, 'ensembles')
   data = trained.meta['config']['data']
   log(f'{member.path}:')
   if member.source:

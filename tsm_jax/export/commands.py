@@ -15,6 +15,7 @@ from tsm_jax.export import (
   samples,
 )
 from tsm_jax.export.runner import engine
+from tsm_jax.runs import request
 from tsm_jax.stream import progress
 from tsm_jax.stream.events import rule_file
 
@@ -27,6 +28,7 @@ def export(args):
   _check(args)
   log = progress.log
   trained = checkpoints.restore_model(args.checkpoint, log)
+  request.require_one_label(trained, 'exports')
   if trained.config.dtype != 'float32':
     log(
       f'The model was trained in {trained.config.dtype}; it leaves in float32.'

@@ -69,6 +69,11 @@ def describe_run(built, data, config, mesh, mirrored, interval):
   """
   yield from describe_model(built.model, built.preprocessing)
   yield from flips.describe(mirrored, data.labels)
+  if data.multi_label:
+    yield (
+      'Clips may have several labels: the loss is the mean binary '
+      'cross-entropy of the classes, the best model that of the highest mAP.'
+    )
   yield from describe_plan(config, data, built.total_steps, mesh)
   yield describe_interval(interval)
 

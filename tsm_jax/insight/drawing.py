@@ -41,18 +41,20 @@ def draw_curves(workdirs, path):
       files.read_json(workdir / 'config.json').get('name', workdir)
     )
     records = metrics.read(workdir)
-    for axes, field in ((left, 'loss'), (right, 'top1')):
+    for axes, field in ((left, 'loss'), (right, 'top1'), (right, 'map')):
       for part, style in (('train', ':'), ('eval', '-')):
         points = [
           (r['step'], r[f'{part}/{field}'])
           for r in records
           if f'{part}/{field}' in r
         ]
+        shown = 'mAP' if field == 'map' else part
         if points:
           line = axes.plot(
-            *zip(*points), style, color=color, label=f'{name} ({part})'
+            *zip(*points), style, color=color, label=f'{name} ({shown})'
           )[0]
-          line.set_marker('.' if part == 'eval' else '')
+          marker = '+' if field == 'map' else '.'
+          line.set_marker(marker if part == 'eval' else '')
   left.set(xlabel='step', ylabel='loss')
   right.set(xlabel='step', ylabel='top-1', ylim=(0, 1.02))
   handles, names = right.get_legend_handles_labels()

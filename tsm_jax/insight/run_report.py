@@ -6,7 +6,13 @@ import re
 import numpy as np
 
 from tsm_jax import errors, files
-from tsm_jax.insight import drawing, learning, mistakes, wilson
+from tsm_jax.insight import (
+  drawing,
+  learning,
+  mistakes,
+  multi_label_page,
+  wilson,
+)
 from tsm_jax.program import early_stopping, metrics, predictions, results
 
 _ONLINE = """
@@ -30,13 +36,16 @@ def write(workdir, labels, result, online=None, frames=None):
   Args:
     workdir: of the run.
     labels: class names by index.
-    result: the last `results.Result`.
+    result: the last `results.Result`; of a `multi_label.Result` it is
+      `multi_label_page`, without what there is one label for.
     online: what `agreement.report` has found, or None.
     frames: from `mistakes.reader`, or None to show no mistakes.
 
   Returns:
     The path of the page.
   """
+  if result.confusion is None:
+    return multi_label_page.write(workdir, labels, result, _markdown)
   workdir = files.path(workdir)
   config = files.read_json(workdir / 'config.json')
   records = metrics.read(workdir)

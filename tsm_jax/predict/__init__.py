@@ -110,16 +110,18 @@ def make_predict(trained):
 
   Returns:
     A jitted function, which is compiled once per shape. The logits of the V
-    views are averaged before the softmax, as in evaluation.
+    views are averaged before the softmax, as in evaluation. Of a model of
+    clips of several labels, each has a sigmoid, and a probability of its own.
   """
   model = trained.module()
+  activation = jax.nn.sigmoid if trained.multi_label else jax.nn.softmax
 
   @jax.jit
   def predict(frames):
     logits = evaluate.view_logits(
       model, trained.variables, frames[None], trained.preprocessing
     )
-    return jax.nn.softmax(logits[0])
+    return activation(logits[0])
 
   return predict
 

@@ -101,7 +101,12 @@ def build(config, mesh, num_classes, num_clips, mirrored=None, weights=None):
     arguments=(
       sharding.placed(state, shardings),
       sharding.placed(
-        batch_shapes(config.batch_size, preprocessing), sharding.batched(mesh)
+        batch_shapes(
+          config.batch_size,
+          preprocessing,
+          (num_classes,) if config.data.get('multi_label', False) else (),
+        ),
+        sharding.batched(mesh),
       ),
       sharding.placed(key, sharding.replicated(mesh)),
     ),
@@ -130,10 +135,10 @@ def state_shardings(state, mesh, fsdp):
   return parts._replace(batch_stats=whole.batch_stats)
 
 
-def batch_shapes(batch_size, preprocessing):
+def batch_shapes(batch_size, preprocessing, label_shape=()):
   """The shapes of a training batch over all devices."""
   _, *clip = preprocessing.read_shape()
   return {
     'frames': jax.ShapeDtypeStruct((batch_size, *clip), np.uint8),
-    'label': jax.ShapeDtypeStruct((batch_size,), np.int32),
+    'label': jax.ShapeDtypeStruct((batch_size, *label_shape), np.int32),
   }

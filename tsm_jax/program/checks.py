@@ -10,7 +10,7 @@ from tsm_jax import configuration, errors, models, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
-from tsm_jax.program import eval_variables, optim
+from tsm_jax.program import eval_variables, multi_label, optim
 
 MAX_EPOCHS = 1e9  # so that steps are numbers
 
@@ -34,6 +34,7 @@ def check(config, mesh):
   records.Views.from_config(config)
   augment.check(config)
   balance.check_mode(config.data.balance)
+  multi_label.check(config)
   pipeline.check_threads(config.data)
   optim.create_schedule(
     learning_rate=config.learning_rate,
@@ -142,6 +143,7 @@ def resolve(config, mesh, num_classes, options=None):
     )
   config.model.num_classes = num_classes
   config.data.update(options or {})
+  multi_label.check(config)
   micro_batch = config.batch_size // config.accumulation
   config.model.update(
     models.config.local_to_ghost(config.model, micro_batch, mesh.size)

@@ -7,7 +7,8 @@ decides as if it had not been.
 from tsm_jax.program import metrics
 from tsm_jax.runs import processes
 
-MEASURE = 'eval/top1'
+# Of clips of several labels the mean average precision, else top-1.
+MEASURES = {'eval/map': 'mean average precision', 'eval/top1': 'top-1'}
 
 
 def was_evaluated(workdir, step):
@@ -61,7 +62,8 @@ def explain(lines, evaluation):
     return ''
   many = f'{since} evaluations' if since > 1 else 'evaluation'
   return (
-    f'The run ends at step {found[-1][0]}: in the last {many}, top-1 on '
+    f'The run ends at step {found[-1][0]}: in the last {many}, '
+    f'{MEASURES[measured(lines)]} on '
     f'{evaluation["split"]!r} has not been above the {best:.2%} of step {step} '
     f'(eval.patience={patience}; 0 trains on).'
   )
@@ -69,4 +71,10 @@ def explain(lines, evaluation):
 
 def _evaluations(lines):
   """`(step, top1)` of the evaluations among the lines of metrics."""
-  return [(line['step'], line[MEASURE]) for line in lines if MEASURE in line]
+  measure = measured(lines)
+  return [(line['step'], line[measure]) for line in lines if measure in line]
+
+
+def measured(lines):
+  """By which of `MEASURES` the models of a run are compared."""
+  return next((m for m in MEASURES if any(m in x for x in lines)), 'eval/top1')

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from tsm_jax import errors, files
-from tsm_jax.program import board, divergence
+from tsm_jax.program import board, divergence, multi_label
 
 FILE = 'metrics.jsonl'
 
@@ -73,13 +73,16 @@ def counts(logits, label, mask):
 
   Args:
     logits: `[B, K]`.
-    label: int32 `[B]`.
+    label: int32 `[B]`; of clips of several labels `[B, K]`, for which it is
+      `multi_label.counts`.
     mask: `[B]`, 1 for a clip and 0 for filling.
 
   Returns:
     A dict of sums: confusion int32 `[K, K]` (row: label, column: prediction),
     top5 (clips whose label is among the five largest logits) and loss.
   """
+  if label.ndim == 2:
+    return multi_label.counts(logits, label, mask)
   num_classes = logits.shape[-1]
   mask = mask.astype(jnp.int32)
   rows = jax.nn.one_hot(label, num_classes, dtype=jnp.int32) * mask[:, None]

@@ -25,6 +25,11 @@ def softmax(logits):
   return exps / exps.sum(axis=1, keepdims=True)
 
 
+def sigmoid(logits):
+  """Probabilities, float64, of logits of classes apart from each other."""
+  return 0.5 * (1 + np.tanh(np.asarray(logits, np.float64) / 2))
+
+
 def header(top):
   """The columns of the `top` most probable labels and their probabilities.
 
@@ -65,11 +70,18 @@ def _table(result, labels, step):
   numbers = ' '.join(['%.9g'] * len(labels))  # enough to be read back exactly
   # In this order argmax, which counts, comes first among equals.
   best = np.argsort(-result.logits, axis=1, kind='stable')[:, :top]
-  p = np.take_along_axis(softmax(result.logits), best, axis=1)
+  several = result.labels.ndim == 2
+  p = sigmoid(result.logits) if several else softmax(result.logits)
+  p = np.take_along_axis(p, best, axis=1)
   for i, (clip, label) in enumerate(zip(result.clips, result.labels.tolist())):
     ranked = zip([labels[k] for k in best[i]], p[i].tolist())
     logits = numbers % tuple(result.logits[i].tolist())
-    table.writerow([clip, labels[label], step, *cells(ranked), logits])
+    named = (
+      '|'.join(x for x, has in zip(labels, label) if has)
+      if several
+      else labels[label]
+    )
+    table.writerow([clip, named, step, *cells(ranked), logits])
   text.flush()
   return content.getvalue()
 
@@ -91,13 +103,14 @@ def keep(workdir, step, result, labels, active=True):
   workdir = files.path(workdir)
   content = _table(result, labels, step)
   files.write(workdir / FILE, content)
+  measure = 'eval/top1' if result.labels.ndim == 1 else 'eval/map'
   earlier = [
-    r['eval/top1']
+    r[measure]
     for r in metrics.read(workdir)
-    if 'eval/top1' in r and r['step'] < step
+    if measure in r and r['step'] < step
   ]
   # At a tie, the later model is the better one, as in the folder `best`.
-  if all(result.top1 >= top1 for top1 in earlier):
+  if all(result.score >= score for score in earlier):
     files.write(workdir / BEST, content)
 
 

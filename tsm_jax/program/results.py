@@ -29,6 +29,19 @@ class Result(NamedTuple):
   labels: np.ndarray | None = None
   clips: list[str] | None = None
 
+  @property
+  def score(self):
+    """By what models are compared."""
+    return self.top1
+
+  def headline(self):
+    """What counts most, in words."""
+    return f'top-1 {self.top1:.2%}'
+
+  def in_short(self):
+    """Its fractions in half a line."""
+    return f'{self.headline()}, top-5 {self.top5:.2%}'
+
   def scalars(self, prefix=''):
     """A dict of the fractions and the loss, for `metrics.Writer`."""
     return {
@@ -56,17 +69,17 @@ class Clips:
   Its memory is that of the logits: 32 MB of 20,000 clips and 400 classes.
   """
 
-  def __init__(self, num_clips, num_classes):
+  def __init__(self, num_clips, num_classes, label_shape=()):
     """All are nan until they are added."""
     self.logits = np.full((num_clips, num_classes), np.nan, np.float32)
-    self.labels = np.zeros(num_clips, np.int32)
+    self.labels = np.zeros((num_clips, *label_shape), np.int32)
 
   def add(self, logits, label, number, mask):
     """Adds a batch of all processes; the clips that fill it up are left out.
 
     Args:
       logits: float `[B, K]`.
-      label: int `[B]`.
+      label: int `[B]`, or of several ones `[B, K]`.
       number: of the clip in its split, int `[B]`.
       mask: `[B]`, 1 for a clip and 0 for filling.
     """
@@ -86,6 +99,7 @@ class Named:
       source: of records, from `Dataset.split`.
     """
     self._source = source
+    self.label_shape = getattr(source, 'label_shape', ())
     self.names = {}  # the name of every record that was read, by its number
 
   def __len__(self):
@@ -113,7 +127,7 @@ def summarize(total, num_clips):
 
 
 def describe(result, labels, split, views):
-  """A `Result` as a dict for JSON."""
+  """A `Result`, also a `multi_label.Result`, as a dict for JSON."""
   return {
     'split': split,
     'views': views.clips * views.crops,
@@ -131,7 +145,7 @@ def describe(result, labels, split, views):
 
 def summary(result):
   """A `Result` in a line."""
-  return (
-    f'top-1 {result.top1:.2%}, top-5 {result.top5:.2%}, mean class '
-    f'{result.mean_class:.2%}, loss {result.loss:.4f}'
-  )
+  more = ''
+  if result.confusion is not None:
+    more = f', mean class {result.mean_class:.2%}'
+  return f'{result.in_short()}{more}, loss {result.loss:.4f}'

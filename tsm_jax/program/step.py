@@ -10,7 +10,7 @@ import optax
 
 from tsm_jax import sharding
 from tsm_jax.data.input import augment
-from tsm_jax.program import eval_variables, metrics
+from tsm_jax.program import eval_variables, metrics, multi_label
 
 
 class TrainState(NamedTuple):
@@ -62,7 +62,8 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None, weights=None):
     int32 `[B]`) and the run's key; metrics are float32 scalars.
   """
   average = eval_variables.create_ema(config.ema_decay)
-  gradient = make_gradient(model, config.label_smoothing, weights)
+  several = config.data.get('multi_label', False)
+  gradient = make_gradient(model, config.label_smoothing, weights, several)
   fsdp = config.fsdp and mesh is not None
 
   def train_step(state, batch, key):
@@ -96,7 +97,7 @@ def make_train_step(model, tx, config, mirrored=None, mesh=None, weights=None):
   return train_step
 
 
-def make_gradient(model, smoothing, weights=None):
+def make_gradient(model, smoothing, weights=None, several=False):
   """The gradient of the loss of a batch.
 
   The loss is the mean over the clips of the cross-entropy of a clip's logits,
@@ -108,6 +109,8 @@ def make_gradient(model, smoothing, weights=None):
     model: a Flax module.
     smoothing: of labels.
     weights: see `metrics.weighted_mean`.
+    several: whether clips may have several labels; their loss is that of
+      `multi_label`.
 
   Returns:
     A function of params, batch_stats, `(frames, label)` from
@@ -117,6 +120,8 @@ def make_gradient(model, smoothing, weights=None):
   # Of a 'frames' consensus, every frame has a loss of its own.
   each = model.consensus == 'frames'
   trained = model.clone(consensus='none') if each else model
+
+  measures = multi_label if several else metrics
 
   def loss_fn(params, batch_stats, batch, key):
     frames, label = batch
@@ -128,14 +133,14 @@ def make_gradient(model, smoothing, weights=None):
       mutable=['batch_stats'],
     )
     if each:
-      losses = metrics.frame_cross_entropy(
+      losses = measures.frame_cross_entropy(
         model.decisive(logits), label, smoothing
       )
       logits = model.clip_logits(logits)
     else:
-      losses = metrics.cross_entropy(logits, label, smoothing)
+      losses = measures.cross_entropy(logits, label, smoothing)
     loss = metrics.weighted_mean(losses, label, weights)
-    values = {'loss': loss, 'top1': metrics.top1(logits, label)}
+    values = {'loss': loss, 'top1': measures.top1(logits, label)}
     return loss, (updates['batch_stats'], values)
 
   def gradient(params, batch_stats, batch, key):

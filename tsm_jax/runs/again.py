@@ -15,6 +15,7 @@ from tsm_jax.runs import folders, identity, json_item, request, steps
 _DECIDES = (
   'data.background',
   'data.labels',
+  'data.multi_label',
   'data.source',
   *(f'data.{name}' for name in defaults.Splits._fields),
   *(f'data.{name}' for name in defaults.USUAL._fields),

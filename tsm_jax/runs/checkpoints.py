@@ -81,14 +81,15 @@ class Checkpoints:
         force=True,
       )
 
-  def save_best(self, step, variables, meta, top1):
+  def save_best(self, step, variables, meta, score):
     """Saves an evaluated model if it is among the best, and waits for it.
 
     Args:
       step: the evaluated step.
       variables: params and batch_stats.
       meta: a JSON-able dict, from `identity.describe`.
-      top1: fraction; at a tie, the later model is the better one.
+      score: top-1, or of clips of several labels the mean average precision;
+        kept under the name 'top1'. At a tie, the later model is better.
 
     Raises:
       InputError: if the save failed; it says which checkpoint is whole.
@@ -96,7 +97,7 @@ class Checkpoints:
     if self._best is None or step in self._best.all_steps():
       return
     kept = [self._best.metrics(old)['top1'] for old in self._best.all_steps()]
-    if len(kept) >= self._config['keep_best'] and top1 < min(kept):
+    if len(kept) >= self._config['keep_best'] and score < min(kept):
       return
     with folders.failed_save_explained(self._best, self._latest):
       self._best.save(
@@ -104,9 +105,9 @@ class Checkpoints:
         args=ocp.args.Composite(
           model=ocp.args.StandardSave(variables),
           # Here, the hash of the file protects it.
-          data=ocp.args.JsonSave({**meta, 'top1': top1}),
+          data=ocp.args.JsonSave({**meta, 'top1': score}),
         ),
-        metrics={'top1': top1},
+        metrics={'top1': score},
         force=True,
       )
       self._best.wait_until_finished()
@@ -184,6 +185,12 @@ class TrainedModel:
   preprocessing: preprocess.Preprocessing
   meta: dict[str, Any]
   step: int
+
+  @property
+  def multi_label(self):
+    """Whether clips have several labels: a sigmoid each, no softmax."""
+    data = self.meta.get('config', {}).get('data', {})
+    return data.get('multi_label', False)
 
   def module(self):
     """The Flax module, see `models.create_model`."""

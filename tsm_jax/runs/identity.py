@@ -61,6 +61,7 @@ NEWER = (
   'data.frame_interval_jitter',
   'data.group',
   'data.holdout_rule',
+  'data.multi_label',
   'eval.patience',
   'model.consensus',
   'model.consensus_from',

@@ -29,6 +29,7 @@ FIXED = (
   'data.std',
   'data.divisor',
   'data.channel_order',
+  'data.multi_label',
   'ema_decay',
   'eval.precise_bn_batches',
 )
@@ -90,6 +91,20 @@ def adapt(trained, config, asked, log=print):
   return trained
 
 
+def require_one_label(trained, what):
+  """Raises InputError if a model has a sigmoid of each class, not a softmax.
+
+  Args:
+    trained: a `checkpoints.TrainedModel`.
+    what: needs probabilities that add up to 1, a plural.
+  """
+  if trained.multi_label:
+    raise errors.InputError(
+      'The model was trained with data.multi_label=True, for clips of several '
+      f'labels; {what} are for models of one label per clip.'
+    )
+
+
 def describe(trained, config, asked):
   """How a `TrainedModel` looks at a video, for the JSON of a result.
 
@@ -121,6 +136,13 @@ def check_data(trained, config, asked, dataset, log=print):
     log: called with a line if the model was trained on another one.
   """
   own, data = trained.meta.get('dataset'), config.data
+  if trained.multi_label != dataset.multi_label:
+    kinds = 'one label per clip', 'several labels per clip'
+    raise errors.InputError(
+      f'The model was trained for {kinds[trained.multi_label]}, the dataset '
+      f'{dataset.name} has {kinds[dataset.multi_label]}; evaluate on one like '
+      'that of the training.'
+    )
   other = own and not identity.same_content(own, dataset.name)
   if other and jax.process_index() == 0:
     log(f'The dataset is {dataset.name}; the model was trained on {own}.')

@@ -126,10 +126,10 @@ def report(workdir, built, variables, source, log):
     log: called with every line for the user.
 
   Returns:
-    What is written, a dict, or None if the model cannot stream.
+    What is written, or None if the model, or what has several labels, cannot.
   """
   model = built.model
-  if not can_stream(model):
+  if getattr(source, 'label_shape', ()) or not can_stream(model):
     return None
   try:
     found = measure(model, variables, built.preprocessing, source)

@@ -15,6 +15,7 @@ from tsm_jax import errors
 from tsm_jax.data.clips import pixels
 from tsm_jax.data.input import cropping
 from tsm_jax.models import folding
+from tsm_jax.runs import request
 from tsm_jax.stream import cache
 
 # YNNPACK, XLA's own choice, arranges all weights anew in every step. The last
@@ -41,6 +42,7 @@ class Batch:
       InputError: if the model needs future frames, whole clips or something
         other than RGB frames.
     """
+    request.require_one_label(trained, 'streams')
     self._preprocessing = trained.preprocessing
     if (modality := self._preprocessing.modality) != 'rgb':
       raise errors.InputError(

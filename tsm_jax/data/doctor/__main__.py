@@ -65,6 +65,7 @@ def examine_all(args):
       path,
       args.labels,
       args.modality,
+      multi_label=args.multi_label,
       called=lambda name: 'PATH' if name == 'source' else f'--{name}',
       **split_flags.fields(args),
     )
@@ -171,6 +172,7 @@ def _parser():
     help='that a clip needs; shorter ones are noted (default %(default)s)',
   )
   split_flags.add(parser)
+  parser.add_switch('multi_label', 'clips may have several labels, as a|b')
   add('--background', default='', metavar='LABEL', help='as data.background')
   add(
     '--cache',

@@ -16,7 +16,7 @@ from tsm_jax.data.doctor import (
   reading,
   result_cache,
 )
-from tsm_jax.data.sources import listings
+from tsm_jax.data.sources import label_sets, listings
 
 
 class Source(NamedTuple):
@@ -177,7 +177,8 @@ def diagnose(source, num_frames, cache, pool):
       item = _labelled(item, facts, source.labels)
     clips[item.video_id] = source.clips[number]
     if not facts.get('error'):
-      examples.setdefault(item.label, item.video_id)
+      for name in item.classes:
+        examples.setdefault(name, item.video_id)
     tally.add(item, facts)
   tally.end(source.labels)
   found = [*source.findings, *tally.findings]
@@ -200,6 +201,11 @@ def diagnose(source, num_frames, cache, pool):
 def _labelled(item, facts, labels):
   """The item of a clip, with the name and label in its record."""
   label = facts['label']
+  if isinstance(label, list):
+    names = tuple(labels[i] for i in label)
+    return item._replace(
+      video_id=facts['video_id'], label=label_sets.joined(names), labels=names
+    )
   name = labels[label] if 0 <= label < len(labels) else ''
   return item._replace(video_id=facts['video_id'], label=name)
 

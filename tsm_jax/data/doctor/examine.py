@@ -55,7 +55,10 @@ def facts(clip):
     found = _describe(read)
   if record:
     found['video_id'] = record['video_id'].decode()
-    found['label'] = int(record['label'])
+    label = record['label']  # [K] of a clip of several labels
+    found['label'] = (
+      np.flatnonzero(label).tolist() if np.ndim(label) else int(label)
+    )
   return found
 
 

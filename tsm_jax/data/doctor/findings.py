@@ -132,8 +132,9 @@ class Tally:
           f'has {count} frames, its list {item.num_frames}',
         )
       )
-    key = (item.split, item.label)
-    self.counts[key] = self.counts.get(key, 0) + 1
+    for name in item.classes:
+      key = (item.split, name)
+      self.counts[key] = self.counts.get(key, 0) + 1
     self.lengths.setdefault(item.split, []).append(facts['num_frames'])
     content = bytes.fromhex(facts['content'])
     if facts['scenes']:

@@ -52,7 +52,8 @@ def augment(key, batch, config, mirrored=None):
 
   Args:
     key: of this step.
-    batch: frames uint8 `[B, T, S, S, C']` and label int32 `[B]`.
+    batch: frames uint8 `[B, T, S, S, C']` and label int32 `[B]`; of clips of
+      several labels `[B, K]`, 1 for each.
     config: a configuration; mixup_alpha, cutmix_alpha, erase_probability, the
       normalisation in its section data, model.modality and, for mixed labels,
       model.num_classes count.
@@ -74,7 +75,8 @@ def augment(key, batch, config, mirrored=None):
   if config.erase_probability > 0:
     frames = random_erase(erase_key, frames, config.erase_probability)
   if config.mixup_alpha > 0 or config.cutmix_alpha > 0:
-    label = jax.nn.one_hot(label, config.model.num_classes)
+    if label.ndim == 1:
+      label = jax.nn.one_hot(label, config.model.num_classes)
     weights = mix_weights(
       mix_key, frames.shape[2:4], config.mixup_alpha, config.cutmix_alpha
     )
@@ -88,7 +90,7 @@ def random_flip(key, frames, label, mirrored, modality='rgb'):
   Args:
     key: of the draws.
     frames: `[B, T, H, W, C]`.
-    label: int32 `[B]`.
+    label: int32 `[B]`, or of several ones `[B, K]`, of which each is mirrored.
     mirrored: int `[K]`, the class of a mirrored clip, or -1 for one that must
       stay as it is.
     modality: see `cropping.mirror`.
@@ -96,11 +98,26 @@ def random_flip(key, frames, label, mirrored, modality='rgb'):
   Returns:
     `(frames, label)`.
   """
-  other = jnp.asarray(mirrored)[label]
-  flip = jax.random.bernoulli(key, shape=label.shape) & (other >= 0)
+  other, allowed = _mirrored_label(jnp.asarray(mirrored), label)
+  flip = jax.random.bernoulli(key, shape=label.shape[:1]) & allowed
   where = flip.reshape((-1, 1, 1, 1, 1))
   frames = jnp.where(where, cropping.mirror(frames, modality), frames)
+  flip = flip.reshape((-1, *[1] * (label.ndim - 1)))
   return frames, jnp.where(flip, other, label)
+
+
+def _mirrored_label(mirrored, label):
+  """The label of mirrored clips, and whether they may be mirrored, bool `[B]`.
+
+  A clip of several labels stays as it is if one of them must.
+  """
+  if label.ndim == 1:
+    other = mirrored[label]
+    return other, other >= 0
+  stays = mirrored < 0
+  # Two classes that mirror each other: taking is giving.
+  other = label[:, jnp.where(stays, jnp.arange(len(mirrored)), mirrored)]
+  return other, ~(label.astype(bool) & stays[None]).any(-1)
 
 
 def random_erase(key, frames, probability):

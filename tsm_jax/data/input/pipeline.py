@@ -115,14 +115,15 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
 
   Yields:
     As many batches on every process: frames uint8 `[b, V, T, S, S, C]`, label
-    int32 `[b]`, number (of the record) int32 `[b]` and mask float32 `[b]`, 0
-    for the clips that fill up the last batches.
+    int32 `[b]` (of several labels `[b, K]`), number (of the record) int32 `[b]`
+    and mask float32 `[b]`, 0 for the clips that fill up the last batches.
   """
   index, count = process
   local = batch_size // count
   mine = list(range(index, len(source), count))
   num_batches = -(-len(source) // batch_size)
   shape = views.shape(preprocessing)
+  label_shape = getattr(source, 'label_shape', ())
 
   def fill(batch, row, i):
     record = source[i]
@@ -137,7 +138,7 @@ def eval_batches(source, batch_size, preprocessing, views, threads, process):
       chosen = mine[number * local : (number + 1) * local]
       batch = {
         'frames': np.zeros((local, *shape), np.uint8),
-        'label': np.zeros(local, np.int32),
+        'label': np.zeros((local, *label_shape), np.int32),
         'number': np.zeros(local, np.int32),
         'mask': np.zeros(local, np.float32),
       }

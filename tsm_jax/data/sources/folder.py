@@ -7,6 +7,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.sources import (
   class_folders,
   label_files,
+  label_sets,
   listings,
   lists,
   segments,
@@ -22,6 +23,7 @@ def scan(
   labels_file='',
   modality='rgb',
   called='data.{}'.format,
+  multi_label=False,
   **splits,
 ):
   """Finds the videos of a folder or list, their labels and splits.
@@ -39,7 +41,9 @@ def scan(
       classes are the sorted labels of the training split, integers as numbers.
     modality: 'rgb', or 'flow', where every clip is a folder of images, see
       `codec.to_record`.
-    called: how the user calls 'source', 'labels' and the fields of splits.
+    called: how the user calls 'source', 'labels' and the other fields.
+    multi_label: whether a clip may have several labels, as `a|b` or, in JSON,
+      an array of them. They are balanced between splits label by label.
     **splits: fields of `defaults.Splits`, as its `from_fields` takes them: what
       is done where no split is given. All clips of a video, and of a group,
       are in one split.
@@ -57,11 +61,18 @@ def scan(
   notes = []
   items = listed = read(source, modality, called, notes)
   items, excluded = listings.readable(items)
+  if multi_label:
+    items = label_sets.apart(items)
+  else:
+    label_sets.check_one(items, called)
+    notes += label_sets.hint(items, called)
   _require(items, source, excluded, modality)
   items.sort(key=segments.order)
   items = splitting.assign(items, splits, source, called, notes)
   checks.one_split(items)
   labels = _labels(items, labels_file, source, called('labels'))
+  if multi_label:
+    label_sets.check_names(labels, called('labels'))
   items, unplaced = listings.placed(items, labels)
   excluded = sorted(excluded + unplaced)
   _require(items, source, excluded, modality)
@@ -72,7 +83,13 @@ def scan(
     for names in spelling.alike(labels):
       notes.append(f'there are classes that hardly differ: {names}')
   return listings.Listing(
-    items, labels, excluded, notes, modality=modality, listed=listed
+    items,
+    labels,
+    excluded,
+    notes,
+    modality=modality,
+    listed=listed,
+    multi_label=multi_label,
   )
 
 
@@ -128,10 +145,15 @@ def _require(items, source, excluded, modality):
 
 def _labels(items, labels_file, source, field):
   if labels_file:
-    known = {item.label for item in items}
+    known = {name for item in items for name in item.classes}
     return label_files.read(labels_file, field, known)
   labels = listings.in_order(
-    {i.label for i in items if i.split not in ('', 'val', 'test') and i.label}
+    {
+      name
+      for item in items
+      if item.split not in ('', 'val', 'test') and item.label
+      for name in item.classes
+    }
   )
   if not labels:
     raise errors.InputError(

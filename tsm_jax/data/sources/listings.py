@@ -23,11 +23,12 @@ class Item(NamedTuple):
   Attributes:
     path: of the video file, or of a folder of images.
     video_id: its unique name.
-    label: class name.
+    label: class name; of several ones, `label_sets.joined`.
     split: 'train', 'val' or 'test', or as of `splitting.folds`.
     num_frames: as its list states, or 0.
     segment: the part of the file that it is, or None if it is all of it.
     group: what it belongs to, such as a person, or '' if that is unknown.
+    labels: class names, where a clip may have several; else ().
   """
 
   path: pathlib.Path
@@ -37,6 +38,12 @@ class Item(NamedTuple):
   num_frames: int = 0
   segment: segments.Segment | None = None
   group: str = ''
+  labels: tuple[str, ...] = ()
+
+  @property
+  def classes(self):
+    """The names of its classes, mostly one."""
+    return self.labels or (self.label,)
 
 
 class Listing(NamedTuple):
@@ -50,6 +57,7 @@ class Listing(NamedTuple):
     fps: frames per second of the clips that do not state it; 0 if unknown.
     modality: what the clips are, 'rgb' or 'flow'.
     listed: all that was read, also what is excluded.
+    multi_label: whether a clip may have several labels.
   """
 
   items: list[Item]
@@ -59,6 +67,7 @@ class Listing(NamedTuple):
   fps: float = 0.0
   modality: str = 'rgb'
   listed: Sequence[Item] = ()
+  multi_label: bool = False
 
 
 def problem(label):
@@ -111,7 +120,7 @@ def usable(items, labels):
 
 def empty_classes(items, labels):
   """A sentence on every class that a split has no video of."""
-  present = {(item.label, item.split) for item in items}
+  present = {(name, i.split) for i in items for name in i.classes}
   splits = sorted({item.split for item in items})
   for label in labels:
     for split in splits:
@@ -183,6 +192,7 @@ class _Unreadable:
 def _misplaced(labels, item):
   if not item.split:
     return 'has no split, although others have one'
-  if item.label not in labels:
-    return f'has the label {item.label!r}, {NOT_IN_MAP}'
+  for label in item.classes:
+    if label not in labels:
+      return f'has the label {label!r}, {NOT_IN_MAP}'
   return ''

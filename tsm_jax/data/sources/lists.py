@@ -7,7 +7,13 @@ import pathlib
 import re
 
 from tsm_jax import errors
-from tsm_jax.data.sources import columns, listings, segments, spelling
+from tsm_jax.data.sources import (
+  columns,
+  label_sets,
+  listings,
+  segments,
+  spelling,
+)
 from tsm_jax.data.sources.recordings import checks
 from tsm_jax.data.sources.splitting import groups
 
@@ -70,14 +76,29 @@ def _item(number, row, source):
   if split and str(split).lower() not in SPLITS:
     fail(f'the split {split!r}; choose from {", ".join(SPLITS)}')
   segment = segments.read(row, fail)
+  labels = _several(row.get('label'), fail)
   return listings.Item(
     path=source.parent / path,
     video_id=f'{path}@{segment}' if segment else path,
-    label=label(row.get('label'), fail),
+    label=label_sets.joined(labels) or label(row.get('label'), fail),
     split=SPLITS.get(split.lower(), ''),
     segment=segment,
     group=groups.read(row, fail),
+    labels=labels,
   )
+
+
+def _several(value, fail):
+  """The labels of an array in JSON, sorted; () of anything else."""
+  if not isinstance(value, list):
+    return ()
+  found = [label(one, fail) for one in value]
+  if not found or not all(found) or '|' in ''.join(found):
+    fail(
+      f"the labels {value!r}; several labels are texts without '|', and a clip "
+      'has one at least'
+    )
+  return tuple(sorted(set(found)))
 
 
 def label(value, fail):

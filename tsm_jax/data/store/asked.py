@@ -29,12 +29,19 @@ def build(data, stored, log, splits):
   options = defaults.Options.from_fields(data)  # older runs lack max_frames
   if source and build_report.exists(source):
     _check_background(data, source)
+    _check_labels(data, source)
     if group := data.get('group', ''):
       log(f'data.group={group!r} does nothing: {source} was built, and split.')
     return source
   source = drawn.source(data, log)
   rule = defaults.Splits.from_fields(data)
-  listing = folder.scan(source, data['labels'], stored, **rule._asdict())
+  listing = folder.scan(
+    source,
+    data['labels'],
+    stored,
+    multi_label=data.get('multi_label', False),
+    **rule._asdict(),
+  )
   listing = background.add(
     listing,
     data.get('background', ''),
@@ -68,6 +75,16 @@ def find(name, data):
     return source
   found = [path for path in folder.glob('*') if build_report.exists(path)]
   return found[0] if name and found else None
+
+
+def _check_labels(data, source):
+  """Raises InputError if a built dataset has no clips of several labels."""
+  several = build_report.read(source).get('multi_label', False)
+  if data.get('multi_label', False) and not several:
+    raise errors.InputError(
+      f'data.multi_label is True, but the dataset {str(source)!r} was built '
+      'with one label per clip; build it by --multi_label, or leave it out.'
+    )
 
 
 def _check_background(data, source):

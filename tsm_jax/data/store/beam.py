@@ -39,12 +39,14 @@ class Job(NamedTuple):
     labels: class names.
     fps: of clips that do not state it.
     folder: where finished shards are; all workers must see it, and the clips.
+    multi_label: whether a clip may have several labels.
   """
 
   work: Any
   labels: list[str]
   fps: float
   folder: str
+  multi_label: bool = False
 
 
 def run(parts, job, engine):
@@ -105,7 +107,7 @@ def make(job, part):
     arguments = part.arguments()
     stream = films.outcomes(arguments, pool.outcomes(arguments))
     clips = shards.examples(part.items, stream, job.fps, kept.report)
-    features = tfds_builder.features(job.labels)
+    features = tfds_builder.features(job.labels, job.multi_label)
     writer.ShardWriter(
       features=features,
       serializer=example_serializer.ExampleSerializer(

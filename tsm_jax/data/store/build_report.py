@@ -159,7 +159,11 @@ def require(clips, splits, what):
 def describe(report):
   """Yields the report as lines of text."""
   counts = ', '.join(f'{len(n)} {s}' for s, n in report['num_frames'].items())
-  yield f'Dataset {report["name"]}: {counts}; {len(report["labels"])} classes.'
+  several = ', several of a clip' if report.get('multi_label') else ''
+  yield (
+    f'Dataset {report["name"]}: {counts}; {len(report["labels"])} '
+    f'classes{several}.'
+  )
   notes = (
     [f'not used: {name}: {why}' for name, why in report['excluded']],
     [f'used, but damaged: {name}: {why}' for name, why in report['damaged']],

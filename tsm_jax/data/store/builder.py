@@ -76,7 +76,9 @@ class Plan(NamedTuple):
     more = [listing.labels, options, listing.excluded, listing.modality]
     # The frames that lists state decide it, too, where they do.
     stated = [i.num_frames for i in listing.items if i.num_frames]
-    text = json.dumps([content, *more, *([stated] if stated else [])])
+    several = ['multi_label'] if listing.multi_label else []
+    more += several + ([stated] if stated else [])
+    text = json.dumps([content, *more])
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f'{stem or "videos"}-{digest[:10]}'
 
@@ -196,6 +198,8 @@ def write(plan):
     'seconds': {item.split: [] for item in listing.items},
     'classes': {item.split: [] for item in listing.items},
   }
+  if listing.multi_label:
+    report['multi_label'] = True
   bar = progress.bar(total=len(listing.items), desc='decode', leave=False)
   waiting = plan.path().with_name(f'{plan.path().name}.parts')
   work = functools.partial(
@@ -229,7 +233,9 @@ def write(plan):
     )
     if plan.engine:
       folder = os.path.abspath(folder)
-      job = beam.Job(work, listing.labels, listing.fps, folder)
+      job = beam.Job(
+        work, listing.labels, listing.fps, folder, listing.multi_label
+      )
       beam.run(builder.missing(), job, plan.engine)
     with contextlib.redirect_stdout(io.StringIO()):  # it talks of downloads
       builder.download_and_prepare()

@@ -48,8 +48,17 @@ class Dataset:
 
   @property
   def options(self):
-    """A dict of how its clips are stored, as `defaults.Options`."""
-    return self.report['options']
+    """A dict of how its clips are stored, as `defaults.Options`.
+
+    And of `multi_label`, if it is true.
+    """
+    several = {'multi_label': True} if self.multi_label else {}
+    return {**self.report['options'], **several}
+
+  @property
+  def multi_label(self):
+    """Whether a clip may have several labels."""
+    return self.report.get('multi_label', False)
 
   @property
   def modality(self):
@@ -106,7 +115,9 @@ class Dataset:
       ) from error
     return stored_records.joined(
       [
-        stored_records.Records(source, self.path, len(self.labels))
+        stored_records.Records(
+          source, self.path, len(self.labels), self.multi_label
+        )
         for source in found
       ],
       self.report.get('classes', {}).get(name),
@@ -169,7 +180,8 @@ def open(path, data=None):
       'build one by python -m tsm_jax.data.build.'
     )
   report = build_report.read(path)
-  integrity.check(path, report['labels'], report['num_frames'])
+  several = report.get('multi_label', False)
+  integrity.check(path, report['labels'], report['num_frames'], several)
   build_report.check_lists(path, report)
   if data is None:
     return Dataset(path, report)

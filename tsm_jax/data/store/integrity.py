@@ -20,17 +20,18 @@ _REMEDY = (
 )
 
 
-def check(path, labels, num_frames):
+def check(path, labels, num_frames, multi_label=False):
   """Raises InputError if a file of a dataset contradicts its build report.
 
   Args:
     path: `pathlib.Path` of the folder of the dataset.
     labels: class names, as the report has them.
     num_frames: of the clips of each split, as the report has them.
+    multi_label: whether a clip may have several labels.
   """
   info = read_json(path / _INFO)
   read_json(path / 'metadata.json', required=False)
-  _check_features(path / _FEATURES, labels)
+  _check_features(path / _FEATURES, labels, multi_label)
   _check_labels(path / _LABELS, labels)
   stored = _sizes(info, path / _INFO)
   for split in {*stored, *num_frames}:
@@ -83,9 +84,11 @@ def damaged(path, why):
   return errors.InputError(f'{str(path)!r} {why}; {_REMEDY}.')
 
 
-def _check_features(path, labels):
+def _check_features(path, labels, multi_label):
   found = read_json(path)
-  ours = json_format.MessageToDict(tfds_builder.features(labels).to_proto())
+  ours = json_format.MessageToDict(
+    tfds_builder.features(labels, multi_label).to_proto()
+  )
   if found == ours:
     return
   # Other releases of TFDS may write them in another way.
@@ -113,7 +116,8 @@ def _classes(content):
 def _keys(content):
   """The fields of a clip, and how many classes there are."""
   fields = content.get('featuresDict', {}).get('features', {})
-  label = fields.get('label', {}).get('classLabel', {})
+  label = fields.get('label', {})
+  label = label.get('sequence', {}).get('feature', label).get('classLabel', {})
   return sorted(fields), str(label.get('numClasses'))
 
 

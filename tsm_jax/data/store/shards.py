@@ -94,7 +94,8 @@ def examples(items, stream, fps, report):
     if cut := _cut(record, item.num_frames):
       report['cut'].append([item.video_id, cut])
     report['num_frames'].append(record['num_frames'])
-    record.update(label=item.label, video_id=item.video_id)
+    label = list(item.labels) or item.label
+    record.update(label=label, video_id=item.video_id)
     record['fps'] = record['fps'] or fps
     seconds = record['num_frames'] / record['fps'] if record['fps'] else 0.0
     report['seconds'].append(round(seconds, 3))

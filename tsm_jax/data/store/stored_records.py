@@ -17,16 +17,19 @@ class Records:
   A record that cannot be read raises an `InputError` that names its file.
   """
 
-  def __init__(self, source, path, num_labels):
+  def __init__(self, source, path, num_labels, multi_label=False):
     """Reads nothing yet.
 
     Args:
       source: TFDS's own data source.
       path: `pathlib.Path` of the folder of the dataset.
       num_labels: how many classes there are.
+      multi_label: whether clips may have several labels; the label of a record
+        is then int32 `[K]`, 1 for each that it has.
     """
     self._source, self._path = source, path
     self._num_labels = num_labels
+    self.label_shape = (num_labels,) if multi_label else ()
 
   def __len__(self):
     return len(self._source)
@@ -39,11 +42,15 @@ class Records:
       record = self._source[number]
     except Exception as error:  # those of protobuf, array_record and TFDS
       raise self._damaged(number, f'cannot be read: {_first(error)}') from error
-    label = int(record['label'])
-    if not 0 <= label < self._num_labels:
-      raise self._damaged(
-        number, f'has the label {label}, of {self._num_labels} classes'
-      )
+    for label in np.ravel(record['label']).tolist():
+      if not 0 <= label < self._num_labels:
+        raise self._damaged(
+          number, f'has the label {label}, of {self._num_labels} classes'
+        )
+    if self.label_shape:
+      several = np.zeros(self.label_shape, np.int32)
+      several[record['label']] = 1
+      record = {**record, 'label': several}
     return record
 
   def _damaged(self, number, why):
@@ -82,6 +89,7 @@ class _Joined:
   def __init__(self, sources, classes):
     self._sources, self._classes = sources, classes
     self._ends = list(itertools.accumulate(map(len, sources)))
+    self.label_shape = sources[0].label_shape
 
   def __len__(self):
     return self._ends[-1]

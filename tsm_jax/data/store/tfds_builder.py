@@ -31,7 +31,7 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     return tfds.core.DatasetInfo(
       builder=self,
       description='Clips as JPEG or H.264 frames, made from videos.',
-      features=features(self.listing.labels),
+      features=features(self.listing.labels, self.listing.multi_label),
       metadata=tfds.core.MetadataDict(self.report['options']),
     )
 
@@ -94,9 +94,10 @@ class VideoFolder(tfds.core.ShardBasedBuilder):
     self.report['classes'][split] += map(self._number.get, names)
 
 
-def features(labels):
+def features(labels, multi_label=False):
   """The features of a clip's record, of classes of these names."""
   kinds = tfds.features
+  label = kinds.ClassLabel(names=labels)
   return kinds.FeaturesDict(
     {
       # Plain bytes, of a JPEG image or an H.264 packet each: TFDS's own video
@@ -106,7 +107,7 @@ def features(labels):
       'height': np.int32,
       'width': np.int32,
       'fps': np.float32,
-      'label': kinds.ClassLabel(names=labels),
+      'label': kinds.Sequence(label) if multi_label else label,
       'video_id': kinds.Text(),
     }
   )

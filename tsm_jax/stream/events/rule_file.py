@@ -5,7 +5,7 @@ import math
 
 from tsm_jax import errors, files
 from tsm_jax.data import intervals
-from tsm_jax.runs import folders
+from tsm_jax.runs import checkpoints, folders, request
 from tsm_jax.stream.events import demo, rules
 
 FILE = 'stream.json'
@@ -45,6 +45,8 @@ def choose(checkpoint, trained, name='', background=()):
     InputError: if a file is none of these, or is one for other labels, or a
       preset is given a background.
   """
+  if isinstance(trained, checkpoints.TrainedModel):  # or what it left as
+    request.require_one_label(trained, 'streams and their events')
   labels = trained.labels
   if name == OFFICIAL_DEMO:
     _refuse_background(background, OFFICIAL_DEMO)

@@ -45,6 +45,7 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
   if not label:
     return listing
   where = f'{called} is {label!r}, '
+  _require_one_label(listing, where)
   if problem := listings.problem(label):
     raise errors.InputError(f'{where}which {problem}; it must be a class name.')
   label = spelling.composed(label)
@@ -85,6 +86,15 @@ def add(listing, label, seed=0, labels_file='', called='data.background'):
     labels=labels,
     notes=[*listing.notes, *notes],
   )
+
+
+def _require_one_label(listing, where):
+  """Raises InputError if clips may have several labels."""
+  if listing.multi_label:
+    raise errors.InputError(
+      f'{where}but clips may have several labels: none of them is background; '
+      'leave it out.'
+    )
 
 
 def _with_rows(listing, label):

@@ -89,7 +89,8 @@ def untrained(items, labels):
   """A sentence on every class of which one fold has all clips."""
   found = {}
   for item in items:
-    found.setdefault(item.label, set()).add(item.split)
+    for name in item.classes:
+      found.setdefault(name, set()).add(item.split)
   for label in labels:
     if len(found.get(label, ())) == 1:
       (split,) = found[label]

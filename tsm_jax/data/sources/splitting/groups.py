@@ -113,12 +113,13 @@ def _name(items, members):
 
 def counts(items, units):
   """How many clips of each class, sorted, are in each unit: int `[U, C]`."""
-  labels = sorted({item.label for item in items})
+  labels = sorted({name for item in items for name in item.classes})
   column = {label: number for number, label in enumerate(labels)}
   found = np.zeros((len(units), len(labels)), int)
   for row, unit in enumerate(units):
     for number in unit.members:
-      found[row, column[items[number].label]] += 1
+      for name in items[number].classes:
+        found[row, column[name]] += 1
   return found
 
 

@@ -24,8 +24,8 @@ def hold_out(items, share, seed):
   of one that doubles, about as many as the square root of those that are held
   out. A larger share holds out the same clips and more.
 
-  Where units have several clips, no choice of them may give the share. Then
-  the best is what has every class in training, then, of most classes that are
+  Where units have several clips, or clips several labels, no choice of them may
+  give the share. Then the best is what has every class in training, then, of most classes that are
   in several units, one in 'val', and then shares as near as can be (the sum of
   the squares of what is missing or too much). Of up to 12 units, all choices
   are tried. More are taken in that order as long as it becomes no worse;
@@ -42,7 +42,8 @@ def hold_out(items, share, seed):
   """
   units = groups.units(items)
   units.sort(key=lambda unit: (by_hash.place(unit.name, seed), unit.name))
-  if len(units) == len(items):
+  several = any(item.labels for item in items)
+  if len(units) == len(items) and not several:
     chosen = _exactly(items, units, share)
   else:
     chosen = _nearly(groups.counts(items, units), share)
