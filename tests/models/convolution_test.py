@@ -89,7 +89,7 @@ def test_a_product_has_no_sliced_operand(stride):
     ((5, 6), 2),
   ],
 )
-def test_a_kernel_as_large_as_the_map_is_a_sum_of_overlaps(size, stride):
+def test_a_kernel_as_large_as_the_map_is_a_product(size, stride):
   rng = np.random.default_rng(0)
   x = rng.normal(size=(2, *size, 3)).astype(np.float32)
   conv = convolution.convolution(4, 3, stride)
@@ -130,17 +130,3 @@ def test_a_larger_map_stays_a_convolution():
   traced = jax.jit(lambda x, k: conv.apply({'params': {'kernel': k}}, x))
   text = traced.lower(x, kernel).as_text()
   assert text.count('stablehlo.convolution') == 1
-
-
-def test_a_sum_of_overlaps_is_in_float32():
-  rng = np.random.default_rng(0)
-  x = jnp.bfloat16(rng.normal(size=(1, 2, 2, 64)))
-  kernel = jnp.bfloat16(rng.normal(size=(3, 3, 64, 1)))
-  sides = (1, 1), ((1, 1), (1, 1))
-  y = convolution.sum_of_overlaps(x, kernel, *sides)
-  assert y.dtype == jnp.bfloat16
-  exact = convolution.sum_of_overlaps(
-    jnp.float32(x), jnp.float32(kernel), *sides
-  )
-  # Rounded once: to half of the last of 8 bits.
-  chex.assert_trees_all_close(jnp.float32(y), exact, rtol=2**-8)
