@@ -76,3 +76,71 @@ def test_a_product_has_no_sliced_operand(stride):
   expected = np.einsum('nhwc,cd->nhwd', x[:, ::stride, ::stride], kernel)
   chex.assert_trees_all_close(y, expected, rtol=1e-5, atol=1e-6)
   assert ' slice[' not in str(jax.make_jaxpr(conv.apply)(variables, x))
+
+
+@pytest.mark.parametrize(
+  ('size', 'stride'),
+  [
+    ((1, 1), 1),
+    ((2, 2), 1),
+    ((2, 3), 1),
+    ((3, 3), 2),
+    ((4, 4), 2),
+    ((5, 6), 2),
+  ],
+)
+def test_a_kernel_as_large_as_the_map_is_a_sum_of_overlaps(size, stride):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(2, *size, 3)).astype(np.float32)
+  conv = convolution.convolution(4, 3, stride)
+  kernel = rng.normal(size=(3, 3, 3, 4)).astype(np.float32)
+
+  def ours(x, kernel):
+    return conv.apply({'params': {'kernel': kernel}}, x)
+
+  def theirs(x, kernel):
+    return jax.lax.conv_general_dilated(
+      x,
+      kernel,
+      (stride, stride),
+      ((1, 1), (1, 1)),
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+  def with_gradients(x, kernel):
+    return [
+      (y, pullback(jnp.sin(y)))
+      for y, pullback in (jax.vjp(f, x, kernel) for f in (ours, theirs))
+    ]
+
+  traced = jax.jit(with_gradients).trace(x, kernel)
+  found, expected = traced.lower().compile()(x, kernel)
+  chex.assert_trees_all_close(found, expected, rtol=1e-5, atol=1e-5)
+  # Ours has no convolution on a CPU, and stays one on a TPU.
+  lowered = jax.jit(ours).trace(x, kernel)
+  for platform, number in (('cpu', 0), ('tpu', 1)):
+    text = lowered.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count('stablehlo.convolution') == number
+
+
+def test_a_larger_map_stays_a_convolution():
+  x = jax.ShapeDtypeStruct((2, 4, 4, 3), np.float32)
+  kernel = jax.ShapeDtypeStruct((3, 3, 3, 4), np.float32)
+  conv = convolution.convolution(4, 3)
+  traced = jax.jit(lambda x, k: conv.apply({'params': {'kernel': k}}, x))
+  text = traced.lower(x, kernel).as_text()
+  assert text.count('stablehlo.convolution') == 1
+
+
+def test_a_sum_of_overlaps_is_in_float32():
+  rng = np.random.default_rng(0)
+  x = jnp.bfloat16(rng.normal(size=(1, 2, 2, 64)))
+  kernel = jnp.bfloat16(rng.normal(size=(3, 3, 64, 1)))
+  sides = (1, 1), ((1, 1), (1, 1))
+  y = convolution.sum_of_overlaps(x, kernel, *sides)
+  assert y.dtype == jnp.bfloat16
+  exact = convolution.sum_of_overlaps(
+    jnp.float32(x), jnp.float32(kernel), *sides
+  )
+  # Rounded once: to half of the last of 8 bits.
+  chex.assert_trees_all_close(jnp.float32(y), exact, rtol=2**-8)

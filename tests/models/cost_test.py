@@ -5,7 +5,7 @@ import pytest
 
 from tsm_jax import configuration, models
 from tsm_jax.insight import describe
-from tsm_jax.models import cost
+from tsm_jax.models import convolution, cost
 
 
 def measured(**fields):
@@ -82,3 +82,14 @@ def test_a_convolution_and_a_product_by_hand():
   product = 2 * 3 * 3 * 5 * 4
   found = cost.multiply_adds(jax.jit(function), x, kernel, weights)
   assert found == (conv + product, 0)
+
+
+def test_a_convolution_in_two_forms_counts_once():
+  conv = convolution.convolution(5, 3)
+  x = jax.ShapeDtypeStruct((1, 2, 2, 4), np.float32)
+  kernel = jax.ShapeDtypeStruct((3, 3, 4, 5), np.float32)
+
+  def function(x, kernel):
+    return conv.apply({'params': {'kernel': kernel}}, x)
+
+  assert cost.multiply_adds(function, x, kernel) == (2 * 2 * 3 * 3 * 4 * 5, 0)

@@ -60,8 +60,10 @@ def _count(jaxpr):
       layers, attention = (
         (layers, attention + macs) if batch else (layers + macs, attention)
       )
-    for inner in core.jaxprs_in_params(equation.params):
-      more = _count(inner)
+    inner = [_count(x) for x in core.jaxprs_in_params(equation.params)]
+    if equation.primitive.name == 'cond':  # one of several forms is computed
+      inner = [max(inner)]
+    for more in inner:
       layers, attention = layers + more[0], attention + more[1]
   return layers, attention
 

@@ -20,7 +20,7 @@ pytestmark = [
   pytest.mark.filterwarnings(r'ignore:label\(\) is deprecated'),
 ]
 
-# Seconds after which a build hangs. In .ci/run others have the processors first.
+# Seconds after which a build hangs; in .ci/run others go first.
 PATIENCE = 900
 
 # Beam's workers import it by its name.
