@@ -33,6 +33,45 @@ def build(data, stored, log, splits):
       log(f'data.group={group!r} does nothing: {source} was built, and split.')
     return source
   source = drawn.source(data, log)
+  listing, clips = _scan(source, data, stored)
+  build_report.require(clips, splits, f'data.source is {str(source)!r}, which')
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
+  return builder.build(plan, log)
+
+
+def survey(data, stored, log):
+  """What a dataset will hold, before its videos are decoded.
+
+  Args:
+    data: the fields of `configs/common.py`'s `data`.
+    stored: what its clips are, 'rgb' or 'flow'.
+    log: called with a line where the videos have to be drawn first.
+
+  Returns:
+    `(labels, clips, options)`: the class names, a dict from split to the number
+    of its clips, and how they are stored, as a dict of `defaults.Options`; None
+    if that is not decided yet.
+
+  Raises:
+    InputError: as `folder.scan`.
+  """
+  source, rule = data['source'], defaults.Splits.from_fields(data)
+  if source and build_report.exists(source):
+    report = build_report.read(source)
+    labels, options = report['labels'], report['options']
+    clips = report['num_frames']
+    if rule.folds:
+      clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
+  else:
+    listing, clips = _scan(drawn.source(data, log), data, stored)
+    labels, options = listing.labels, None
+  return labels, {split: len(some) for split, some in clips.items()}, options
+
+
+def _scan(source, data, stored):
+  """`(listing, clips)` of videos, the latter by split."""
   rule = defaults.Splits.from_fields(data)
   listing = folder.scan(source, data['labels'], stored, **rule._asdict())
   listing = background.add(
@@ -46,11 +85,7 @@ def build(data, stored, log, splits):
     clips.setdefault(item.split, []).append(item)
   if rule.folds:
     clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
-  build_report.require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(
-    listing, source, drawn.data_dir(data), options, data['max_excluded']
-  )
-  return builder.build(plan, log)
+  return listing, clips
 
 
 def find(name, data):
