@@ -203,9 +203,8 @@ def leave_open(config, *fields):
   """
   for field in fields:
     section, _, name = field.rpartition('.')
-    fields = config[section] if section else config
-    with fields.ignore_type():
-      fields[name] = None
+    # A reference keeps the type, which flags need.
+    (config[section] if section else config).get_ref(name).set(None)
 
 
 def look_at(config, modality):

@@ -6,7 +6,7 @@ from tsm_jax import modalities
 from tsm_jax.convert import init_from
 from tsm_jax.data import choosing
 from tsm_jax.data.store import asked
-from tsm_jax.runs import again
+from tsm_jax.runs import again, processes
 
 # What a configuration is described with that names no data.
 NOMINAL_CLIPS = 300
@@ -36,6 +36,7 @@ def settle(config, workdir='', log=print):
     return config
   known = facts(config, log)
   config, choices = choosing.choose(config, known)
+  processes.check_same({f: choice.value for f, choice in choices.items()})
   platform = known.platform.upper()
   log(f'Chosen for {known.clips} training clips on a {platform}:')
   width = max(map(len, choices))
