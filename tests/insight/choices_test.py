@@ -29,7 +29,7 @@ def tiny(videos, tmp_path, **changes):
 def test_a_run_tells_what_it_chose_and_keeps_it(videos, tmp_path):
   config = tiny(videos, tmp_path)
   workdir = tmp_path / 'run'
-  state, _, log = trainings.run(config, workdir)
+  _, _, log = trainings.run(config, workdir)
   assert 'Chosen for 6 training clips on a CPU:' in log
   assert '  data.short_side         40' in log
   assert 'No pretrained weights: training from scratch.' in log

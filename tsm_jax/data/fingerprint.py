@@ -1,7 +1,7 @@
 """Why is my accuracy off? Hashes of 50 clips after each stage of the input.
 
-  python -m tsm_jax.data.fingerprint --config configs/folder.py \\
-      --config.data.source=/path/to/videos --out here.json
+  python -m tsm_jax.data.fingerprint --config runs/folder/config.json \\
+      --out here.json
   python -m tsm_jax.data.fingerprint compare here.json there.json
 
 Comparing names the first stage at which two machines, versions or

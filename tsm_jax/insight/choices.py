@@ -9,8 +9,7 @@ from tsm_jax.data.store import asked
 from tsm_jax.runs import again, processes
 
 # What a configuration is described with that names no data.
-NOMINAL_CLIPS = 300
-NOMINAL_LABELS = ['a', 'b']
+NOMINAL = asked.Survey(['a', 'b'], {'train': 300}, None, None)
 
 
 def settle(config, workdir='', log=print):
@@ -59,17 +58,18 @@ def settle(config, workdir='', log=print):
 
 def facts(config, log=print):
   """The `choosing.Facts` of a configuration's data, weights and devices."""
-  labels, clips, stored = NOMINAL_LABELS, NOMINAL_CLIPS, None
+  found = NOMINAL
   if config.data.source:
     kind = modalities.MODALITIES[config.model.modality].stored
-    labels, splits, stored = asked.survey(config.data, kind, log)
-    clips = max(1, splits.get('train', 0))
+    found = asked.survey(config.data, kind, log)
   else:
+    clips = found.clips['train']
     log(f'data.source is empty; as for {clips} clips.')
   return choosing.Facts(
-    clips=clips,
-    labels=labels,
+    clips=max(1, found.clips.get('train', 0)),
+    labels=found.labels,
     platform=jax.devices()[0].platform,
     weights=init_from.model_fields(config.init_from),
-    stored=stored,
+    short_side=found.short_side,
+    stored=found.options,
   )

@@ -21,11 +21,12 @@ MANY = 5000  # clips, with which a large network is worth its time
 # that at least that many are seen, all epochs together.
 SCRATCH_EPOCHS, SCRATCH_PASSES = 50.0, 20_000
 TUNED_EPOCHS, TUNED_PASSES = 25.0, 10_000
-MIN_EPOCHS = 15.0  # on a CPU, however many clips there are
+MIN_EPOCHS = 10.0  # on a CPU, however many clips there are
 MAX_EPOCHS = 400.0  # however few
 # A batch of 16 clips then has a rate of 0.02, with and without the weights.
 SCRATCH_RATE = 0.16
 TUNED_RATE = 0.02  # of the paper, for weights of ImageNet
+SMALLEST = 32  # pixels, however small the videos are
 EVALUATIONS = 10  # of a run
 
 
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     labels: class names by index.
     platform: 'cpu', 'gpu' or 'tpu'.
     weights: fields of the model that a run starts from; None without any.
+    short_side: of the usual video, pixels; None if it is not known.
     stored: how the clips of a dataset that is built already are stored, as
       `defaults.Options`; None of others.
   """
@@ -45,6 +47,7 @@ class Facts(NamedTuple):
   labels: list[str]
   platform: str
   weights: dict[str, Any] | None = None
+  short_side: int | None = None
   stored: dict[str, Any] | None = None
 
 
@@ -106,8 +109,9 @@ def _image_size(config, facts):
     found = Choice(224, 'as published')
   else:
     found = Choice(112, f'for {facts.clips} clips without weights')
-  if facts.stored and facts.stored['short_side'] < found.value:
-    return Choice(facts.stored['short_side'], 'the clips were built so small')
+  if facts.short_side and facts.short_side < found.value:
+    size = max(SMALLEST, facts.short_side // 8 * 8)
+    return Choice(size, f'the videos have a short side of {facts.short_side}')
   return found
 
 

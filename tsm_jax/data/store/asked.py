@@ -1,13 +1,36 @@
 """The dataset that a configuration asks for, built if need be."""
 
+import contextlib
 import pathlib
+import statistics
+from typing import Any, NamedTuple
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
+from tsm_jax.data.clips import opening, videos
 from tsm_jax.data.sources import folder
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.sources.splitting import folds
 from tsm_jax.data.store import build_report, builder, drawn, fold_views
+
+SAMPLES = 9  # videos whose size is looked at
+
+
+class Survey(NamedTuple):
+  """What a dataset will hold.
+
+  Attributes:
+    labels: class names by index.
+    clips: a dict from split to the number of its clips.
+    short_side: of the usual video, pixels; None if it is not known.
+    options: how clips are stored, as a dict of `defaults.Options`; None if that
+      is not decided yet.
+  """
+
+  labels: list[str]
+  clips: dict[str, int]
+  short_side: int | None
+  options: dict[str, Any] | None
 
 
 def build(data, stored, log, splits):
@@ -50,9 +73,7 @@ def survey(data, stored, log):
     log: called with a line where the videos have to be drawn first.
 
   Returns:
-    `(labels, clips, options)`: the class names, a dict from split to the number
-    of its clips, and how they are stored, as a dict of `defaults.Options`; None
-    if that is not decided yet.
+    A `Survey`.
 
   Raises:
     InputError: as `folder.scan`.
@@ -61,13 +82,28 @@ def survey(data, stored, log):
   if source and build_report.exists(source):
     report = build_report.read(source)
     labels, options = report['labels'], report['options']
-    clips = report['num_frames']
+    clips, side = report['num_frames'], options['short_side']
     if rule.folds:
       clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
   else:
     listing, clips = _scan(drawn.source(data, log), data, stored)
-    labels, options = listing.labels, None
-  return labels, {split: len(some) for split, some in clips.items()}, options
+    labels, options, side = listing.labels, None, _side(listing.items)
+  counts = {split: len(some) for split, some in clips.items()}
+  return Survey(labels, counts, side, options)
+
+
+def _side(items):
+  """The median short side of some videos, in pixels; None if it is unknown."""
+  sides = []
+  for item in items[:: -(-len(items) // SAMPLES) or 1]:
+    if item.path.is_file():
+      with (
+        contextlib.suppress(videos.VideoError, OSError),
+        opening.container(item.path) as container,
+      ):
+        stream = opening.video(container)
+        sides.append(min(stream.width, stream.height))
+  return statistics.median_low(sides) if sides else None
 
 
 def _scan(source, data, stored):
