@@ -21,6 +21,7 @@ MANY = 5000  # clips, with which a large network is worth its time
 # that at least that many are seen, all epochs together.
 SCRATCH_EPOCHS, SCRATCH_PASSES = 50.0, 20_000
 TUNED_EPOCHS, TUNED_PASSES = 25.0, 10_000
+FEW_EPOCHS, FEW_PASSES = 60.0, 6000  # on a CPU, are enough for few clips
 MIN_EPOCHS = 10.0  # on a CPU, however many clips there are
 MAX_EPOCHS = 400.0  # however few
 # A batch of 16 clips then has a rate of 0.02, with and without the weights.
@@ -140,6 +141,9 @@ def _epochs(config, facts):
   if facts.platform == 'cpu':
     least, passes = MIN_EPOCHS, int(CPU_BUDGET / step_cost(config))
     usual, enough = 'the least', 'what two cores see in a quarter of an hour'
+    few = max(FEW_PASSES, int(FEW_EPOCHS * facts.clips))
+    if few < passes:
+      passes, enough = few, 'enough for that few clips'
   else:
     least, passes = SCRATCH_EPOCHS, SCRATCH_PASSES
     if facts.weights is not None:
