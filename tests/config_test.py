@@ -6,6 +6,7 @@ from configs import jester, kinetics, quickstart, ssv1, ssv2, ucf101
 from support import helpers
 from tsm_jax import models
 from tsm_jax.configs import common
+from tsm_jax.data import choosing
 from tsm_jax.data.input import augment, preprocess, records
 
 FILES = sorted(helpers.ROOT.glob('configs/*.py'))
@@ -88,6 +89,8 @@ def test_every_config_makes_a_model(path, arg):
   if path.stem in ('quickstart', 'quickstart_online', 'folder'):
     arg = 'shift=none' if arg else None
   config = module.get_config(arg)
+  facts = choosing.Facts(300, ['a', 'b'], 'cpu')
+  config, _ = choosing.choose(config, facts)
   model = models.create_model({**config.model, 'num_classes': 3})
   assert model.num_classes == 3
   preprocess.Preprocessing.from_config(config)

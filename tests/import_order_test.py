@@ -25,7 +25,7 @@ DATA_FLOORS = (
   'defaults sampling',
   'clips intervals',
   'input sources',
-  'store',
+  'choosing store',
   'build doctor fingerprint',
 )
 

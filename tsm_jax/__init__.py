@@ -40,7 +40,7 @@ def load(checkpoint):
 def load_config(name, /, **fields):
   """The configuration of a recipe or file: `configuration.load`.
 
-  >>> config = load_config('folder:depth=18', batch_size=4)
+  >>> config = load_config('ssv2:depth=18', batch_size=4)
   >>> config.model.depth, config.batch_size, config.learning_rate
   (18, 4, 0.000625)
 

@@ -65,6 +65,7 @@ def _usual_workdir(config):
 
 def _configuration(args, workdir):
   """That of the flags, completed by that of the run in the workdir."""
+  from tsm_jax.insight import choices
   from tsm_jax.runs import again
 
   if args.config is None:
@@ -78,7 +79,9 @@ def _configuration(args, workdir):
     return args.config, args.asked
   # The config.json of a run says all.
   follow = not args.recipe.endswith('.json')
-  return again.complete(args.config, args.asked, workdir, follow), args.asked
+  config = again.complete(args.config, args.asked, workdir, follow)
+  # A model that was not trained here does not say how its clips are stored.
+  return choices.settle(config, log=lambda line: None), args.asked
 
 
 def _run(mode, config, workdir, asked):

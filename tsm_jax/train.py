@@ -9,7 +9,7 @@ from tsm_jax import evaluate, program, progress, sharding
 from tsm_jax.convert import init_from
 from tsm_jax.data.input import balance, flips, pipeline
 from tsm_jax.data.store import dataset
-from tsm_jax.insight import describe, mistakes, run_report
+from tsm_jax.insight import choices, describe, mistakes, run_report
 from tsm_jax.program import (
   checks,
   divergence,
@@ -51,6 +51,7 @@ def train(config, workdir, log=print):
   log = log if jax.process_index() == 0 else (lambda line: None)
   # Is this a run? A wrong field must not wait for hours of building.
   mesh = sharding.create_mesh()
+  config = choices.settle(config, workdir, log)
   checks.check(config, mesh)
   # Before a checkpoint is opened, which tidies up after a run that was killed.
   with occupancy.held(workdir, log) as occupied:

@@ -22,12 +22,14 @@ import tsm_jax
 from tsm_jax import cli, errors, program, sharding
 from tsm_jax.bench import interleave
 from tsm_jax.data.sources import published
+from tsm_jax.insight import choices
 from tsm_jax.plan import columns, compilation, forecast
 
 
 def main(argv=None):
   options = _parser().parse_args(argv)
   mesh = sharding.create_mesh()
+  options.config = choices.settle(options.config, log=_tell)
   configs = columns.configurations(options.config, options.compare)
   for config in configs.values():
     sharding.check_batch_size(
@@ -42,6 +44,10 @@ def main(argv=None):
       turns[title], facts[title] = prepare(config, mesh, options.steps, clock)
   seconds = interleave.measure(turns, options.repeats)
   show(seconds, facts, mesh.size)
+
+
+def _tell(line):
+  print(line, file=sys.stderr, flush=True)
 
 
 def _parser():

@@ -27,6 +27,7 @@ from tsm_jax import cli, configuration
 from tsm_jax.bench import interleave, machine, random_weights
 from tsm_jax.bench.rivals import comparison
 from tsm_jax.data.sources import published
+from tsm_jax.insight import choices
 from tsm_jax.stream import batch
 
 CLOCKS = ('time', 'processor time')
@@ -86,7 +87,10 @@ def _compares(options):
 def _networks(config):
   """The configurations of what is measured, of direction 'past'."""
   configs = [config] if config else map(configuration.load, NETWORKS)
-  networks = [config.copy_and_resolve_references() for config in configs]
+  networks = [
+    choices.settle(config, log=lambda line: None).copy_and_resolve_references()
+    for config in configs
+  ]
   for network in networks:
     network.model.num_classes = published.num_classes(network)
     network.model.direction = 'past'

@@ -201,6 +201,21 @@ def _add_evaluation(config):
   config.checkpoint.keep_best = 1  # models of highest top-1, in `best/`
 
 
+def leave_open(config, *fields):
+  """Leaves fields to the data and the device: they become None.
+
+  What suits them is chosen by `tsm_jax/data/choosing.py` when a run starts.
+
+  Args:
+    config: a ConfigDict, changed in place.
+    *fields: names, such as 'model.depth'.
+  """
+  for field in fields:
+    section, _, name = field.rpartition('.')
+    # A reference keeps the type, which flags need.
+    (config[section] if section else config).get_ref(name).set(None)
+
+
 def look_at(config, modality):
   """Makes 'rgb', 'flow' or 'rgb_diff' the input, as published weights want it.
 

@@ -126,8 +126,10 @@ def change(config, fields):
     try:
       config.update_from_flattened_dict({name: value})
     except TypeError:
+      section, _, field = name.rpartition('.')
+      kind = (config[section] if section else config).get_type(field)
       raise errors.InputError(
-        f'{name} is {value!r}; it must be of type {type(known[name]).__name__}.'
+        f'{name} is {value!r}; it must be of type {kind.__name__}.'
       ) from None
 
 

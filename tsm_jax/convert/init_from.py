@@ -3,7 +3,7 @@
 from tsm_jax import convert, errors, files, models
 from tsm_jax.convert import fit, weight_files
 from tsm_jax.data.sources import listings
-from tsm_jax.runs import checkpoints, folders
+from tsm_jax.runs import checkpoints, folders, steps
 
 
 def check(path):
@@ -17,6 +17,32 @@ def check(path):
     )
   if source.is_dir():
     folders.find(path)
+
+
+def model_fields(path):
+  """The fields of the model whose weights a new run starts from.
+
+  Args:
+    path: as for `load`, or ''.
+
+  Returns:
+    A dict, see `models.DEFAULTS`; None for ''.
+
+  Raises:
+    InputError: if the source cannot be read.
+  """
+  if not path:
+    return None
+  check(path)
+  source = files.path(path)
+  if source.is_dir():
+    folder, step = folders.find(path)
+    step, meta, _ = steps.choose(folder, step, log=lambda line: None)
+    return dict(meta['config']['model'])
+  try:
+    return convert.read(source, log=lambda line: None).config
+  except (errors.InputError, ImportError) as error:
+    raise errors.InputError(f'init_from is {path!r}: {error}') from error
 
 
 def load(path, model_config, labels, log):

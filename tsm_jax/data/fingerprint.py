@@ -1,7 +1,7 @@
 """Why is my accuracy off? Hashes of 50 clips after each stage of the input.
 
-  python -m tsm_jax.data.fingerprint --config configs/folder.py \\
-      --config.data.source=/path/to/videos --out here.json
+  python -m tsm_jax.data.fingerprint --config runs/folder/config.json \\
+      --out here.json
   python -m tsm_jax.data.fingerprint compare here.json there.json
 
 Comparing names the first stage at which two machines, versions or
@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 from tsm_jax import cli, errors
-from tsm_jax.data import sampling
+from tsm_jax.data import choosing, sampling
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
@@ -185,6 +185,7 @@ def compare_files(argv):
 
 def write(config, out):
   """Builds the dataset of `config` if need be, and writes `out`."""
+  choosing.require(config)
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.Views.from_config(config)

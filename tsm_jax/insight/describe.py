@@ -8,6 +8,7 @@ from tsm_jax import files, models
 from tsm_jax.data import intervals
 from tsm_jax.data.input import flips, preprocess
 from tsm_jax.data.sources import published
+from tsm_jax.insight import choices
 from tsm_jax.models import cost
 from tsm_jax.program import optim
 from tsm_jax.runs import json_item, steps
@@ -35,10 +36,14 @@ def describe_model(model, preprocessing):
 def describe(config, workdir):
   """`--mode=describe`: the model of a configuration, as lines; no data needed.
 
+  What the configuration leaves open is chosen, and told with the reasons.
   The number of classes is that of the field, else as published for the dataset
   of the configuration, else 1000. How far apart the frames are is told by the
   configuration or, if the run has begun, by its last checkpoint.
   """
+  chosen = []
+  config = choices.settle(config, workdir, chosen.append)
+  yield from chosen
   config.model.num_classes = published.num_classes(config)
   yield f'{config.name}, {config.model.num_classes} classes'
   model = models.create_model(config.model)

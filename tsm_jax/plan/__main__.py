@@ -21,12 +21,15 @@ from tsm_jax.plan import columns, topology
 def main(argv=None):
   options = _parser().parse_args(argv)
   from tsm_jax import errors
+  from tsm_jax.data import choosing
 
   target = topology.parse(options.topology) if options.topology else None
   if target is None and not options.explain:
     raise errors.InputError(
       f'--topology is missing; choose from {topology.known()}.'
     )
+  if choosing.open_fields(options.config):
+    options.config = _chosen(options, target)
   configs = columns.configurations(options.config, options.compare)
   if options.explain:
     print('\n'.join(list(explain(options, target))))
@@ -69,6 +72,25 @@ def _parser():
   )
   parser.add_switch('json', 'print the numbers as JSON')
   return parser
+
+
+def _chosen(options, target):
+  """The configuration in which nothing is open, without its data."""
+  from tsm_jax.data import choosing
+
+  classes, clips = dataset_size(options, options.config)
+  chosen, choices = choosing.choose(
+    options.config,
+    choosing.Facts(
+      clips=clips,
+      labels=[str(label) for label in range(classes)],
+      platform='gpu' if target and not target.shape else 'tpu',
+      weights={} if options.config.init_from else None,
+    ),
+  )
+  for field, choice in choices.items():
+    print(f'{field} = {choice.value}: {choice.reason}', file=sys.stderr)
+  return chosen
 
 
 def dataset_size(options, config):

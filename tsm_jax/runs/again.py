@@ -1,5 +1,6 @@
 """A run that is asked again: its configuration, and what flags change of it."""
 
+import copy
 import re
 
 import jax
@@ -7,7 +8,7 @@ import jax
 from tsm_jax import configuration, errors, files
 from tsm_jax.configs import common, frozen
 from tsm_jax.configuration import flags
-from tsm_jax.data import defaults
+from tsm_jax.data import choosing, defaults
 from tsm_jax.data.sources import published
 from tsm_jax.runs import folders, identity, json_item, request, steps
 
@@ -106,6 +107,28 @@ def keep(config, asked, workdir):
   configuration.change(config, kept)
 
 
+def fill(config, workdir):
+  """A configuration whose open fields are as in the run or model of a workdir.
+
+  Args:
+    config: a configuration; it is not changed.
+    workdir: as for `load`, or '' or one without a run.
+
+  Returns:
+    A ConfigDict; `config` itself if nothing is open or there is no run. Fields
+    that the run does not have stay open.
+  """
+  opened = choosing.open_fields(config)
+  written = _written(workdir) if opened and workdir else None
+  if written is None:
+    return config
+  there = configuration.flatten(written)
+  known = {f: there[f] for f in opened if there.get(f) is not None}
+  config = copy.deepcopy(config)
+  configuration.change(config, known)
+  return config
+
+
 def complete(config, asked, workdir, follow=True, log=print):
   """A configuration for the evaluation of a run.
 
@@ -122,6 +145,7 @@ def complete(config, asked, workdir, follow=True, log=print):
   Returns:
     A ConfigDict; `config` itself where there is no run.
   """
+  config = fill(config, workdir)
   written = _written(workdir)
   if written is None or 'epochs' not in written:
     return config

@@ -1,13 +1,36 @@
 """The dataset that a configuration asks for, built if need be."""
 
+import contextlib
 import pathlib
+import statistics
+from typing import Any, NamedTuple
 
 from tsm_jax import errors
 from tsm_jax.data import defaults
+from tsm_jax.data.clips import opening, videos
 from tsm_jax.data.sources import folder
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.sources.splitting import folds
 from tsm_jax.data.store import build_report, builder, drawn, fold_views
+
+SAMPLES = 9  # videos whose size is looked at
+
+
+class Survey(NamedTuple):
+  """What a dataset will hold.
+
+  Attributes:
+    labels: class names by index.
+    clips: a dict from split to the number of its clips.
+    short_side: of the usual video, pixels; None if it is not known.
+    options: how clips are stored, as a dict of `defaults.Options`; None if that
+      is not decided yet.
+  """
+
+  labels: list[str]
+  clips: dict[str, int]
+  short_side: int | None
+  options: dict[str, Any] | None
 
 
 def build(data, stored, log, splits):
@@ -34,6 +57,58 @@ def build(data, stored, log, splits):
       log(f'data.group={group!r} does nothing: {source} was built, and split.')
     return source
   source = drawn.source(data, log)
+  listing, clips = _scan(source, data, stored)
+  build_report.require(clips, splits, f'data.source is {str(source)!r}, which')
+  plan = builder.Plan(
+    listing, source, drawn.data_dir(data), options, data['max_excluded']
+  )
+  return builder.build(plan, log)
+
+
+def survey(data, stored, log):
+  """What a dataset will hold, before its videos are decoded.
+
+  Args:
+    data: the fields of `configs/common.py`'s `data`.
+    stored: what its clips are, 'rgb' or 'flow'.
+    log: called with a line where the videos have to be drawn first.
+
+  Returns:
+    A `Survey`.
+
+  Raises:
+    InputError: as `folder.scan`.
+  """
+  source, rule = data['source'], defaults.Splits.from_fields(data)
+  if source and build_report.exists(source):
+    report = build_report.read(source)
+    labels, options = report['labels'], report['options']
+    clips, side = report['num_frames'], options['short_side']
+    if rule.folds:
+      clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
+  else:
+    listing, clips = _scan(drawn.source(data, log), data, stored)
+    labels, options, side = listing.labels, None, _side(listing.items)
+  counts = {split: len(some) for split, some in clips.items()}
+  return Survey(labels, counts, side, options)
+
+
+def _side(items):
+  """The median short side of some videos, in pixels; None if it is unknown."""
+  sides = []
+  for item in items[:: -(-len(items) // SAMPLES) or 1]:
+    if item.path.is_file():
+      with (
+        contextlib.suppress(videos.VideoError, OSError),
+        opening.container(item.path) as container,
+      ):
+        stream = opening.video(container)
+        sides.append(min(stream.width, stream.height))
+  return statistics.median_low(sides) if sides else None
+
+
+def _scan(source, data, stored):
+  """`(listing, clips)` of videos, the latter by split."""
   rule = defaults.Splits.from_fields(data)
   listing = folder.scan(
     source,
@@ -53,11 +128,7 @@ def build(data, stored, log, splits):
     clips.setdefault(item.split, []).append(item)
   if rule.folds:
     clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
-  build_report.require(clips, splits, f'data.source is {str(source)!r}, which')
-  plan = builder.Plan(
-    listing, source, drawn.data_dir(data), options, data['max_excluded']
-  )
-  return builder.build(plan, log)
+  return listing, clips
 
 
 def find(name, data):
