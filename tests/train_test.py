@@ -125,6 +125,9 @@ def test_real_clips_are_learnt_by_heart_and_reported(learnt):
   np.testing.assert_array_equal(result.confusion, [[10, 0], [0, 10]])
   assert '2 classes' in learnt.log
   page = (workdir / 'report.md').read_text()
+  # The clips of training are those that are evaluated here.
+  assert '| 95% interval | clips | training clips |' in page
+  assert page.count('| 10 | 10 |') == 2
   assert 'top-1 100.00%' in page and '| jump | 100.00% |' in page
   for image in ('curves.png', 'confusion.png'):
     assert (workdir / image).stat().st_size > 5000

@@ -240,7 +240,10 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   if active and result is not None:
     online = agreement.report(workdir, built, final, eval_source, log)
     frames = mistakes.reader(eval_source, built.preprocessing, config)
-    path = run_report.write(workdir, data.labels, result, online, frames)
+    counts = data.class_counts('train')
+    path = run_report.write(
+      workdir, data.labels, result, online, frames, counts
+    )
     log(f'{result.headline()}; the report is {path}')
   sharding.barrier('ended')  # so that nobody leaves while another one works
   return state, result

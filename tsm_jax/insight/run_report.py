@@ -26,7 +26,7 @@ piece; their logits differ by at most {difference:.1e}. Frame by frame, top-1 is
 """
 
 
-def write(workdir, labels, result, online=None, frames=None):
+def write(workdir, labels, result, online=None, frames=None, counts=None):
   """Writes `report.md` with `curves.png` and `confusion.png`.
 
   Of a model that can run frame by frame, also with `early_recognition.png`;
@@ -40,6 +40,7 @@ def write(workdir, labels, result, online=None, frames=None):
       `multi_label_page`, without what there is one label for.
     online: what `agreement.report` has found, or None.
     frames: from `mistakes.reader`, or None to show no mistakes.
+    counts: training clips of every class `[K]`, or None.
 
   Returns:
     The path of the page.
@@ -64,7 +65,7 @@ On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 
 {_hint(records, result, labels)}![confusion matrix](confusion.png)
 {_of_the_best(workdir, confusion, labels)}{_online(workdir, online)}
-{_classes(labels, result.confusion, confusion)}
+{_classes(labels, result.confusion, confusion, counts)}
 
 The intervals hold the true top-1 in 95 of 100 such counts (Wilson's, of clips
 that are independent of each other).
@@ -160,9 +161,11 @@ def _online(workdir, online):
   return _ONLINE.format(**online)
 
 
-def _classes(labels, confusion, best):
+def _classes(labels, confusion, best, counts):
   """The table of the classes, with that of the best model if there is one."""
   head = ['class', 'top-1', '95% interval', 'clips']
+  if counts is not None:
+    head.append('training clips')
   if best is not None:
     head.append('top-1 of the best')
   lines = []
@@ -170,6 +173,8 @@ def _classes(labels, confusion, best):
     right, total = int(confusion[i, i]), int(confusion[i].sum())
     row = [_markdown(label), _share(right, total), wilson.shown(right, total)]
     row.append(str(total))
+    if counts is not None:
+      row.append(str(counts[i]))
     if best is not None:
       row.append(_share(best[i, i], best[i].sum()))
     lines.append(row)

@@ -94,6 +94,20 @@ class Dataset:
         found[number] = float(record['num_frames'] / record['fps'])
     return found
 
+  def class_counts(self, name):
+    """Clips of every class of a split, int `[K]`; None if it is not known.
+
+    The reports of earlier versions do not have it, nor is it said of clips with
+    several labels.
+
+    Args:
+      name: 'train', 'val' or 'test'.
+    """
+    classes = self.report.get('classes', {}).get(name)
+    if self.multi_label or classes is None or None in classes:
+      return None
+    return np.bincount(np.array(classes, int), minlength=len(self.labels))
+
   def split(self, name):
     """The records of a split, a random-access source; see `codec`.
 
