@@ -105,7 +105,7 @@ def test_clips_without_a_group_are_on_their_own_and_noted(tmp_path):
 
 def test_groups_in_several_given_splits_are_noted(tmp_path):
   listed.touch(tmp_path, 'train/run/p1_a.mp4', 'val/run/p1_b.mp4')
-  listed.touch(tmp_path, 'train/run/p2_a.mp4', 'val/run/p3_b.mp4')
+  listed.touch(tmp_path, 'train/run/p2_a.mp4', 'val/run/of_nobody.mp4')
   assert folder.scan(tmp_path).notes == []
   assert folder.scan(tmp_path, group=r'(p\d)_', **NEW).notes == [
     "the group 'p1' is in train and val: evaluation has seen it in training"

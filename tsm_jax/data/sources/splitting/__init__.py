@@ -21,14 +21,15 @@ def assign(items, splits, source, called, notes):
     InputError: if folds are asked for and there are splits, or too few clips,
       or `splits.group` does not name a group of every clip.
   """
+  given = any(item.split for item in items)
   if splits.group:
-    items = groups.by_pattern(items, splits.group, called('group'))
-  if any(item.split for item in items):
+    items = groups.by_pattern(items, splits.group, called('group'), not given)
+  if given:
     if splits.folds:
       raise errors.InputError(
         f'{called("folds")} is {splits.folds}, but {str(source)!r} says itself '
-        'which clips are for training; take that out of it, or leave '
-        f'{called("folds")} at 0.'
+        'which clips are for training; take that out of it, or let both '
+        f'{called("folds")} and {called("fold")} be 0.'
       )
     notes += _apart(items)
     return items

@@ -41,7 +41,7 @@ def read(row, fail):
   return spelling.composed(str(value).strip())
 
 
-def by_pattern(items, pattern, called='data.group'):
+def by_pattern(items, pattern, called='data.group', required=True):
   """Items with the groups that a regular expression finds in their paths.
 
   A path is as in the list, or relative to the folder of the classes. The first
@@ -51,12 +51,14 @@ def by_pattern(items, pattern, called='data.group'):
     items: `listings.Item`s.
     pattern: the expression; it may match anywhere in a path.
     called: what the user calls it.
+    required: whether all clips must have a group, or some may have none.
 
   Returns:
     A list of items.
 
   Raises:
-    InputError: if it is no regular expression, or finds nothing in a path.
+    InputError: if it is no regular expression, or finds nothing in a path where
+      that is required.
   """
   try:
     expression = re.compile(pattern)
@@ -72,7 +74,7 @@ def by_pattern(items, pattern, called='data.group'):
     if not name:
       missing.append(path)
     found.append(item._replace(group=name or ''))
-  if missing:
+  if missing and required:
     raise errors.InputError(
       f'{called} is {pattern!r}, which finds nothing in {len(missing)} of '
       f'{len(found)} paths, the first of which is {missing[0]!r}; it must name '
