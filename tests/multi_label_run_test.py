@@ -165,6 +165,8 @@ def test_data_of_one_label_are_not_evaluated(trained, source, data_dir):
     source, data_dir, data__multi_label=False, data__max_excluded=1.0
   )
   with pytest.raises(errors.InputError, match='trained for several labels'):
+    evaluate.evaluate_checkpoint(one, workdir)
+  with pytest.raises(errors.InputError, match='multi_label is False, but the'):
     evaluate.evaluate_checkpoint(one, workdir, asked={'data.multi_label'})
 
 
@@ -173,7 +175,7 @@ def test_data_of_one_label_are_not_evaluated(trained, source, data_dir):
   [
     (stream.main, ['tune', 'RUN', 'LIST']),
     (predict.main, ['RUN', 'LIST', '--stream']),
-    (export.main, ['RUN', 'OUT']),
+    (export.main, ['RUN', 'OUT', '--format=onnx']),
     (ensemble.main, ['RUN', 'RUN']),
   ],
 )
