@@ -83,6 +83,7 @@ BY_NAME = {
   'imbalance': Kind(
     NOTE,
     'Class imbalance',
-    f'A class has more than {IMBALANCE} times the training clips of another.',
+    f'A class has more than {IMBALANCE} times the training clips of another; '
+    'data.balance is for that.',
   ),
 }

@@ -7,6 +7,7 @@ import operator
 
 import numpy as np
 
+from tsm_jax import progress
 from tsm_jax.data.store import integrity
 
 
@@ -109,5 +110,6 @@ class _Joined:
     """
     classes = self._classes
     if classes is None or None in classes:
-      classes = [self[number]['label'] for number in range(len(self))]
+      numbers = progress.bar(range(len(self)), 'read classes', leave=False)
+      classes = [self[number]['label'] for number in numbers]
     return np.array(classes, np.int32)
