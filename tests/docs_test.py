@@ -17,6 +17,7 @@ COMMANDS = [
 ]
 EXAMPLES = {  # every program, with arguments that it accepts
   'tsm_jax.main': ['--config=configs/quickstart.py'],
+  'tsm_jax.folds': ['--config=configs/folder.py', '--config.data.folds=5'],
   'tsm_jax.predict': ['RUN', 'clip.mp4'],
   'tsm_jax.ensemble': ['RUN', 'RUN'],
   'tsm_jax.convert': ['weights.pth', 'RUN'],
@@ -119,6 +120,7 @@ def test_every_command_would_run(command):
     'stream tune runs/x recordings.csv --false_alarms=3',
     'export runs/x out --format=coreml',
     'export verify out --clips=20',
+    'folds --config configs/folder.py --config.data.fold=5 --mode=train',
     'data.build ssv2',
     'data.build ssv2 --manual_dir=. --storage=mp4',
     'data.doctor . --jsonn found.json',

@@ -16,7 +16,7 @@ from tsm_jax import folds
 from tsm_jax.program import metrics
 from tsm_jax.runs import again, stopping
 
-SHORT = '--config.batch_size=6', '--config.epochs=1'
+SHORT = '--config.batch_size=6', '--config.epochs=2'
 ONE = {'fold': 0, 'clips': 3, 'dataset': 'x', 'top1': 0.5}
 # A real process is started in place of a training.
 _CHILD = """
@@ -80,9 +80,9 @@ def test_folds_are_trained_once_and_summed_up(root, tmp_path, here):
   assert found['mean']['top1'] == pytest.approx(sum(top1) / 2)
   assert found['std']['top1'] == pytest.approx(abs(top1[0] - top1[1]) / 2**0.5)
   lines = [line.split() for line in done.stdout.splitlines()]
-  cells = [[c for c in line if c not in '│┃'] for line in lines]
-  assert ['0', '6', f'{top1[0]:.2%}', '100.00%'] in cells
-  assert ['mean', '12', f'{sum(top1) / 2:.2%}', '100.00%'] in cells
+  cells = [[c for c in line if c not in '│┃'][:3] for line in lines]
+  assert ['0', '6', f'{top1[0]:.2%}'] in cells
+  assert ['mean', '12', f'{sum(top1) / 2:.2%}'] in cells
   # What is done is not trained again.
   before, count = (tmp_path / 'folds.json').read_text(), len(here)
   again_ = commands.call('folds', *arguments)
@@ -205,4 +205,4 @@ def test_real_processes_interrupted_and_continued(root, tmp_path):
   assert done.returncode == 0, done.stderr
   assert 'Fold 1 of 2' in done.stdout and 'Fold 0 of 2' not in done.stdout
   found = json.loads((tmp_path / 'folds.json').read_text())
-  assert len(found['results']) == 2 and found['mean'].keys() == {'top1', 'top5'}
+  assert len(found['results']) == 2 and found['mean'].keys() >= {'top1', 'top5'}

@@ -14,6 +14,7 @@ from tsm_jax.ensemble import __main__ as ensemble
 from tsm_jax.export import __main__ as export
 from tsm_jax.predict import __main__ as predict
 from tsm_jax.program import metrics, predictions
+from tsm_jax.runs import request
 from tsm_jax.stream import __main__ as stream
 from tsm_jax.stream import session
 
@@ -148,7 +149,7 @@ def test_predict_gives_each_label_its_own_probability(trained, source, capsys):
   workdir, _, result, _ = trained
   path = source.parent / result.clips[0]
   model = tsm_jax.load(workdir)
-  assert model.multi_label
+  assert request.multi_label(model)
   found = {p.label: p.probability for p in model.predict(path)}
   expected = 1 / (1 + np.exp(-result.logits[0]))
   np.testing.assert_allclose(

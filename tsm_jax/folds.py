@@ -12,19 +12,16 @@ import sys
 from tsm_jax import cli, configuration, errors, files
 
 FILE = 'folds.json'
-EPILOG = (
-  """
+EPILOG = f"""
 Each fold is a run in WORKDIR/fold-0, WORKDIR/fold-1 and so on, in a process of
 its own, one after the other. What the last evaluation of each found, the mean
-and the standard deviation (of n - 1) are printed and written to WORKDIR/%s.
+and the standard deviation (of n - 1) are printed and written to WORKDIR/{FILE}.
 Killed, the same command continues: folds that are done are not trained again.
 
 example:
   python -m tsm_jax.folds --config folder \\
     --config.data.source=/path/to/videos --config.data.folds=5
 """
-  % FILE
-)
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Fields that change nothing of what is found.
 _FREE = (
@@ -179,7 +176,7 @@ def _result(workdir, config, fold):
   from tsm_jax.program import metrics
   from tsm_jax.runs import again
 
-  evaluated = [one for one in metrics.read(workdir) if 'eval/top1' in one]
+  evaluated = [one for one in metrics.read(workdir) if 'eval/loss' in one]
   name = again.last_meta(workdir)['dataset']
   path = asked.find(name, config.data)
   (held_out,) = folds.sides(config.data.folds, fold)['val']

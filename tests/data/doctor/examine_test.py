@@ -52,6 +52,7 @@ def test_a_healthy_clip(tmp_path):
     digest.update(b'(32, 48, 3)' + frame.tobytes())
   assert facts.pop('content') == digest.hexdigest()[:32]
   assert facts.pop('motion') > 30
+  assert len(facts.pop('scenes')) == 4
   assert facts == {
     'num_frames': 12,
     'width': 48,

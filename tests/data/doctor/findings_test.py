@@ -20,6 +20,7 @@ HEALTHY = {
   'rates': [25.0, 25.0],
   'motion': 100,
   'content': '00',
+  'scenes': [],
 }
 
 

@@ -15,7 +15,7 @@ from tsm_jax import errors
 from tsm_jax.data import build, defaults, fingerprint
 from tsm_jax.data.clips import codec, videos, workers
 from tsm_jax.data.clips.films import parts
-from tsm_jax.data.sources import segments
+from tsm_jax.data.sources import folder, segments
 from tsm_jax.data.store import beam, builder, dataset, films, shards
 
 COLUMNS = ('path', 'label', 'split', 'start', 'end')
@@ -214,7 +214,7 @@ def test_beam_makes_the_same_shards(source, tmp_path, decoded, monkeypatch):
   monkeypatch.setattr(
     workers, 'Workers', lambda work, size, limit: pool(work, 0)
   )
-  listing = dataset.folder.scan(source)
+  listing = folder.scan(source)
   work = functools.partial(
     films.read,
     to_record=codec.to_record,

@@ -13,7 +13,7 @@ from rich import box, console, table, text
 
 from tsm_jax import cli, errors, modalities
 from tsm_jax.data.clips import workers
-from tsm_jax.data.doctor import diagnosis, examine, kinds, page
+from tsm_jax.data.doctor import diagnosis, examine, kinds, page, shares
 from tsm_jax.data.sources import folder, published
 from tsm_jax.data.sources.recordings import background
 from tsm_jax.data.sources.splitting import split_flags
@@ -109,6 +109,8 @@ def show(found, out):
     splits.add_row(_text(split), str(counts['clips']), *frames)
   out.print(_text(f'Dataset {found.source}'))
   out.print(splits)
+  if line := shares.described(found.classes):
+    out.print(_text(line))
   rows = table.Table(box=box.SIMPLE_HEAD)
   rows.add_column('found', no_wrap=True)
   rows.add_column('clip', overflow='fold')

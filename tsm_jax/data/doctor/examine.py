@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from tsm_jax.data.clips import containers, pixels, videos, workers
-from tsm_jax.data.doctor import reading
+from tsm_jax.data.doctor import reading, scenes
 
 # Facts of another version, or decoder, are not used again.
-VERSION = f'4_av_{av.__version__}'
+VERSION = f'5_av_{av.__version__}'
 GRID = 16  # cells per side of the shrunken frames that motion is seen in
 THUMBNAIL = 90  # pixels, height of the pictures in a contact sheet
 WIDEST = 360  # pixels; wider ones are less high, with bars
@@ -39,8 +39,8 @@ def facts(clip):
     `videos.Video`; stated_frames, stated_duration and rotation as it
     `claimed`; end, seconds at which the last frame ends; odd_intervals and
     rates as `_intervals`; motion, the largest change of any cell of a `GRID`
-    from the first frame, in levels of grey; content, a hash of all pixels. Of
-    a record also video_id and label.
+    from the first frame, in levels of grey; content, a hash of all pixels;
+    scenes, from `scenes.Hashes`. Of a record also video_id and label.
   """
   if isinstance(clip, reading.Film):
     found = _describe_parts(clip)
@@ -104,6 +104,7 @@ def _as_dict(seen, video):
     'rates': rates,
     'motion': seen.motion,
     'content': seen.digest.hexdigest()[:32],
+    'scenes': seen.hashes.chosen(),
   }
 
 
@@ -143,12 +144,14 @@ class _Seen:
     self.digest = hashlib.sha256()
     self.size = None
     self.motion = 0
+    self.hashes = scenes.Hashes()
     self._first = None
 
   def add(self, frame):
     self.digest.update(f'{frame.shape}'.encode())
     self.digest.update(np.ascontiguousarray(frame))
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    self.hashes.add(grey)
     cells = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
     if self._first is None:
       self.size, self._first = frame.shape[:2], cells

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tsm_jax.data.clips import containers
-from tsm_jax.data.doctor import kinds
+from tsm_jax.data.doctor import kinds, scenes, shares
 from tsm_jax.data.sources import listings
 
 STATIC = 4  # levels of grey; if no part changes more, nothing moves
@@ -99,15 +99,18 @@ class Tally:
     findings: of the clips so far, in their order.
     counts: clips by split and label.
     lengths: frame counts by split.
+    notes: sentences on all clips together, after the `end`.
   """
 
   def __init__(self, num_frames):
     self.findings = []
     self.counts = {}
     self.lengths = {}
+    self.notes = []
     self._num_frames = num_frames
     self._first = {}  # content to the first clip that has it
     self._copies = {}  # content to the others
+    self._scenes = []
 
   def add(self, item, facts):
     """Adds one clip.
@@ -134,6 +137,10 @@ class Tally:
       self.counts[key] = self.counts.get(key, 0) + 1
     self.lengths.setdefault(item.split, []).append(facts['num_frames'])
     content = bytes.fromhex(facts['content'])
+    if facts['scenes']:
+      self._scenes.append(
+        scenes.Clip(item.video_id, item.split, content, facts['scenes'])
+      )
     if content in self._first:
       self._copies.setdefault(content, []).append(item)
     else:
@@ -147,6 +154,10 @@ class Tally:
     """
     for content, others in self._copies.items():
       self.findings.append(_duplicates([self._first[content], *others]))
+    for found in scenes.across(self._scenes):
+      self._add_scenes(found)
+    for label, detail in shares.uneven(self.counts, labels):
+      self.findings.append(Finding('uneven_split', [label], detail))
     train = {la: self.counts.get(('train', la), 0) for la in labels}
     present = {la: count for la, count in train.items() if count}
     if present:
@@ -161,6 +172,21 @@ class Tally:
             f'{present[least]}',
           )
         )
+
+  def _add_scenes(self, found):
+    """Adds what is alike in two splits; all pairs, unless most clips are."""
+    if note := scenes.note(found):
+      self.notes.append(note)
+    for clip, other, bits in (
+      found.pairs if found.share <= scenes.COMMON else ()
+    ):
+      detail = (
+        f'{bits} of 63 bits differ in the frames that are most alike; one is '
+        f'in {clip.split}, {other.name} in {other.split}'
+      )
+      self.findings.append(
+        Finding('near_split', [clip.name, other.name], detail)
+      )
 
 
 def _duplicates(items):

@@ -64,6 +64,17 @@ BY_NAME = {
     'Duplicate, other label',
     'The same frames have several labels.',
   ),
+  'near_split': Kind(
+    NOTE,
+    'Alike, other split',
+    'Frames look nearly the same as in a clip that is trained on: perhaps it '
+    'is the same recording.',
+  ),
+  'uneven_split': Kind(
+    NOTE,
+    'Uneven split',
+    'A class has another share of its clips in a split than all together.',
+  ),
   'variable_rate': Kind(
     NOTE,
     'Variable frame rate',

@@ -50,7 +50,8 @@ def _apart(items):
   """A sentence on the groups that are in several splits, if there are any."""
   found = groups.apart(items)
   for group, some in list(found.items())[:1]:
+    more = f', and {len(found) - 1} others are in several, too'
     yield (
-      f'{len(found)} groups are in several splits, as {group!r} in '
-      f'{" and ".join(sorted(some))}: evaluation has seen them'
+      f'the group {group!r} is in {" and ".join(sorted(some))}'
+      f'{more if len(found) > 1 else ""}: evaluation has seen it in training'
     )

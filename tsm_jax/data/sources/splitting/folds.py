@@ -32,10 +32,10 @@ def deal(items, folds, seed, called='data.folds'):
   """
   units = groups.units(items)
   if len(units) < folds:
-    grouped = len(units) < len(items)
+    what = 'groups' if len(units) < len(items) else 'clips'
     raise errors.InputError(
-      f'{called} is {folds}, but there are only {len(units)} '
-      f'{"groups of clips" if grouped else "clips"}; each fold needs one.'
+      f'{called} is {folds}; it must be at most {len(units)}, the number of '
+      f'{what}.'
     )
 
   def order(unit):
