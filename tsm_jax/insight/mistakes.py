@@ -95,6 +95,14 @@ def pictures(source, preprocessing, views, number):
   return frames[..., :3]
 
 
+def _side_by_side(frames):
+  """Frames `[n, S, S, 3]` in one picture, parted by white lines."""
+  gap = -(-frames.shape[2] // 50)
+  edges = [(0, 0), (0, 0), (0, gap), (0, 0)]
+  padded = np.pad(frames, edges, constant_values=255)
+  return np.concatenate(padded, axis=1)[:, :-gap]
+
+
 @mpl.rc_context(drawing.PLAIN)
 def draw(mistakes, labels, frames, path):
   """A contact sheet of mistakes, as a PNG.
@@ -113,7 +121,7 @@ def draw(mistakes, labels, frames, path):
   for place, mistake in zip(axes, mistakes):
     clip = frames(mistake.number)
     chosen = np.linspace(0, len(clip) - 1, min(_FRAMES, len(clip))).astype(int)
-    place.imshow(np.concatenate(clip[chosen], axis=1))
+    place.imshow(_side_by_side(clip[chosen]))
     label, predicted = (
       drawing.shortened(labels[k], 25)
       for k in (mistake.label, mistake.predicted)
