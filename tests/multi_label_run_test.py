@@ -14,6 +14,7 @@ from tsm_jax.ensemble import __main__ as ensemble
 from tsm_jax.export import __main__ as export
 from tsm_jax.predict import __main__ as predict
 from tsm_jax.program import metrics, predictions
+from tsm_jax.runs import request
 from tsm_jax.stream import __main__ as stream
 from tsm_jax.stream import session
 
@@ -148,7 +149,7 @@ def test_predict_gives_each_label_its_own_probability(trained, source, capsys):
   workdir, _, result, _ = trained
   path = source.parent / result.clips[0]
   model = tsm_jax.load(workdir)
-  assert model.multi_label
+  assert request.multi_label(model)
   found = {p.label: p.probability for p in model.predict(path)}
   expected = 1 / (1 + np.exp(-result.logits[0]))
   np.testing.assert_allclose(
@@ -165,6 +166,8 @@ def test_data_of_one_label_are_not_evaluated(trained, source, data_dir):
     source, data_dir, data__multi_label=False, data__max_excluded=1.0
   )
   with pytest.raises(errors.InputError, match='trained for several labels'):
+    evaluate.evaluate_checkpoint(one, workdir)
+  with pytest.raises(errors.InputError, match='multi_label is False, but the'):
     evaluate.evaluate_checkpoint(one, workdir, asked={'data.multi_label'})
 
 
@@ -173,7 +176,7 @@ def test_data_of_one_label_are_not_evaluated(trained, source, data_dir):
   [
     (stream.main, ['tune', 'RUN', 'LIST']),
     (predict.main, ['RUN', 'LIST', '--stream']),
-    (export.main, ['RUN', 'OUT']),
+    (export.main, ['RUN', 'OUT', '--format=onnx']),
     (ensemble.main, ['RUN', 'RUN']),
   ],
 )

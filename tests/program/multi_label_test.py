@@ -12,7 +12,7 @@ import pytest
 from support import helpers
 from tsm_jax import errors, program, sharding
 from tsm_jax.data.input import augment
-from tsm_jax.program import checks, metrics, multi_label
+from tsm_jax.program import checks, early_stopping, metrics, multi_label
 
 LOGITS = np.array([[2.0, -1.0, 0.0], [0.0, 3.0, 4.0]], np.float32)
 LABEL = np.array([[1, 0, 1], [0, 1, 0]], np.int32)
@@ -155,6 +155,18 @@ def built_stats(built):
   return jax.tree.map(
     lambda x: jnp.zeros(x.shape), built.arguments[0].batch_stats
   )
+
+
+def test_a_run_ends_early_by_the_mean_average_precision():
+  lines = [
+    {'step': step, 'eval/map': score, 'eval/top1': step / 10}
+    for step, score in enumerate([0.2, 0.5, 0.4, 0.3])
+  ]
+  evaluation = {'patience': 2, 'split': 'val'}
+  said = early_stopping.explain(lines, evaluation)
+  assert 'mean average precision on' in said
+  assert 'above the 50.00% of step 1' in said
+  assert not early_stopping.explain(lines[:3], evaluation)
 
 
 def test_what_evaluation_adds_up():

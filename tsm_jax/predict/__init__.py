@@ -13,7 +13,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
-from tsm_jax.runs import checkpoints
+from tsm_jax.runs import checkpoints, request
 from tsm_jax.stream import progress
 
 MAX_FRAMES = defaults.USUAL.max_frames
@@ -114,7 +114,8 @@ def make_predict(trained):
     clips of several labels, each has a sigmoid, and a probability of its own.
   """
   model = trained.module()
-  activation = jax.nn.sigmoid if trained.multi_label else jax.nn.softmax
+  several = request.multi_label(trained)
+  activation = jax.nn.sigmoid if several else jax.nn.softmax
 
   @jax.jit
   def predict(frames):

@@ -186,12 +186,6 @@ class TrainedModel:
   meta: dict[str, Any]
   step: int
 
-  @property
-  def multi_label(self):
-    """Whether clips have several labels: a sigmoid each, no softmax."""
-    data = self.meta.get('config', {}).get('data', {})
-    return data.get('multi_label', False)
-
   def module(self):
     """The Flax module, see `models.create_model`."""
     return models.create_model(self.config)

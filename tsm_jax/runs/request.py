@@ -91,6 +91,12 @@ def adapt(trained, config, asked, log=print):
   return trained
 
 
+def multi_label(trained):
+  """Whether a `TrainedModel` has a sigmoid of each class, not a softmax."""
+  data = trained.meta.get('config', {}).get('data', {})
+  return data.get('multi_label', False)
+
+
 def require_one_label(trained, what):
   """Raises InputError if a model has a sigmoid of each class, not a softmax.
 
@@ -98,7 +104,7 @@ def require_one_label(trained, what):
     trained: a `checkpoints.TrainedModel`.
     what: needs probabilities that add up to 1, a plural.
   """
-  if trained.multi_label:
+  if multi_label(trained):
     raise errors.InputError(
       'The model was trained with data.multi_label=True, for clips of several '
       f'labels; {what} are for models of one label per clip.'
@@ -136,10 +142,11 @@ def check_data(trained, config, asked, dataset, log=print):
     log: called with a line if the model was trained on another one.
   """
   own, data = trained.meta.get('dataset'), config.data
-  if trained.multi_label != dataset.multi_label:
+  several = multi_label(trained)
+  if several != dataset.multi_label:
     kinds = 'one label per clip', 'several labels per clip'
     raise errors.InputError(
-      f'The model was trained for {kinds[trained.multi_label]}, the dataset '
+      f'The model was trained for {kinds[several]}, the dataset '
       f'{dataset.name} has {kinds[dataset.multi_label]}; evaluate on one like '
       'that of the training.'
     )

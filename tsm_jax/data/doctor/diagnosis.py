@@ -174,7 +174,7 @@ def diagnose(source, num_frames, cache, pool):
   for number, facts in enumerate(_facts(source, cache, pool)):
     item = source.items[number]
     if 'video_id' in facts:
-      item = _labelled(item, facts, source.labels)
+      item = label_sets.labelled(item, facts, source.labels)
     clips[item.video_id] = source.clips[number]
     if not facts.get('error'):
       for name in item.classes:
@@ -196,18 +196,6 @@ def diagnose(source, num_frames, cache, pool):
   }
   notes = [*source.notes, *tally.notes]
   return Diagnosis(source.name, found, splits, classes, notes, clips, examples)
-
-
-def _labelled(item, facts, labels):
-  """The item of a clip, with the name and label in its record."""
-  label = facts['label']
-  if isinstance(label, list):
-    names = tuple(labels[i] for i in label)
-    return item._replace(
-      video_id=facts['video_id'], label=label_sets.joined(names), labels=names
-    )
-  name = labels[label] if 0 <= label < len(labels) else ''
-  return item._replace(video_id=facts['video_id'], label=name)
 
 
 def _facts(source, cache, pool):

@@ -42,6 +42,22 @@ def apart(items):
   return found
 
 
+def labelled(item, facts, labels):
+  """The item of a clip, with the name and the label in its record.
+
+  Args:
+    item: a `listings.Item`.
+    facts: `video_id`, and of `label` the index, or a list of indices.
+    labels: class names by index.
+  """
+  item, label = item._replace(video_id=facts['video_id']), facts['label']
+  if isinstance(label, list):
+    names = tuple(labels[i] for i in label)
+    return item._replace(label=joined(names), labels=names)
+  name = labels[label] if 0 <= label < len(labels) else ''
+  return item._replace(label=name)
+
+
 def check_one(items, called):
   """Raises InputError if a list gives several labels, and none asked for them.
 

@@ -76,8 +76,7 @@ class Plan(NamedTuple):
     more = [listing.labels, options, listing.excluded, listing.modality]
     # The frames that lists state decide it, too, where they do.
     stated = [i.num_frames for i in listing.items if i.num_frames]
-    several = ['multi_label'] if listing.multi_label else []
-    more += several + ([stated] if stated else [])
+    more += ['multi_label'] * listing.multi_label + [stated] * bool(stated)
     text = json.dumps([content, *more])
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f'{stem or "videos"}-{digest[:10]}'
@@ -198,8 +197,7 @@ def write(plan):
     'seconds': {item.split: [] for item in listing.items},
     'classes': {item.split: [] for item in listing.items},
   }
-  if listing.multi_label:
-    report['multi_label'] = True
+  report.update({'multi_label': True} if listing.multi_label else {})
   bar = progress.bar(total=len(listing.items), desc='decode', leave=False)
   waiting = plan.path().with_name(f'{plan.path().name}.parts')
   work = functools.partial(

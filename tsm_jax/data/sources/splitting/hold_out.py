@@ -25,12 +25,13 @@ def hold_out(items, share, seed):
   out. A larger share holds out the same clips and more.
 
   Where units have several clips, or clips several labels, no choice of them may
-  give the share. Then the best is what has every class in training, then, of most classes that are
-  in several units, one in 'val', and then shares as near as can be (the sum of
-  the squares of what is missing or too much). Of up to 12 units, all choices
-  are tried. More are taken in that order as long as it becomes no worse;
-  after that, as long as it becomes better, one is moved, or exchanged
-  for another (unless there are thousands). More clips may move other units.
+  give the share. Then the best is what has every class in training, then, of
+  most classes that are in several units, one in 'val', and then shares as near
+  as can be (the sum of the squares of what is missing or too much). Of up to 12
+  units, all choices are tried. More are taken in that order as long as it
+  becomes no worse; after that, as long as it becomes better, one is moved, or
+  exchanged for another (unless there are thousands). More clips may move other
+  units.
 
   Args:
     items: a list of `listings.Item`.
