@@ -58,6 +58,8 @@ NEWER = (
   'data.frame_interval_jitter',
   'model.consensus',
   'model.consensus_from',
+  'model.downsample',
+  'model.stem',
 )
 # Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
