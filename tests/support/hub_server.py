@@ -206,9 +206,9 @@ class Hub:
         repo.files[value['path']] = base64.b64decode(value['content'])
       elif item['key'] == 'lfsFile':
         repo.files[value['path']] = self.objects[value['oid']]
-    return responses.JSONResponse(
-      {'commitUrl': f'{self.url}/x', 'commitOid': repo.commit}
-    )
+    name = '{user}/{name}'.format(**request.path_params)
+    url = f'{self.url}/{name}/commit/{repo.commit}'
+    return responses.JSONResponse({'commitUrl': url, 'commitOid': repo.commit})
 
 
 def git_hash(content):

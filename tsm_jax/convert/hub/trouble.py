@@ -52,7 +52,7 @@ def explained(named, action='read'):
     if isinstance(error, ConnectionError):
       raise AwayError(_away(constants, error)) from error
     raise errors.InputError(
-      f'{repo} cannot be fetched: {_first_line(error)}'
+      f'It failed to {action} {repo}: {_first_line(error)}'
     ) from error
   except RuntimeError as error:  # of a file that is written
     raise errors.InputError(
