@@ -21,6 +21,7 @@ EXAMPLES = {  # every program, with arguments that it accepts
   'tsm_jax.predict': ['RUN', 'clip.mp4'],
   'tsm_jax.ensemble': ['RUN', 'RUN'],
   'tsm_jax.convert': ['weights.pth', 'RUN'],
+  'tsm_jax.hub': ['push', 'RUN', 'me/run'],
   'tsm_jax.report': ['RUN'],
   'tsm_jax.plan': ['--config=configs/quickstart.py'],
   'tsm_jax.bench': ['input'],

@@ -18,7 +18,7 @@ FLOORS = (
   'runs',
   'checkpoints convert program',
   'evaluate insight plan stream',
-  'ensemble export predict report train',
+  'ensemble export hub predict report train',
   '__main__ bench folds main serve',
 )
 DATA_FLOORS = (

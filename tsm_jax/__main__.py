@@ -14,6 +14,7 @@ COMMANDS = {
   'report': 'draw the curves of several runs into one picture',
   'ensemble': 'score several models as one',
   'convert': "read and write PyTorch's weights",
+  'hub': 'write a run to the Hugging Face hub, or read one',
   'stream': 'choose when scores are an event, and count the right ones',
   'export': 'a trained model as a file for another runtime',
   'serve': 'a page that shows what a camera does',

@@ -64,7 +64,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
   kept = checkpoints.Checkpoints(workdir, config.checkpoint)
   is_new = kept.latest_step() is None
   if is_new:
-    init_from.check(config.init_from)
+    init_from.check(config.init_from, config.model, log)
 
   # --- Data. From here on the configuration is resolved, and stays. ---
   splits = 'train', config.eval.split
@@ -114,7 +114,7 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
     state, start_step = built.init(key), 0
     if config.init_from:
       variables, meta['initialised_from'] = init_from.load(
-        config.init_from, config.model, data.labels, log
+        config.init_from, config.model, data.labels, log, config.data
       )
       shardings = built.shardings._asdict()
       places = {name: shardings[name] for name in variables}

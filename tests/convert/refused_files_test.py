@@ -108,7 +108,7 @@ def timm_mobilenet():
 @pytest.mark.parametrize(
   ('shapes', 'called'),
   [
-    (timm_mobilenet(), r"timm's names .*torchvision's names"),
+    (timm_mobilenet(), r"timm's names .*mobilenetv2_100"),
     (
       {'cls_token': (1, 1, 8), 'patch_embed.proj.weight': (8, 3, 16, 16)},
       'of a transformer; only ResNet',

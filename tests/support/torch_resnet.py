@@ -32,7 +32,13 @@ def forward(tensors, frames, fold_div=8, train=False):
   w['train'] = train if callable(train) else lambda name: train
   batch_size, num_frames = frames.shape[:2]
   x = torch.tensor(frames).permute(0, 1, 4, 2, 3).flatten(0, 1)
-  x = F.conv2d(x, w['conv1.weight'], stride=2, padding=3)
+  if 'conv1.0.weight' in w:  # ResNet-D, as timm numbers its layers
+    for index, stride in ((0, 2), (3, 1)):
+      x = F.conv2d(x, w[f'conv1.{index}.weight'], stride=stride, padding=1)
+      x = F.relu(norm(x, w, f'conv1.{index + 1}'))
+    x = F.conv2d(x, w['conv1.6.weight'], padding=1)
+  else:
+    x = F.conv2d(x, w['conv1.weight'], stride=2, padding=3)
   x = F.max_pool2d(F.relu(norm(x, w, 'bn1')), 3, 2, 1)
   for stage in (1, 2, 3, 4):
     start = f'layer{stage}.'
@@ -75,7 +81,12 @@ def block(x, w, start, strided, num_frames, fold_div):
       groups=y.shape[1] // kernel.shape[1],
     )
     y = norm(y, w, f'{inner}bn{i + 1}')
-  if f'{inner}downsample.0.weight' in w:
+  if f'{inner}downsample.2.weight' in w:  # behind a mean
+    if stride == 2:
+      x = F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+    x = F.conv2d(x, w[f'{inner}downsample.1.weight'])
+    x = norm(x, w, f'{inner}downsample.2')
+  elif f'{inner}downsample.0.weight' in w:
     x = F.conv2d(x, w[f'{inner}downsample.0.weight'], stride=stride)
     x = norm(x, w, f'{inner}downsample.1')
   x = F.relu(x + y)

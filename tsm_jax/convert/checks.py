@@ -13,8 +13,7 @@ _OTHERS = (
   (
     r'conv_stem\.',
     "timm's names (conv_stem, blocks) for a MobileNet or EfficientNet; of "
-    "timm, only ResNets are read, and MobileNetV2 with torchvision's names or "
-    "the authors'",
+    "timm's networks, only ResNets and MobileNetV2 (mobilenetv2_100) are read",
   ),
   (r'(patch_embed|.*\.?attn|.*self_attn|encoder\.layers?)\.', 'a transformer'),
 )
@@ -62,7 +61,7 @@ def check_network(where, found, wanted):
       f'{wanted["name"]!r}.'
     )
   fields = {
-    'resnet': ('width', 'groups', 'width_per_group'),
+    'resnet': ('width', 'groups', 'width_per_group', 'stem', 'downsample'),
     'mobilenet_v2': ('width_multiplier',),
   }
   if found['name'] == 'resnet':

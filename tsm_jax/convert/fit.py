@@ -129,7 +129,8 @@ def _fit_stem(weights, config, log):
   Every new channel is the mean over the RGB channels, as in the authors' code
   for optical flow.
   """
-  name = naming.plain_leaf_name(('conv1', 'kernel'), config['name'])
+  first = 'stem_conv1' if config['stem'] == 'deep' else 'conv1'
+  name = naming.plain_leaf_name((first, 'kernel'), config['name'])
   channels = classifier.CHANNELS.get(config['modality'], 3)
   if name in weights and weights[name].shape[1] == 3 != channels:
     mean = weights[name].mean(axis=1, keepdims=True)

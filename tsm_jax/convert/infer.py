@@ -30,6 +30,7 @@ def is_head(name):
 
 
 # For each network, its first convolution and the start of its other names.
+_DEEP = 'conv1.0.weight'  # the first convolution of a ResNet's deep stem
 _STEMS = {
   'ResNet': ('conv1.weight', ('bn1.', 'layer')),
   'MobileNetV2': ('features.0.0.weight', ('features.',)),
@@ -82,6 +83,8 @@ def _network(shapes):
   for network, (stem, others) in _STEMS.items():
     if not any(k.startswith(others) for k in shapes):
       continue
+    if network == 'ResNet' and _DEEP in shapes:
+      stem = _DEEP
     if stem not in shapes:
       raise errors.InputError(
         f'The weights are of a {network}, but its first convolution, {stem}, '
@@ -110,12 +113,18 @@ def _infer_resnet(shapes, stages_are_given):
   if not same and not stages_are_given:
     _refuse_depth(bottleneck, sizes)
   plain = {naming.plain(k): v for k, v in shapes.items()}
-  width, channels = plain['conv1.weight'][:2]
+  deep = _DEEP in plain
+  width = plain['conv1.6.weight' if deep else 'conv1.weight'][0]
+  channels = plain[_DEEP if deep else 'conv1.weight'][1]
   config = {
     'name': 'resnet',
     'depth': same[0] if same else 50 if bottleneck else 18,
     'stage_sizes': () if same else sizes,
     'width': width,
+    'stem': 'deep' if deep else 'plain',
+    'downsample': 'avg'
+    if any('.downsample.2.' in k for k in shapes)
+    else 'conv',
     'modality': _modality(channels),
     'non_local': any('.nl.' in k for k in shapes),
     'temporal_pool': any(k.startswith('layer2.net.') for k in shapes),

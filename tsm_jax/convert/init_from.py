@@ -1,14 +1,29 @@
 """Starts a new run from the weights of another run or of PyTorch."""
 
-from tsm_jax import convert, errors, files, models
+import jax
+
+from tsm_jax import convert, errors, files, models, sharding
 from tsm_jax.convert import fit, weight_files
+from tsm_jax.convert.hub import fetch, names, pretrained
 from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders, steps
 
 
-def check(path):
-  """Raises InputError unless `init_from` is '', a file or a checkpoint."""
+def check(path, model_config=models.DEFAULTS, log=print):
+  """Raises InputError unless `init_from` is '', a file or a checkpoint.
+
+  Weights of the hub are fetched, by the first of several processes before the
+  others, which then find them if they share its cache.
+
+  Args:
+    path: the field `init_from`, see `names.parse`.
+    model_config: fields of the model to train.
+    log: called with a sentence if the network is not there.
+  """
   if not path:
+    return
+  if named := names.parse(path, {**models.DEFAULTS, **model_config}):
+    _fetch_in_turn(path, named, log)
     return
   source = files.path(path)
   if not source.exists():
@@ -19,24 +34,33 @@ def check(path):
     folders.find(path)
 
 
-def model_fields(path):
+def model_fields(path, model_config, log):
   """The fields of the model whose weights a new run starts from.
 
   Args:
     path: as for `load`, or ''.
+    model_config: fields of the model to train, of which some may be None.
+    log: called with a sentence if the network is not there.
 
   Returns:
-    A dict, see `models.DEFAULTS`; None for ''.
+    A dict, see `models.DEFAULTS`; {} for 'imagenet', of which there are several;
+    None for ''.
 
   Raises:
     InputError: if the source cannot be read.
   """
   if not path:
     return None
-  check(path)
-  source = files.path(path)
+  if path == 'imagenet':
+    return {}
+  named = names.parse(path, model_config)
+  if named:
+    source = files.path(_fetch_in_turn(path, named, log).path)
+  else:
+    check(path)
+    source = files.path(path)
   if source.is_dir():
-    folder, step = folders.find(path)
+    folder, step = folders.find(source)
     step, meta, _ = steps.choose(folder, step, log=lambda line: None)
     return dict(meta['config']['model'])
   try:
@@ -45,7 +69,29 @@ def model_fields(path):
     raise errors.InputError(f'init_from is {path!r}: {error}') from error
 
 
-def load(path, model_config, labels, log):
+def _fetch_in_turn(path, named, log):
+  """As `_fetch`, by the first of several processes before the others."""
+  for turn in (jax.process_index() == 0, jax.process_index() > 0):
+    if turn:
+      fetched = _fetch(path, named, log)
+    sharding.barrier('weights are fetched')
+  return fetched
+
+
+def _fetch(path, named, log):
+  """The `fetch.Fetched` of weights on the hub."""
+  try:
+    return fetch.weights(named, log)
+  except errors.InputError as error:
+    or_else = 'there is no such file or workdir here, and on the hub: '
+    if path == 'imagenet' or path.startswith(names.SCHEME):
+      or_else = ''
+    raise errors.InputError(
+      f'init_from is {path!r}: {or_else}{error}'
+    ) from error
+
+
+def load(path, model_config, labels, log, data=None):
   """The variables that a new run starts from.
 
   The classifier is a new one if the source has another number of classes or
@@ -54,11 +100,12 @@ def load(path, model_config, labels, log):
   have are initialised.
 
   Args:
-    path: a file for `convert.from_torch` or a path for
-      `checkpoints.restore_model`.
+    path: a file for `convert.from_torch`, a path for
+      `checkpoints.restore_model`, or a name on the hub, see `names.parse`.
     model_config: fields of the model to train, with `num_classes`.
     labels: class names of the dataset.
     log: called with a sentence about everything that is not kept.
+    data: fields of the section `data`, to compare with those of the weights.
 
   Returns:
     `(variables, origin)`: 'params' and 'batch_stats' as NumPy arrays, and a
@@ -68,14 +115,21 @@ def load(path, model_config, labels, log):
     InputError: if the source cannot be read or has another architecture.
   """
   config = {**models.DEFAULTS, **model_config}
-  source = files.path(path)
   log(f'Starting from {errors.printable(path)}.')
+  fetched = None
+  if named := names.parse(path, config):
+    fetched = _fetch(path, named, log)
+    log(f'It is {fetch.shown(fetched)}.')
+    pretrained.compare(fetched, config['modality'], data, log)
+  source = files.path(fetched.path if fetched else path)
   try:
     if source.is_dir():
       return _from_ours(source, config, labels, log)
     variables = _from_file(source, config, labels, log)
   except (errors.InputError, ImportError) as error:
     raise errors.InputError(f'init_from is {path!r}: {error}') from error
+  if fetched:
+    return variables, fetched.origin
   sha256 = weight_files.sha256(source)
   return variables, {'file': source.name, 'sha256': sha256}
 

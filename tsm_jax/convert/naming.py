@@ -9,6 +9,7 @@ of our variables.
 import re
 
 from tsm_jax import errors
+from tsm_jax.convert.reading import timm
 
 # What wraps a network, or a part of it, and leaves its name.
 _WRAPPED = ('_orig_mod', '_fsdp_wrapped_module', '_checkpoint_wrapped_module')
@@ -57,10 +58,20 @@ _ENDS = {
     'bn2': 'features.18.1',
   },
   'bn_inception': {'conv1': 'conv1_7x7_s2', 'bn1': 'conv1_7x7_s2_bn'},
+  'resnet': {
+    'stem_conv1': 'conv1.0',
+    'stem_bn1': 'conv1.1',
+    'stem_conv2': 'conv1.3',
+    'stem_bn2': 'conv1.4',
+    'stem_conv3': 'conv1.6',
+  },
 }
 _DOWNSAMPLE = {
   'downsample_conv': 'downsample.0',
   'downsample_bn': 'downsample.1',
+  # Behind a mean, which has no weights.
+  'avg_downsample_conv': 'downsample.1',
+  'avg_downsample_bn': 'downsample.2',
 }
 _NON_LOCAL = {
   'g': 'g.0',
@@ -142,6 +153,8 @@ def official(names):
     return {k: _from_openmmlab(v, mobilenet) for k, v in stripped.items()}
   if any(re.match(r'features\.1\.conv\.0\.0\.', v) for v in stripped.values()):
     return {k: _from_torchvision_mobilenet(v) for k, v in stripped.items()}
+  if timm.is_mobilenet_v2(stripped.values()):
+    return {k: timm.official(v) for k, v in stripped.items()}
   return stripped
 
 

@@ -43,9 +43,9 @@ def settle(config, workdir='', log=print):
     log(f'  {field:{width}}  {choice.value!s:8}  {choice.reason}')
   if known.weights is None:
     log(
-      'No pretrained weights: training from scratch. With some, such as '
-      '--config.init_from=PATH of a published checkpoint, fewer clips are '
-      'enough; docs/weights.md says where there are some.'
+      'No pretrained weights: training from scratch. With some, fewer clips '
+      'are enough: --config.init_from=imagenet fetches those of ImageNet, and '
+      'docs/weights.md says where there are others.'
     )
   if known.platform == 'cpu':
     minutes = choosing.seconds_on_cpu(config, known.clips) / 60
@@ -69,7 +69,7 @@ def facts(config, log=print):
     clips=max(1, found.clips.get('train', 0)),
     labels=found.labels,
     platform=jax.devices()[0].platform,
-    weights=init_from.model_fields(config.init_from),
+    weights=init_from.model_fields(config.init_from, config.model, log),
     short_side=found.short_side,
     stored=found.options,
   )

@@ -10,6 +10,8 @@ DEFAULTS = {
   'depth': 50,  # of a resnet: 18, 34, 50, 101, 152
   'stage_sizes': (),  # blocks per stage; () takes those of the depth
   'width': 64,  # channels of a resnet's stem
+  'stem': 'plain',  # of a resnet: 'plain', 'deep' (the d of ResNet-50-d)
+  'downsample': 'conv',  # of its strided blocks: 'conv', 'avg' (of ResNet-50-d)
   'groups': 1,  # of its 3x3 convolutions: 32 for ResNeXt
   'width_per_group': 64,  # 4 ResNeXt-50, 8 ResNeXt-101, 128 wide ResNet
   'width_multiplier': 1.0,  # of the channels of mobilenet_v2
@@ -46,6 +48,8 @@ CHOICES = {
   'direction': shift.DIRECTIONS,
   'modality': tuple(classifier.CHANNELS),
   'dtype': ('float32', 'bfloat16'),
+  'stem': resnet.STEMS,
+  'downsample': resnet.DOWNSAMPLES,
   'remat': classifier.REMAT,
   'consensus': ('mean', 'frames'),
   'non_local': (False, True),
@@ -100,9 +104,11 @@ def check(config):
   if config['name'] == 'resnet':
     _check_resnet(config)
     return
-  for field in ('non_local', 'temporal_pool'):
-    if config[field]:
-      raise errors.InputError(f'model.{field} is True; only resnet has it.')
+  for field in ('non_local', 'temporal_pool', 'stem', 'downsample'):
+    if config[field] != DEFAULTS[field]:
+      raise errors.InputError(
+        f'model.{field} is {config[field]!r}; only resnet has it.'
+      )
   if config['name'] == 'mobilenet_v2':
     _check_choice(config, 'shift', mobilenet_v2.SHIFTS)
     if not config['width_multiplier'] > 0:
@@ -159,6 +165,11 @@ def _check_resnet(config):
   _check_choice(config, 'shift', resnet.SHIFTS)
   _check_choice(config, 'depth', tuple(resnet.DEPTHS))
   _check_positive(config, 'width', 'groups', 'width_per_group')
+  if config['stem'] == 'deep' and config['width'] % 2:
+    raise errors.InputError(
+      f"model.width is {config['width']}; with model.stem='deep', whose first "
+      'convolutions have half of it, it must be even.'
+    )
   if not _is_count(config['shift_every'], 0):
     raise errors.InputError(
       f'model.shift_every is {config["shift_every"]!r}; it must be a positive '

@@ -22,6 +22,8 @@ DEPTHS = {
   152: (True, (3, 8, 36, 3)),
 }
 SHIFTS = ('blockres', 'block', 'none')
+STEMS = ('plain', 'deep')
+DOWNSAMPLES = ('conv', 'avg')
 
 
 class Block(nn.Module):
@@ -37,6 +39,7 @@ class Block(nn.Module):
     stride: of the first 3x3 convolution, and of the identity.
     groups: of a bottleneck's 3x3 convolution.
     bottleneck: 1x1, 3x3, 1x1 if true, otherwise 3x3, 3x3.
+    downsample: as in `ResNet`.
   """
 
   conv: Callable[..., Any]
@@ -48,6 +51,7 @@ class Block(nn.Module):
   stride: int
   groups: int
   bottleneck: bool
+  downsample: str
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
@@ -67,11 +71,17 @@ class Block(nn.Module):
       y = self.conv(self.out_channels, 3, name='conv2')(y)
       y = self.norm(name='bn2')(y)
     if x.shape != y.shape:
-      downsample = self.conv(
-        self.out_channels, 1, self.stride, name='downsample_conv'
-      )
-      x = self.norm(name='downsample_bn')(downsample(x))
+      x = self.identity(x)
     return nn.relu(x + y)  # [B * T, H / stride, W / stride, out_channels]
+
+  def identity(self, x):
+    """The identity in the shape of the residual branch."""
+    stride, name = self.stride, 'downsample'
+    if self.downsample == 'avg':
+      # Other names than those of 'conv': the files have other ones, too.
+      x, stride, name = halve(x) if stride == 2 else x, 1, 'avg_downsample'
+    x = self.conv(self.out_channels, 1, stride, name=f'{name}_conv')(x)
+    return self.norm(name=f'{name}_bn')(x)
 
 
 class ResNet(classifier.VideoClassifier, kw_only=True):
@@ -81,6 +91,11 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     stage_sizes: residual blocks per stage.
     bottleneck: bottleneck blocks (ResNet-50 and deeper) or basic ones.
     width: channels of the stem; the stages have 1, 2, 4, 8 times as many.
+    stem: 'plain' is a convolution of 7x7, 'deep' three of 3x3, the first two of
+      half the channels (ResNet-D, Bag of Tricks by He et al., 2019).
+    downsample: how the identity of a strided block shrinks: 'conv' by a 1x1
+      convolution of stride 2, 'avg' by the mean of 2x2 in front of one of
+      stride 1 (ResNet-D).
     groups: of the 3x3 convolutions in bottlenecks (ResNeXt).
     width_per_group: channels of a group in the first stage, for a `width` of 64
       (ResNeXt, wide ResNet).
@@ -97,6 +112,8 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
   stage_sizes: tuple[int, ...]
   bottleneck: bool
   width: int = 64
+  stem: str = 'plain'
+  downsample: str = 'conv'
   groups: int = 1
   width_per_group: int = 64
   shift: str = 'blockres'
@@ -108,8 +125,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
     conv = functools.partial(convolution.convolution, dtype=self.dtype)
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
-    x = conv(self.width, 7, 2, name='conv1')(x)  # [B * T, H/2, W/2, width]
-    x = nn.relu(first_norm(name='bn1')(x))
+    x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
@@ -132,6 +148,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           stride=2 if stage > 0 and index == 0 else 1,
           groups=self.groups,
           bottleneck=self.bottleneck,
+          downsample=self.downsample,
           name=name,
           parent=None,
         )
@@ -143,6 +160,23 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           blocks[-1].append(attention)
       x = self.apply_stage(blocks, x, train)
     return jnp.mean(x, axis=(1, 2))
+
+  def begin(self, x, conv, first_norm, norm):
+    """The stem without its pooling."""
+    if self.stem == 'plain':
+      x = conv(self.width, 7, 2, name='conv1')(x)
+      return nn.relu(first_norm(name='bn1')(x))
+    half = self.width // 2
+    x = conv(half, 3, 2, name='stem_conv1')(x)
+    x = nn.relu(first_norm(name='stem_bn1')(x))
+    x = nn.relu(norm(name='stem_bn2')(conv(half, 3, name='stem_conv2')(x)))
+    return nn.relu(norm(name='bn1')(conv(self.width, 3, name='stem_conv3')(x)))
+
+
+def halve(x):
+  """The mean of every 2x2 pixels; of an odd side, the last ones are alone."""
+  odd = [(0, side % 2) for side in x.shape[1:3]]
+  return nn.avg_pool(x, (2, 2), (2, 2), odd, count_include_pad=False)
 
 
 def is_shifted(shift, shift_every, stage_sizes, index):

@@ -163,16 +163,18 @@ def parameter_groups(params, partial_bn=False):
   their scale is 0 at the start, so that its non-local blocks never contribute.
   """
 
+  stem = 'stem_' if 'stem_conv1' in params else ''  # a deep one
+
   def group(path, _):
     *modules, leaf = (key.key for key in path)
     siblings = params
     for module in modules:
       siblings = siblings[module]
     if 'scale' in siblings:
-      trained = modules == ['bn1'] or modules[0].endswith('_nl')
+      trained = modules == [f'{stem}bn1'] or modules[0].endswith('_nl')
       return 'frozen' if partial_bn and not trained else 'norm'
     kind = 'weight' if leaf == 'kernel' else 'bias'
-    place = {'conv1': 'first_', 'head': 'head_'}.get(modules[0], '')
+    place = {f'{stem}conv1': 'first_', 'head': 'head_'}.get(modules[0], '')
     return place + kind
 
   return jax.tree_util.tree_map_with_path(group, params)

@@ -65,6 +65,8 @@ NEWER = (
   'eval.patience',
   'model.consensus',
   'model.consensus_from',
+  'model.downsample',
+  'model.stem',
   'optimizer.kind',
 )
 # Of the free ones, what may differ between the processes of a run.

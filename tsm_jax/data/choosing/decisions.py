@@ -38,7 +38,8 @@ class Facts(NamedTuple):
     clips: number of clips for training.
     labels: class names by index.
     platform: 'cpu', 'gpu' or 'tpu'.
-    weights: fields of the model that a run starts from; None without any.
+    weights: fields of the model that a run starts from, {} if there are such
+      weights of several models; None without any.
     short_side: of the usual video, pixels; None if it is not known.
     stored: how the clips of a dataset that is built already are stored, as
       `defaults.Options`; None of others.
@@ -70,11 +71,9 @@ def _depth(config, facts):
   theirs = (facts.weights or {}).get('depth')
   if theirs:
     return Choice(theirs, 'as the weights')
-  if facts.weights is not None:
-    return Choice(50, 'of most weights')
   if facts.platform == 'cpu':
     return Choice(18, 'the smallest, as this is a CPU')
-  if facts.clips < MANY:
+  if facts.weights is None and facts.clips < MANY:
     return Choice(18, f'{facts.clips} clips are few for a larger one')
   return Choice(50, 'the network of the paper')
 

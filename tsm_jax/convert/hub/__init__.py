@@ -1,0 +1,1 @@
+"""Weights by name: files of the Hugging Face hub, fetched and verified."""
