@@ -31,6 +31,7 @@ FREE = (
   'init_from',  # only a new run reads it
   'log_every_steps',
   'model.remat',
+  'model.shift_form',
   'stall_seconds',
   'name',
   'data.data_dir',
@@ -58,6 +59,7 @@ NEWER = (
   'data.frame_interval_jitter',
   'model.consensus',
   'model.consensus_from',
+  'model.shift_form',
 )
 # Of the free ones, what may differ between the processes of a run.
 OF_A_HOST = ('data.data_dir', 'data.num_threads', 'data.source')
