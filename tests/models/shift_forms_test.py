@@ -36,7 +36,7 @@ def test_every_form_is_the_rule_and_its_gradient(form, direction, dtype):
 
 def test_unknown_forms_are_named():
   x = shift_test.clips(1, 2, 1, 1, 8)
-  with pytest.raises(ValueError, match="form is 'auto'; choose from .*'roll'"):
+  with pytest.raises(ValueError, match=r"form is 'auto'; choose from .*'roll'"):
     shift.temporal_shift(x, form='auto')
   with pytest.raises(ValueError, match=r"model.shift_form is 'rol'; choose"):
     models.create_model({'num_classes': 2, 'shift_form': 'rol'})
