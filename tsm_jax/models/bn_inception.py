@@ -104,7 +104,9 @@ class BNInception(classifier.VideoClassifier, kw_only=True):
     # The authors' momentum is 0.9 in PyTorch's sense.
     first_norm, norm = self.norms(train, x.shape[0] // num_frames, momentum=0.1)
     shifts = [
-      functools.partial(self.temporal_shift(num_frames), name=f'shift{i}')
+      functools.partial(
+        self.temporal_shift(num_frames, train), name=f'shift{i}'
+      )
       if shifted
       else None
       for i, shifted in enumerate(shift_mask(self.shift))

@@ -7,7 +7,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors, modalities
-from tsm_jax.models import batch_norm, shift
+from tsm_jax.models import batch_norm, shift, shift_forms
 
 CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')
@@ -23,6 +23,8 @@ class VideoClassifier(nn.Module):
     num_classes: number of logits.
     direction: 'both' or 'past', see `temporal_shift`.
     fold_div: see `temporal_shift`.
+    shift_form: how the shift is written, see `shift_forms.FORMS`; 'fused' is in
+      training only.
     dropout: probability; every frame draws its own mask.
     modality: 'rgb', 'flow' or 'rgb_diff', which decides the channels of a
       frame.
@@ -49,6 +51,7 @@ class VideoClassifier(nn.Module):
   num_classes: int
   direction: str = 'both'
   fold_div: int = 8
+  shift_form: str = shift_forms.DEFAULT
   dropout: float = 0.5
   modality: str = 'rgb'
   partial_bn: bool = False
@@ -167,14 +170,17 @@ class VideoClassifier(nn.Module):
     others = first and not self.partial_bn
     return functools.partial(norm, first), functools.partial(norm, others)
 
-  def temporal_shift(self, num_frames):
+  def temporal_shift(self, num_frames, train):
     """Constructor of the temporal shift, for clips of `num_frames` frames."""
+    # What is fused saves in the backward pass alone.
+    unused = self.shift_form == 'fused' and not train
     return functools.partial(
       shift.TemporalShift,
       num_frames,
       self.fold_div,
       self.direction,
       self.streaming,
+      shift_forms.DEFAULT if unused else self.shift_form,
     )
 
 

@@ -3,7 +3,14 @@
 import difflib
 
 from tsm_jax import errors
-from tsm_jax.models import bn_inception, classifier, mobilenet_v2, resnet, shift
+from tsm_jax.models import (
+  bn_inception,
+  classifier,
+  mobilenet_v2,
+  resnet,
+  shift,
+  shift_forms,
+)
 
 DEFAULTS = {
   'name': 'resnet',  # 'resnet', 'mobilenet_v2', 'bn_inception'
@@ -21,6 +28,10 @@ DEFAULTS = {
   # bn_inception also takes a mask of 12 zeros and ones.
   'shift': 'blockres',
   'direction': 'both',  # 'both' (offline), 'past' (online)
+  # How the shift is written, which changes no number: 'select', 'pad',
+  # 'concatenate', 'roll', 'fused' (with the 1x1 behind it); 'auto': what is
+  # fastest on the devices.
+  'shift_form': 'auto',
   'fold_div': 8,  # 1 / fold_div of the channels move in each direction
   'shift_every': 0,  # every n-th block of a stage; 0: as published
   'non_local': False,  # attention after every second block of stages 2 and 3
@@ -46,6 +57,7 @@ DEFAULTS = {
 CHOICES = {
   'name': ('resnet', 'mobilenet_v2', 'bn_inception'),
   'direction': shift.DIRECTIONS,
+  'shift_form': shift_forms.FORMS,
   'modality': tuple(classifier.CHANNELS),
   'dtype': ('float32', 'bfloat16'),
   'stem': resnet.STEMS,

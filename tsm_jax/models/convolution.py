@@ -29,8 +29,11 @@ def convolution(features, kernel, stride=1, groups=1, **fields):
     padding=kernel // 2,
     feature_group_count=groups,
     kernel_init=kaiming_fan_out,
-    conv_general_dilated=conv_or_product,
-    **{'use_bias': False, **fields},
+    **{
+      'use_bias': False,
+      'conv_general_dilated': conv_or_product,
+      **fields,
+    },
   )
 
 

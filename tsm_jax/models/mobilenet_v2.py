@@ -13,7 +13,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, convolution
+from tsm_jax.models import classifier, convolution, shift
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -49,10 +49,11 @@ class InvertedResidual(nn.Module):
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
-    y = self.shift(name='shift')(x) if self.shift else x
     hidden = x.shape[-1] * self.expansion
+    y = x
     if self.expansion != 1:
-      y = self.conv(hidden, 1, name='expand')(y)
+      y, fields = shift.into_product(self.shift, x)
+      y = self.conv(hidden, 1, name='expand', **fields)(y)
       y = nn.relu6(self.norm(name='expand_bn')(y))
     y = self.conv(hidden, 3, self.stride, hidden, name='depthwise')(y)
     y = nn.relu6(self.norm(name='depthwise_bn')(y))
@@ -89,7 +90,7 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
         block = InvertedResidual(
           conv=conv,
           norm=norm,
-          shift=self.temporal_shift(num_frames) if shifted else None,
+          shift=self.temporal_shift(num_frames, train) if shifted else None,
           expansion=expansion,
           out_channels=round_up(channels * self.width_multiplier),
           stride=stride if index == 0 else 1,

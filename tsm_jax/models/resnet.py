@@ -11,7 +11,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, convolution, non_local
+from tsm_jax.models import classifier, convolution, non_local, shift
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -55,11 +55,15 @@ class Block(nn.Module):
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
-    y = self.shift(name='shift')(x) if self.shift else x
+    fields = {}
+    if self.bottleneck and not self.shift_identity:
+      y, fields = shift.into_product(self.shift, x)
+    else:
+      y = self.shift(name='shift')(x) if self.shift else x
     if self.shift_identity:
       x = y
     if self.bottleneck:
-      y = self.conv(self.width, 1, name='conv1')(y)
+      y = self.conv(self.width, 1, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
       y = self.conv(self.width, 3, self.stride, self.groups, name='conv2')(y)
       y = nn.relu(self.norm(name='bn2')(y))
@@ -141,7 +145,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
         block = Block(
           conv=conv,
           norm=norm,
-          shift=self.temporal_shift(num_frames) if shifted else None,
+          shift=self.temporal_shift(num_frames, train) if shifted else None,
           shift_identity=self.shift == 'block',
           width=planes * self.width_per_group // 64 * self.groups,
           out_channels=planes * (4 if self.bottleneck else 1),

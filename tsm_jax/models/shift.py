@@ -8,10 +8,14 @@ two groups is that of the released checkpoints.
 from flax import linen as nn
 import jax.numpy as jnp
 
-DIRECTIONS = ('both', 'past')
+from tsm_jax.models import shift_forms
+
+# By direction: where each group of channels comes from, see `shift_forms`.
+STEPS = {'both': (1, -1), 'past': (-1,)}
+DIRECTIONS = tuple(STEPS)
 
 
-def temporal_shift(x, fold_div=8, direction='both'):
+def temporal_shift(x, fold_div=8, direction='both', form='select'):
   """Exchanges some channels of every frame with its neighbours in time.
 
   With `fold = C // fold_div` and `direction='both'` (offline, paper, section
@@ -30,13 +34,15 @@ def temporal_shift(x, fold_div=8, direction='both'):
     fold_div: a group has `C // fold_div` channels; fewer than `fold_div`
       channels stay as they are.
     direction: 'both' or 'past'.
+    form: how it is written, which changes no value: 'select', 'pad',
+      'concatenate' or 'roll'.
 
   Returns:
     `[B, T, H, W, C]`, same dtype.
 
   Raises:
     ValueError: if `x` does not have five axes, `fold_div` is not a positive
-      integer or `direction` is unknown.
+      integer, or `direction` or `form` is unknown.
 
   >>> import jax.numpy as jnp
   >>> from tsm_jax.models import shift
@@ -57,16 +63,9 @@ def temporal_shift(x, fold_div=8, direction='both'):
   fold = fold_channels(x.shape[-1], fold_div)
   if direction not in DIRECTIONS:
     raise ValueError(f'direction is {direction!r}; choose from {DIRECTIONS}.')
-  # A selection between shifted views is what a TPU fuses best into the
-  # convolution that follows.
-  no_frame = jnp.zeros_like(x[:, :1])
-  previous = jnp.concatenate([no_frame, x[:, :-1]], axis=1)
-  if direction == 'past':
-    return _moved(previous, x, fold)
-  channel = jnp.arange(x.shape[-1])
-  following = jnp.concatenate([x[:, 1:], no_frame], axis=1)
-  moved = jnp.where(channel < fold, following, previous)
-  return jnp.where(channel < 2 * fold, moved, x)
+  if form not in shift_forms.FORMS[1:]:
+    raise ValueError(f'form is {form!r}; choose from {shift_forms.FORMS[1:]}.')
+  return shift_forms.shifted(x, fold, STEPS[direction], form)
 
 
 def temporal_shift_step(x, cache, fold_div=8):
@@ -151,23 +150,7 @@ def concatenated_shift(x, fold_div=8, direction='both'):
          [ 0,  5, 10, 11]], dtype=int32)
   """
   fold = fold_channels(x.shape[-1], fold_div)
-  if not fold:
-    return x
-  groups = {'both': (1, -1), 'past': (-1,)}[direction]
-  parts = [
-    _of_neighbour(x[..., i * fold : (i + 1) * fold], step)
-    for i, step in enumerate(groups)
-  ]
-  return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
-
-
-def _of_neighbour(x, step):
-  """The features of the next frame (`step=1`) or of the previous one (-1)."""
-  no_frame = jnp.zeros_like(x[:, :1])
-  if x.shape[1] == 1:
-    return no_frame
-  parts = [x[:, 1:], no_frame] if step == 1 else [no_frame, x[:, :-1]]
-  return jnp.concatenate(parts, axis=1)
+  return shift_forms.shifted(x, fold, STEPS[direction], 'concatenate')
 
 
 def _moved(previous, x, fold):
@@ -214,12 +197,14 @@ class TemporalShift(nn.Module):
     direction: see `temporal_shift`.
     streaming: the clips go on where the last ones ended: the collection 'cache'
       keeps the channels of the previous frame.
+    form: see `shift_forms.FORMS`, without 'auto'.
   """
 
   num_frames: int
   fold_div: int = 8
   direction: str = 'both'
   streaming: bool = False
+  form: str = shift_forms.DEFAULT
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
@@ -233,4 +218,29 @@ class TemporalShift(nn.Module):
         return y
       y, cache.value = temporal_shift_chunk(clips, cache.value, self.fold_div)
       return y.reshape(x.shape)
-    return temporal_shift(clips, self.fold_div, self.direction).reshape(x.shape)
+    y = temporal_shift(clips, self.fold_div, self.direction, self.form)
+    return y.reshape(x.shape)
+
+
+def into_product(make_shift, x):
+  """Shifts the input of a 1x1 convolution, or leaves that to the convolution.
+
+  Args:
+    make_shift: constructor of a `TemporalShift`, or None.
+    x: `[B * T, H, W, C]`.
+
+  Returns:
+    `(y, fields)`: the input of the convolution and more fields for it.
+  """
+  if not make_shift:
+    return x, {}
+  module = make_shift(name='shift')
+  if module.form != 'fused' or module.streaming:
+    return module(x), {}
+  fold = fold_channels(x.shape[-1], module.fold_div)
+  steps = STEPS[module.direction]
+
+  def shift_and_convolve(x, kernel, *_, **__):
+    return shift_forms.product(x, kernel, module.num_frames, fold, steps)
+
+  return x, {'conv_general_dilated': shift_and_convolve}

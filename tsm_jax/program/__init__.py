@@ -65,7 +65,8 @@ def build(config, mesh, num_classes, num_clips, mirrored=None, weights=None):
     InputError: if a field has an impossible value.
   """
   config = checks.resolve(config, mesh, num_classes)
-  model = models.create_model(config.model)
+  platform = mesh.devices.flat[0].platform
+  model = models.create_model(config.model, platform)
   preprocessing = preprocess.Preprocessing.from_config(config)
   steps_per_epoch, total_steps = plan_steps(config, num_clips)
   schedule = optim.create_schedule(

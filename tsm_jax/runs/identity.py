@@ -31,6 +31,7 @@ FREE = (
   'init_from',  # only a new run reads it
   'log_every_steps',
   'model.remat',
+  'model.shift_form',
   'stall_seconds',
   'name',
   'data.data_dir',
@@ -66,6 +67,7 @@ NEWER = (
   'model.consensus',
   'model.consensus_from',
   'model.downsample',
+  'model.shift_form',
   'model.stem',
   'optimizer.kind',
 )

@@ -40,6 +40,7 @@ TRAINING = (  # of the former prefixes, what matters while training only
   'model.ghost_clips',
   'model.partial_bn',
   'model.remat',
+  'model.shift_form',
 )
 
 

@@ -1,0 +1,135 @@
+"""Ways to write the temporal shift. They differ in what a compiler makes of it.
+
+All give the same values, and gradients that differ by the order of sums.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+FORMS = ('auto', 'select', 'pad', 'concatenate', 'roll', 'fused')
+# The way of 'auto', by the platform and by what is compiled: the one whose
+# program reads and writes least, see docs/performance.md.
+TABLE = {('tpu', 'training'): 'fused'}
+DEFAULT = 'select'
+
+
+def choose(form, platform, use):
+  """The way that is taken: `form`, or what `TABLE` says for 'auto'.
+
+  Args:
+    form: one of `FORMS`.
+    platform: 'cpu', 'gpu' or 'tpu'.
+    use: 'inference' or 'training'.
+
+  >>> choose('auto', 'tpu', 'training'), choose('auto', 'cpu', 'training')
+  ('fused', 'select')
+  >>> choose('roll', 'tpu', 'training')
+  'roll'
+  """
+  return TABLE.get((platform, use), DEFAULT) if form == 'auto' else form
+
+
+def shifted(x, fold, steps, form):
+  """Moves groups of channels between the frames of clips.
+
+  Args:
+    x: `[B, T, H, W, C]`.
+    fold: channels of a group.
+    steps: of each group, from the first channel on: 1 takes the next frame, -1
+      the previous one. The channels behind the groups stay.
+    form: one of `FORMS` but 'auto'; 'fused' without its product is 'pad'.
+
+  Returns:
+    `[B, T, H, W, C]`, same dtype.
+  """
+  if not fold:
+    return x
+  if form == 'concatenate':
+    parts = [
+      _joined(x[..., i * fold : (i + 1) * fold], step)
+      for i, step in enumerate(steps)
+    ]
+    return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
+  view = {'select': _joined, 'roll': _rolled}.get(form, _padded)
+  views = {step: view(x, step) for step in steps}
+  channel = jnp.arange(x.shape[-1])
+  *others, last = steps
+  moved = views[last]
+  for i, step in reversed(list(enumerate(others))):
+    moved = jnp.where(channel < (i + 1) * fold, views[step], moved)
+  return jnp.where(channel < len(steps) * fold, moved, x)
+
+
+def _joined(x, step):
+  """The next frames (`step=1`) or the previous ones (-1); zeros at the end."""
+  no_frame = jnp.zeros_like(x[:, :1])
+  if x.shape[1] == 1:  # ONNX knows no empty parts
+    return no_frame
+  parts = [x[:, 1:], no_frame] if step == 1 else [no_frame, x[:, :-1]]
+  return jnp.concatenate(parts, axis=1)
+
+
+def _padded(x, step):
+  """`_joined` as one operation: a padding that is negative at one end."""
+  ends = (-1, 1, 0) if step == 1 else (1, -1, 0)
+  config = [ends if axis == 1 else (0, 0, 0) for axis in range(x.ndim)]
+  return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _rolled(x, step):
+  """`_joined` as a rotation whose first or last frame is cleared."""
+  frame = jnp.arange(x.shape[1]).reshape((-1, *(1,) * (x.ndim - 2)))
+  empty = frame == (x.shape[1] - 1 if step == 1 else 0)
+  return jnp.where(empty, 0, jnp.roll(x, -step, axis=1)).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def product(x, kernel, num_frames, fold, steps):
+  """The shift and the 1x1 convolution behind it, as one operation.
+
+  The backward pass keeps `x`, which others keep as well, and shifts it again.
+
+  Args:
+    x: `[B * T, H, W, C]`.
+    kernel: `[1, 1, C, D]`.
+    num_frames: T.
+    fold: see `shifted`.
+    steps: see `shifted`; a tuple.
+
+  Returns:
+    `[B * T, H, W, D]`.
+  """
+  return _conv(_of_frames(x, num_frames, fold, steps), kernel)
+
+
+def _forward(x, kernel, num_frames, fold, steps):
+  return product(x, kernel, num_frames, fold, steps), (x, kernel)
+
+
+def _backward(num_frames, fold, steps, kept, gradient):
+  # Without the barrier the compiler would find the same shift in the forward
+  # pass and keep what it gave.
+  x, gradient = jax.lax.optimization_barrier((kept[0], gradient))
+  y = _of_frames(x, num_frames, fold, steps)
+  _, vjp = jax.vjp(_conv, y, kept[1])
+  of_shifted, of_kernel = vjp(gradient)
+  back = tuple(-step for step in steps)
+  return _of_frames(of_shifted, num_frames, fold, back), of_kernel
+
+
+product.defvjp(_forward, _backward)
+
+
+def _of_frames(x, num_frames, fold, steps):
+  clips = x.reshape((-1, num_frames, *x.shape[1:]))
+  return shifted(clips, fold, steps, 'pad').reshape(x.shape)
+
+
+def _conv(x, kernel):
+  # A convolution, not a matrix product: a TPU's compiler makes the shift a part
+  # of the former only.
+  return jax.lax.conv_general_dilated(
+    x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
