@@ -43,7 +43,7 @@ def model_fields(path, model_config, log):
     log: called with a sentence if the network is not there.
 
   Returns:
-    A dict, see `models.DEFAULTS`; {} for 'imagenet', of which there are several;
+    A dict, see `models.DEFAULTS`; {} for 'imagenet', of which there are many;
     None for ''.
 
   Raises:
