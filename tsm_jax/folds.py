@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 from tsm_jax import cli, configuration, errors, files
+from tsm_jax.data import defaults
+from tsm_jax.data.sources.splitting import folds
 
 FILE = 'folds.json'
 EPILOG = f"""
@@ -61,8 +63,6 @@ def main(argv=None):
 
 def _check(config, asked):
   """Raises InputError unless a configuration is one of several folds."""
-  from tsm_jax.data import defaults
-
   if 'data.fold' in asked:
     raise errors.InputError(
       f'data.fold is {config.data.fold}, but all folds are trained here; leave '
@@ -111,13 +111,9 @@ def _train(args, fold, workdir):
   """Trains a fold to its end, or ends this process as that one ended."""
   from tsm_jax.runs import stopping
 
-  status, came = run(
-    [
-      *(sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe),
-      *(*args.overrides, f'--config.data.fold={fold}'),
-      *('--workdir', str(workdir)),
-    ]
-  )
+  of_fold = f'--config.data.fold={fold}', '--workdir', str(workdir)
+  program = sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe
+  status, came = run([*program, *args.overrides, *of_fold])
   if not status:
     return  # also if a signal came too late for it
   if signal.SIGINT in came:
@@ -171,7 +167,6 @@ def run(command):
 
 def _result(workdir, config, fold):
   """What the last evaluation of a fold has found, a dict."""
-  from tsm_jax.data.sources.splitting import folds
   from tsm_jax.data.store import asked, build_report
   from tsm_jax.program import metrics
   from tsm_jax.runs import again
@@ -195,7 +190,7 @@ def _result(workdir, config, fold):
 def _check_dataset(results, workdir):
   """Raises InputError if the last fold was trained on another dataset."""
   first, last = results[0], results[-1]
-  if first['dataset'] != last['dataset']:
+  if last['dataset'] != first['dataset']:
     raise errors.InputError(
       f'Fold {last["fold"]} was trained on {last["dataset"]}, but fold '
       f'{first["fold"]} on {first["dataset"]}: the videos have changed; choose '
@@ -228,8 +223,8 @@ def show(found):
   rows = [
     row(str(one['fold']), str(one['clips']), one) for one in found['results']
   ]
-  clips = str(sum(one['clips'] for one in found['results']))
-  rows.append(row('mean', clips, found['mean']))
+  clips = sum(one['clips'] for one in found['results'])
+  rows.append(row('mean', str(clips), found['mean']))
   rows.append(row('standard deviation', '', found['std']))
   cli.show_rows(['fold', 'clips', *titles], rows)
 
