@@ -111,13 +111,9 @@ def _train(args, fold, workdir):
   """Trains a fold to its end, or ends this process as that one ended."""
   from tsm_jax.runs import stopping
 
-  status, came = run(
-    [
-      *(sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe),
-      *(*args.overrides, f'--config.data.fold={fold}'),
-      *('--workdir', str(workdir)),
-    ]
-  )
+  of_fold = f'--config.data.fold={fold}', '--workdir', str(workdir)
+  program = sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe
+  status, came = run([*program, *args.overrides, *of_fold])
   if not status:
     return  # also if a signal came too late for it
   if signal.SIGINT in came:
