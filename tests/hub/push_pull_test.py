@@ -5,7 +5,7 @@ import re
 import chex
 import pytest
 
-from support import checkpointed, hub_server
+from support import checkpointed, hub_client, hub_server
 from tsm_jax import errors
 from tsm_jax.convert import init_from
 from tsm_jax.hub import __main__ as main
@@ -52,7 +52,7 @@ def folder(run, tmp_path_factory):
 def hub(server, tmp_path, monkeypatch):
   server.repos.clear()
   server.asked.clear()
-  hub_server.use(monkeypatch, server, tmp_path / 'cache')
+  hub_client.use(monkeypatch, server, tmp_path / 'cache')
   return server
 
 

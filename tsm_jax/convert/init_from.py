@@ -6,7 +6,7 @@ from tsm_jax import convert, errors, files, models, sharding
 from tsm_jax.convert import fit, weight_files
 from tsm_jax.convert.hub import fetch, names, pretrained
 from tsm_jax.data.sources import listings
-from tsm_jax.runs import checkpoints, folders, steps
+from tsm_jax.runs import checkpoints, folders, processes, steps
 
 
 def check(path, model_config=models.DEFAULTS, log=print):
@@ -120,6 +120,7 @@ def load(path, model_config, labels, log, data=None):
   if named := names.parse(path, config):
     fetched = _fetch(path, named, log)
     log(f'It is {fetch.shown(fetched)}.')
+    processes.check_same({'init_from': fetched.origin})
     pretrained.compare(fetched, config['modality'], data, log)
   source = files.path(fetched.path if fetched else path)
   try:

@@ -7,7 +7,7 @@ import chex
 import pytest
 from safetensors import numpy
 
-from support import hub_server, torch_weights
+from support import hub_client, hub_server, torch_weights
 from tsm_jax import convert, errors, models
 from tsm_jax.convert import init_from
 from tsm_jax.convert.hub import fetch, names
@@ -29,7 +29,7 @@ def hub(server, tmp_path, monkeypatch):
   server.repos.clear()
   server.asked.clear()
   server.wrong.clear()
-  hub_server.use(monkeypatch, server, tmp_path / 'cache')
+  hub_client.use(monkeypatch, server, tmp_path / 'cache')
   return server
 
 
@@ -88,7 +88,7 @@ def test_weights_by_name_equal_those_of_the_file(hub, tmp_path):
 
 def test_what_is_cached_needs_no_hub(tmp_path, monkeypatch):
   with hub_server.running() as hub:
-    hub_server.use(monkeypatch, hub, tmp_path / 'cache')
+    hub_client.use(monkeypatch, hub, tmp_path / 'cache')
     repo = hub.add('me/run', {'model.safetensors': safetensors()})
     before, origin, _ = load('me/run')
     asked = len(hub.asked)
