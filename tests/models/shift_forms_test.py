@@ -42,12 +42,16 @@ def test_unknown_forms_are_named():
     models.create_model({'num_classes': 2, 'shift_form': 'rol'})
 
 
-@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
+@pytest.mark.parametrize(
+  'dtype, features', [(jnp.bfloat16, 5), (jnp.float32, 5), (jnp.float32, 17)]
+)
 @pytest.mark.parametrize('direction', shift.DIRECTIONS)
-def test_the_fused_product_is_that_of_shifted_features(direction, dtype):
+def test_the_fused_product_is_that_of_shifted_features(
+  direction, dtype, features
+):
   x = jnp.asarray(shift_test.clips(6, 2, 2, 16), dtype)
-  kernel = jnp.asarray(shift_test.clips(1, 1, 16, 5, seed=1), dtype)
-  g = jnp.asarray(shift_test.clips(6, 2, 2, 5, seed=2), dtype)
+  kernel = jnp.asarray(shift_test.clips(1, 1, 16, features, seed=1), dtype)
+  g = jnp.asarray(shift_test.clips(6, 2, 2, features, seed=2), dtype)
 
   def apart(x, kernel):
     clips = x.reshape((2, 3, 2, 2, 16))

@@ -71,10 +71,9 @@ def _joined(x, step):
   return jnp.concatenate(parts, axis=1)
 
 
-def _padded(x, step):
+def _padded(x, step, channels=(0, 0, 0)):
   """`_joined` as one operation: a padding that is negative at one end."""
-  ends = (-1, 1, 0) if step == 1 else (1, -1, 0)
-  config = [ends if axis == 1 else (0, 0, 0) for axis in range(x.ndim)]
+  config = [(0, 0, 0), (-step, step, 0), *[(0, 0, 0)] * (x.ndim - 3), channels]
   return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
@@ -111,12 +110,35 @@ def _forward(x, kernel, num_frames, fold, steps):
 def _backward(num_frames, fold, steps, kept, gradient):
   # Without the barrier the compiler would find the same shift in the forward
   # pass and keep what it gave.
-  x, gradient = jax.lax.optimization_barrier((kept[0], gradient))
+  x, kernel = jax.lax.optimization_barrier(kept[0]), kept[1]
   y = _of_frames(x, num_frames, fold, steps)
-  _, vjp = jax.vjp(_conv, y, kept[1])
+  _, vjp = jax.vjp(_conv, y, kernel)
   of_shifted, of_kernel = vjp(gradient)
   back = tuple(-step for step in steps)
-  return _of_frames(of_shifted, num_frames, fold, back), of_kernel
+  if kernel.shape[2] <= kernel.shape[3] or not fold:
+    return _of_frames(of_shifted, num_frames, fold, back), of_kernel
+  return _of_input(gradient, kernel, num_frames, fold, back), of_kernel
+
+
+def _of_input(gradient, kernel, num_frames, fold, back):
+  """The gradient of `x` as one 1x1 convolution, whose output is not shifted.
+
+  What adds it to that of the identity becomes a part of the convolution, so
+  that the large gradient is written once. The small one is shifted: its views
+  lie side by side, each with the rows of the kernel that it reaches.
+  """
+  steps, size = (*back, 0), kernel.shape[3]
+  group = jnp.minimum(jnp.arange(kernel.shape[2]) // fold, len(back))
+  turned = jnp.swapaxes(kernel, 2, 3)  # [1, 1, D, C]
+  kernels = [jnp.where(group == i, turned, 0) for i in range(len(steps))]
+  clips = gradient.reshape((-1, num_frames, *gradient.shape[1:]))
+  views = 0
+  for i, step in enumerate(steps):
+    # A sum of padded views, as the compiler would write a concatenation.
+    ends = (i * size, (len(back) - i) * size, 0)
+    views += _padded(clips, step, ends)
+  views = views.reshape((*gradient.shape[:-1], len(steps) * size))
+  return _conv(views, jnp.concatenate(kernels, axis=2).astype(kernel.dtype))
 
 
 product.defvjp(_forward, _backward)
