@@ -28,6 +28,7 @@ from tsm_jax.configs import common
 OPEN = (
   'model.name',
   'model.depth',
+  'model.stage_sizes',
   'model.width',
   'model.fold_div',
   'model.dropout',

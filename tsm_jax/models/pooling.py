@@ -40,8 +40,8 @@ max_pool.defvjp(_forward, _backward)
 def _by_phase(x, gradient):
   """The gradient of `x`, for even and odd rows and columns on their own.
 
-  An even row is in one window, in its middle; an odd one is the last of a window
-  and the first of the next.
+  An even row is in one window, in its middle; an odd one is the last of one and
+  the first of the next.
   """
   parts = _parts(x, gradient)
   rows = [

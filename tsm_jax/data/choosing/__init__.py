@@ -76,8 +76,5 @@ def choose(config, facts):
 def seconds_on_cpu(config, clips):
   """About how long all epochs take two cores of a CPU, in seconds."""
   return (
-    config.epochs
-    * clips
-    * decisions.step_cost(config)
-    / (2 * decisions.CPU_SPEED)
+    config.epochs * clips * decisions.step_cost(config) / decisions.CPU_SPEED
   )
