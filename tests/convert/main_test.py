@@ -12,6 +12,7 @@ from tsm_jax import errors, evaluate, predict, train
 from tsm_jax.convert import __main__ as main
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import records
+from tsm_jax.predict import __main__ as predict_command
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
@@ -50,7 +51,7 @@ def run(capsys, command, *args):
 
 def predict_one(capsys, *args):
   """The probabilities of one video, by label."""
-  status, out, err = run(capsys, predict, *args, '--json')
+  status, out, err = run(capsys, predict_command, *args, '--json')
   assert status == 0, err
   (result,) = json.loads(out)
   return {p['label']: p['probability'] for p in result['predictions']}

@@ -109,8 +109,9 @@ def test_what_is_open_and_what_is_not():
   assert 'learning_rate' not in choosing.open_fields(config)  # it follows
   assert chosen(configuration.load('ssv2'), 300).data.flip == 'off'
   with pytest.raises(errors.InputError, match='None: a run chooses what'):
-    choosing.require(config)
-  choosing.require(configuration.load('ssv2'))
+    choosing.require(config, 'data.short_side')
+  choosing.require(config, 'data.image_size')  # it was given
+  choosing.require(configuration.load('ssv2'), 'data.short_side')
   with config.data.ignore_type():
     config.data.quality = None
   with pytest.raises(errors.InputError, match=r'data\.quality is None; give'):

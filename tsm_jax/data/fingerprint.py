@@ -1,7 +1,7 @@
 """Why is my accuracy off? Hashes of 50 clips after each stage of the input.
 
-  python -m tsm_jax.data.fingerprint --config runs/folder/config.json \\
-      --out here.json
+  python -m tsm_jax.data.fingerprint --config configs/ssv2.py \\
+      --config.data.source=/path/to/built --out here.json
   python -m tsm_jax.data.fingerprint compare here.json there.json
 
 Comparing names the first stage at which two machines, versions or
@@ -20,7 +20,7 @@ from tsm_jax import cli, errors
 from tsm_jax.data import choosing, sampling
 from tsm_jax.data.clips import codec
 from tsm_jax.data.input import preprocess, records
-from tsm_jax.data.store import dataset
+from tsm_jax.data.store import build_report, dataset
 
 NUM_CLIPS = 50
 DECIMALS = 2  # of normalised values: hardware may differ in the last bits
@@ -185,7 +185,9 @@ def compare_files(argv):
 
 def write(config, out):
   """Builds the dataset of `config` if need be, and writes `out`."""
-  choosing.require(config)
+  choosing.require(config, 'data.image_size')
+  if not build_report.exists(config.data.source or '.'):
+    choosing.require(config, 'data.short_side')
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.Views.from_config(config)

@@ -114,7 +114,6 @@ def test_a_list_of_one_split_needs_no_column_of_it(tmp_path):
 @pytest.mark.parametrize(
   'label, shown',
   [
-    (['run', 'jump'], "['run', 'jump']"),
     ({'a': 1}, "{'a': 1}"),
     (float('nan'), 'nan'),
     (1.0, '1.0'),

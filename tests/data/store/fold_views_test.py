@@ -77,9 +77,13 @@ def test_a_built_dataset_is_asked_for_its_folds(root, tmp_path):
     prepare(root, prepare(root, root / 'clips')[0].path, **FOLDS)
 
 
+class Numbers(list):
+  label_shape = ()
+
+
 def test_records_one_after_the_other():
-  lists = [list(range(3)), [], [3], list(range(4, 9))]
-  joined = stored_records.joined(lists)
+  numbers = [range(3), [], [3], range(4, 9)]
+  joined = stored_records.joined([Numbers(some) for some in numbers])
   assert len(joined) == 9
   assert [joined[i] for i in range(9)] == list(range(9))
   for number in (9, -1):

@@ -38,9 +38,9 @@ def _follows(section, name):
   return not section and name == 'learning_rate'
 
 
-def require(config):
-  """Raises InputError if a field is open, where no run has chosen it."""
-  for field in open_fields(config):
+def require(config, *fields):
+  """Raises InputError if one of `fields` is open, where no run has chosen it."""
+  for field in sorted(set(open_fields(config)) & set(fields)):
     raise errors.InputError(
       f'{field} is None: a run chooses what suits its data. Give it a value, '
       'or --config RUN/config.json of a run.'
