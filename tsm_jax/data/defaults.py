@@ -58,6 +58,8 @@ class Options(NamedTuple):
       ('quality', 1, 100),
       ('fps', 0, MAX_FPS),
     ):
+      if getattr(self, name) is None:
+        raise errors.InputError(f'{prefix}{name} is None; give it a value.')
       if not low <= getattr(self, name) <= high:
         raise errors.InputError(
           f'{prefix}{name} is {getattr(self, name)}; it must be from {low} to '

@@ -186,8 +186,10 @@ def compare_files(argv):
 def write(config, out):
   """Builds the dataset of `config` if need be, and writes `out`."""
   choosing.require(config, 'data.image_size')
-  if not build_report.exists(config.data.source or '.'):
-    choosing.require(config, 'data.short_side')
+  source = config.data.source
+  if source and build_report.exists(source):
+    config.data.update(build_report.read(source)['options'])
+  choosing.require(config, 'data.short_side')
   if not out:
     raise errors.InputError('--out is empty; give a file to write.')
   views = records.Views.from_config(config)

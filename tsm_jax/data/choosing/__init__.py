@@ -39,7 +39,7 @@ def _follows(section, name):
 
 
 def require(config, *fields):
-  """Raises InputError if one of `fields` is open, where no run has chosen it."""
+  """Raises InputError if one of `fields` is open: no run has chosen it."""
   for field in sorted(set(open_fields(config)) & set(fields)):
     raise errors.InputError(
       f'{field} is None: a run chooses what suits its data. Give it a value, '
