@@ -132,3 +132,21 @@ def test_an_open_field_has_its_type(override, message):
   field, _, value = override.partition('=')
   with pytest.raises(errors.InputError, match=r'of type (int|float)'):
     configuration.change(configuration.load('folder'), {field: value})
+
+
+@pytest.mark.parametrize('platform', ['cpu', 'gpu'])
+def test_what_only_a_resnet_has_is_not_chosen_for_others(platform):
+  config = chosen(folder('model.name=mobilenet_v2'), 300, platform)
+  model = config.model
+  assert (model.stage_sizes, model.width, model.fold_div) == ((), 64, 8)
+  config = configuration.load('folder:shift=block')
+  config.model.name = 'bn_inception'  # it takes multiples of 32
+  size = chosen(config, 300, platform).data.image_size
+  assert size == (96 if platform == 'cpu' else 128)
+  assert chosen(config, 300, platform, short_side=80).data.image_size == 64
+
+
+@pytest.mark.parametrize('epochs', ['nan', 'inf'])
+def test_epochs_that_are_no_number_are_a_sentence(epochs):
+  with pytest.raises(errors.InputError, match=f'epochs is {epochs}; it must'):
+    chosen(folder(f'epochs={epochs}'), 300)

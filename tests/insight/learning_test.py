@@ -109,3 +109,16 @@ def test_noise_is_no_rise():
     if 'train/loss' in record:
       record['train/loss'] = math.exp(0.8 * rng.standard_normal())
   assert learning.hint(records, 100, 10) == ''
+
+
+def test_two_classes_of_which_most_clips_are_right_are_progress():
+  same = [0.55, 0.55], [0.72, 0.72], [0.6, 0.6], [0.7, 0.7]
+  assert 'by chance' not in learning.hint(curves(*same), 100, 2)
+  chance = [0.69, 0.69], [0.52, 0.52], [0.69, 0.69], [0.5, 0.5]
+  assert 'by chance' in learning.hint(curves(*chance), 100, 2)
+
+
+def test_a_run_without_a_mistake_needs_no_more_steps():
+  falling = [2, 1.5, 1, 0.5], [0.2, 0.9], [2, 0.5]
+  assert 'Too few steps' in learning.hint(curves(*falling, [0.2, 0.9]), 100, 5)
+  assert not learning.hint(curves(*falling, [0.9, 1, 1]), 100, 5)

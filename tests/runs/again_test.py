@@ -1,5 +1,6 @@
 """A run that is asked again: which configuration it then has."""
 
+import copy
 import json
 import shutil
 
@@ -269,3 +270,20 @@ def test_a_run_of_a_newer_version_is_evaluated(frozen):
   config = helpers.tiny_config('videos', 'data')
   found = again.complete(config, set(), path.parent)
   assert found.to_dict() == config.to_dict()
+
+
+def test_open_fields_are_as_in_the_run(frozen):
+  path = frozen(model__width=32, epochs=7.0)
+  workdir, written = path.parent, files.read_json(path)
+  del written['model']['fold_div']  # which is newer than the run
+  path.write_text(json.dumps(written))
+  config = helpers.tiny_config('videos', 'data')
+  common.leave_open(config, 'model.width', 'model.fold_div', 'epochs')
+  found = again.fill(config, workdir)
+  assert (found.model.width, found.model.fold_div) == (32, 8)
+  # It was killed before its first checkpoint. With other weights or another
+  # size, what was chosen for it suits no more.
+  for field, value in (('init_from', 'imagenet'), ('data.image_size', 96)):
+    other = copy.deepcopy(config)
+    configuration.change(other, {field: value})
+    assert again.fill(other, workdir) is other

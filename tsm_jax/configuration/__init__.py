@@ -1,6 +1,7 @@
 """Configurations: found by name, loaded from a file, changed by field."""
 
 import importlib.util
+import math
 import pathlib
 import re
 
@@ -131,6 +132,14 @@ def change(config, fields):
       raise errors.InputError(
         f'{name} is {value!r}; it must be of type {kind.__name__}.'
       ) from None
+
+
+def check_finite(config):
+  """Raises InputError if a number of a configuration is not finite."""
+  for field, value in flatten(config.to_dict()).items():
+    numbers = value if isinstance(value, tuple) else (value,)
+    if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
+      raise errors.InputError(f'{field} is {value}; it must be finite.')
 
 
 def unknown_field(name, fields):

@@ -98,7 +98,8 @@ def _diverging(curves, num_classes):
 def _no_progress(curves, num_classes):
   chance = 1 / num_classes
   stays = curves.losses[3] > 0.97 * curves.losses[0]
-  if stays and curves.train_top1 < 1.5 * chance and num_classes > 1:
+  hardly = min(1.5 * chance, chance + 0.1)  # of two classes, 75% are many
+  if stays and curves.train_top1 < hardly and num_classes > 1:
     return (
       f'The training loss stays near {curves.losses[3]:.3g}, and training '
       f'clips are hardly right more often than by chance ({chance:.1%}): try '
@@ -137,7 +138,8 @@ def _unfinished(curves, num_classes):
   before, last = curves.losses[2:]
   falls = last < 0.85 * before and before - last > 3 * curves.noise
   is_best = curves.eval_losses[-1] <= min(curves.eval_losses)
-  if falls and is_best and curves.top1[-1] >= max(curves.top1) and last > 0.1:
+  is_best &= max(curves.top1) <= curves.top1[-1] < 1
+  if falls and is_best and last > 0.1:
     return (
       f'Too few steps: the training loss still fell in the last quarter, from '
       f'{before:.3g} to {last:.3g}, and the last evaluation is the best one. '

@@ -4,8 +4,6 @@ A wrong field is reported before data is built for hours. The rules of a field
 are where it is used; this is the one place that applies them all.
 """
 
-import math
-
 from tsm_jax import configuration, errors, models, sharding
 from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
@@ -48,10 +46,7 @@ def check(config, mesh):
 
 def check_numbers(config):
   """Raises InputError unless every number of a run is in its range."""
-  for field, value in configuration.flatten(config.to_dict()).items():
-    numbers = value if isinstance(value, tuple) else (value,)
-    if any(isinstance(x, float) and not math.isfinite(x) for x in numbers):
-      raise errors.InputError(f'{field} is {value}; it must be finite.')
+  configuration.check_finite(config)
   infinity = float('inf')
   for field, low, high in (
     ('seed', 0, 2**63 - 1),

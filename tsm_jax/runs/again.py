@@ -123,10 +123,25 @@ def fill(config, workdir):
   if written is None:
     return config
   there = configuration.flatten(written)
+  if 'epochs' in written:  # a run, as it was before there were some fields
+    there = {**configuration.flatten(frozen.before().to_dict()), **there}
+  if _others(config, there) and last_meta(workdir) is None:
+    return config  # of that run, killed at its start, nothing is there
   known = {f: there[f] for f in opened if there.get(f) is not None}
   config = copy.deepcopy(config)
   configuration.change(config, known)
   return config
+
+
+def _others(config, there):
+  """Whether fields that choices follow from have other values than there."""
+  given = configuration.flatten(config.to_dict())
+  there = {k: tuple(v) if isinstance(v, list) else v for k, v in there.items()}
+  return any(
+    given[field] not in (None, there[field])
+    for field in ('init_from', *choosing.FIELDS)
+    if field in there
+  )
 
 
 def complete(config, asked, workdir, follow=True, log=print):

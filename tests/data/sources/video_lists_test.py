@@ -35,6 +35,7 @@ def test_a_path_from_the_root_stays(tmp_path, monkeypatch):
   [
     ('l.txt', ' \n', 'names no video'),
     ('l.json', '[]', 'names no video'),
+    ('l.json', '["b.mp4", ""]', 'Row 2 of .* has no path'),
     ('l.json', '[1]', 'must hold an array of objects'),
     ('l.json', '{', 'cannot be read'),
     ('l.txt', b'\xff.mp4', 'cannot be read.*save it as UTF-8'),

@@ -11,6 +11,8 @@ from tsm_jax import configuration, errors
 from tsm_jax.data.choosing import decisions
 from tsm_jax.data.choosing.decisions import Choice, Facts  # noqa: F401
 
+FIELDS = tuple(decisions.BY_FIELD)  # that can be left open
+
 
 def open_fields(config):
   """The names of the fields that are None.
@@ -59,8 +61,10 @@ def choose(config, facts):
     fields still does, and a dict from field to `Choice`.
 
   Raises:
-    InputError: if a field is open that nothing here chooses.
+    InputError: if a field is open that nothing here chooses, or a number is not
+      finite.
   """
+  configuration.check_finite(config)
   config, choices = copy.deepcopy(config), {}
   opened = open_fields(config)
   for field in opened:

@@ -29,6 +29,7 @@ SCRATCH_RATE = 0.16
 TUNED_RATE = 0.02  # of the paper, for weights of ImageNet
 SMALLEST = 32  # pixels, however small the videos are
 EVALUATIONS = 10  # of a run
+ONLY_RESNETS = 'only a ResNet has it'
 
 
 class Facts(NamedTuple):
@@ -71,6 +72,8 @@ def _depth(config, facts):
   theirs = (facts.weights or {}).get('depth')
   if theirs:
     return Choice(theirs, 'as the weights')
+  if config.model.name != 'resnet':
+    return Choice(50, ONLY_RESNETS)
   if facts.platform == 'cpu':
     return Choice(18, 'the smallest, as this is a CPU')
   if facts.weights is None and facts.clips < MANY:
@@ -81,6 +84,8 @@ def _depth(config, facts):
 def _stage_sizes(config, facts):
   if facts.weights is not None:
     return Choice(facts.weights.get('stage_sizes', ()), 'as the weights')
+  if config.model.name != 'resnet':
+    return Choice((), ONLY_RESNETS)
   if facts.platform == 'cpu' and config.model.depth == 18:
     return Choice((1, 1, 1, 1), 'half of its blocks, which learn sooner')
   return Choice((), 'as published')
@@ -89,6 +94,8 @@ def _stage_sizes(config, facts):
 def _width(config, facts):
   if facts.weights is not None:
     return Choice(facts.weights.get('width', 64), 'as the weights')
+  if config.model.name != 'resnet':
+    return Choice(64, ONLY_RESNETS)
   if facts.platform == 'cpu':
     return Choice(32, 'half of the usual channels, as this is a CPU')
   return Choice(64, 'the usual number of channels')
@@ -117,8 +124,12 @@ def _image_size(config, facts):
     found = Choice(224, 'as published')
   else:
     found = Choice(112, f'for {facts.clips} clips without weights')
+  if config.model.name == 'bn_inception' and found.value % 32:
+    size = 32 * math.ceil(found.value / 32)
+    found = Choice(size, f'{found.reason}; bn_inception takes multiples of 32')
   if facts.short_side and facts.short_side < found.value:
-    size = max(SMALLEST, facts.short_side // 8 * 8)
+    step = 32 if config.model.name == 'bn_inception' else 8
+    size = max(SMALLEST, facts.short_side // step * step)
     return Choice(size, f'the videos have a short side of {facts.short_side}')
   return found
 

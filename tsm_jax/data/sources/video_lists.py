@@ -46,6 +46,9 @@ def read(path, log):
         )
     found = [str(item.path) for item in items]
   else:
+    for number, name in enumerate(names, 1):
+      if not name.strip():  # it would be the folder of the list
+        raise errors.InputError(f'Row {number} of {path!r} has no path.')
     found = [str(source.parent / name) for name in names]
   if not found:
     raise errors.InputError(f'{path!r} names no video.')
