@@ -71,3 +71,7 @@ def test_a_run_keeps_the_last_and_the_best(result, tmp_path):
       writer.write(step, {'eval/top1': top1})
   predictions.keep(tmp_path, 5, result, LABELS, active=False)
   assert steps() == [4, 3]
+  # It goes on from step 2 with other values, and the model of step 3 is gone.
+  metrics.Writer(tmp_path, 2).__exit__()
+  predictions.keep(tmp_path, 3, result._replace(top1=0.3), LABELS)
+  assert not (tmp_path / predictions.BEST).exists()

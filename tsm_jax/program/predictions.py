@@ -104,14 +104,28 @@ def keep(workdir, step, result, labels, active=True):
   content = _table(result, labels, step)
   files.write(workdir / FILE, content)
   measure = 'eval/top1' if result.labels.ndim == 1 else 'eval/map'
-  earlier = [
-    r[measure]
+  earlier = {
+    r['step']: r[measure]
     for r in metrics.read(workdir)
     if measure in r and r['step'] < step
-  ]
+  }
   # At a tie, the later model is the better one, as in the folder `best`.
-  if all(result.score >= score for score in earlier):
+  if all(result.score >= score for score in earlier.values()):
     files.write(workdir / BEST, content)
+  elif _step(workdir / BEST) not in earlier:
+    # Of a run that went on from before that step, maybe with other values.
+    (workdir / BEST).unlink(missing_ok=True)
+
+
+def _step(path):
+  """The step of a table, by its first row; None if it has none."""
+  if not path.exists():
+    return None
+  csv.field_size_limit(2**31 - 1)  # the logits of many classes are long
+  with path.open('rb') as file:
+    text = io.TextIOWrapper(file, encoding='utf-8', errors='replace')
+    step = next(csv.DictReader(text), {}).get('step') or ''
+  return int(step) if step.isdecimal() else None
 
 
 def read(path, labels):
