@@ -122,11 +122,15 @@ def test_what_was_changed_or_is_half_is_refused(hub, folder, tmp_path):
   names = json.loads(folder[manifest.FILE])
   names['files']['../../evil'] = '0' * 64
   other = {**folder, manifest.FILE: json.dumps(names).encode()}
+  planted = json.loads(folder[manifest.FILE])
+  planted['files']['best/999/model'] = '0' * 64
+  planted = {**folder, manifest.FILE: json.dumps(planted).encode()}
   half = {k: v for k, v in folder.items() if k != 'curves.png'}
   for files, part in (
     ({**folder, 'config.json': config}, 'config.json of me/run was changed'),
     (half, 'not whole: curves.png is missing'),
-    (other, "'../../evil', which is no file inside"),
+    (other, "'../../evil', which is no file of a run"),
+    (planted, "'best/999/model', which is no file of a run"),
     ({'model.safetensors': b'x'}, 'no run that tsm_jax.hub push has written'),
   ):
     hub.add('me/run', files)

@@ -22,13 +22,17 @@ def check(path, model_config=models.DEFAULTS, log=print):
   """
   if not path:
     return
-  if named := names.parse(path, {**models.DEFAULTS, **model_config}):
+  named = names.parse(path, {**models.DEFAULTS, **model_config})
+  # Or some would wait for others, for which it is a path.
+  processes.check_same({'init_from, which is': str(named or 'a path')})
+  if named:
     _fetch_in_turn(path, named, log)
     return
   source = files.path(path)
   if not source.exists():
     raise errors.InputError(
-      f'init_from is {path!r}, but there is no such file or workdir.'
+      f'init_from is {path!r}, but there is no such file or workdir'
+      f'{names.on_the_hub(path)}.'
     )
   if source.is_dir():
     folders.find(path)
@@ -54,6 +58,7 @@ def model_fields(path, model_config, log):
   if path == 'imagenet':
     return {}
   named = names.parse(path, model_config)
+  processes.check_same({'init_from, which is': str(named or 'a path')})
   if named:
     source = files.path(_fetch_in_turn(path, named, log).path)
   else:

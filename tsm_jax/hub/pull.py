@@ -48,7 +48,7 @@ def pull(repo, out, log=print):
 
 
 def _fill(named, folder, log):
-  listed = fetch.listed(named, log)
+  listed = fetch.listed(named, log, whole=True)
   if manifest.FILE not in listed:
     raise errors.InputError(
       f'{named} holds no run that tsm_jax.hub push has written: there is no '

@@ -12,8 +12,6 @@ from tsm_jax.hub import card, manifest
 from tsm_jax.program import metrics
 from tsm_jax.runs import checkpoints, folders
 
-# No frames of clips are among them.
-PICTURES = ('curves.png', 'confusion.png', 'early_recognition.png')
 # Of the JSON of a checkpoint, what only the run itself needs.
 _OF_THE_RUN = ('window', 'changes')
 
@@ -41,7 +39,7 @@ def push(source, repo, public=False, license=''):
       lines = write(source, folder, repo, license)[:-1]
       with trouble.explained(named, 'write to'):
         api = hub.HfApi()
-        _open(api, named, public)
+        is_public = _open(api, named, public)
         additions = [
           hub.CommitOperationAdd(name, os.path.join(folder, name))
           for name in sorted(os.listdir(folder))
@@ -51,7 +49,7 @@ def push(source, repo, public=False, license=''):
         )
   except trouble.AwayError as error:
     raise errors.InputError(f'{error}; nothing is written.') from error
-  kind = 'public' if public else 'private'
+  kind = 'public' if is_public else 'private'
   return [
     *lines,
     f'{hub.constants.ENDPOINT}/{repo} ({kind}), commit {done.oid[:12]}: '
@@ -76,6 +74,9 @@ def _named(repo):
 def _open(api, named, public):
   """Makes the repository, or looks whether it may be written.
 
+  Returns:
+    Whether everybody can read it.
+
   Raises:
     InputError: if everybody can read it, without `public`.
   """
@@ -83,12 +84,13 @@ def _open(api, named, public):
     info = api.model_info(named.repo, timeout=20)
   except trouble.not_found():
     api.create_repo(named.repo, private=not public)
-    return
+    return public
   if not info.private and not public:
     raise errors.InputError(
       f'{named.repo} is there already, and everybody can read it; give '
       '--public if that is intended, or another name.'
     )
+  return not info.private
 
 
 def write(source, folder, repo, license=''):
@@ -119,7 +121,7 @@ def write(source, folder, repo, license=''):
   meta['config'] = manifest.shareable(meta['config'])
   _write_json(place / 'config.json', meta['config'])
   workdir = _workdir(source)
-  for name in PICTURES:
+  for name in manifest.PICTURES:
     if (workdir / name).exists():
       files.write(place / name, (workdir / name).read_bytes())
   hashes = {

@@ -211,3 +211,23 @@ def test_imagenet_is_the_model_of_the_configuration():
   ):
     named = names.parse('imagenet', {**convert.models.DEFAULTS, **model})
     assert named == names.Named(repo)
+
+
+def test_a_folder_here_is_no_user_of_the_hub(hub, tmp_path, monkeypatch):
+  hub.add('runs/mine', {'model.safetensors': safetensors()})
+  monkeypatch.chdir(tmp_path)
+  pathlib.Path('runs').mkdir()
+  message = refused('runs/mine')
+  assert message.endswith('workdir; on the hub it is hf://runs/mine.')
+  assert not hub.asked
+  assert load('hf://runs/mine')[1]['hub'] == 'runs/mine'
+
+
+def test_a_commit_is_asked_for_what_is_not_cached(hub):
+  content = safetensors()
+  repo = hub.add('me/run', {'a.safetensors': content, 'b.safetensors': content})
+  load(f'hf://me/run@{repo.commit}/a.safetensors')
+  _, origin, _ = load(f'hf://me/run@{repo.commit}/b.safetensors')
+  assert origin['file'] == 'b.safetensors'
+  named = names.Named('me/run', repo.commit)
+  assert len(fetch.listed(named, print, whole=True)) == 2

@@ -134,12 +134,19 @@ def _choose(named, listed):
   )
 
 
-def listed(named, log):
-  """The names of the files of a repository, here if the hub is away."""
+def listed(named, log, whole=False):
+  """The names of the files of a repository, here if the hub is away.
+
+  Args:
+    named: a `names.Named`.
+    log: called with a sentence if the hub is away.
+    whole: of all files; otherwise weights that were fetched are enough of a
+      commit, which never changes.
+  """
   hub = library()
   commit = _cached_commit(named)
-  is_pinned = commit == named.revision and commit
-  if not is_pinned or not (cached := _cached(named, commit)):
+  cached = _cached(named, commit) if commit == named.revision and commit else []
+  if whole or not _are_enough(cached, named):
     try:
       with trouble.explained(named):
         info = hub.HfApi().model_info(
@@ -155,6 +162,13 @@ def listed(named, log):
         ) from error
       log(f'{error}: {named} is taken from the cache, commit {commit[:12]}.')
   return cached
+
+
+def _are_enough(cached, named):
+  """Whether the weights that are asked for are among files of the cache."""
+  if named.file:
+    return named.file in cached
+  return any(name.endswith(_SUFFIXES) for name in cached)
 
 
 def _repo_folder(named):

@@ -56,7 +56,7 @@ def parse(name, model):
   """The `Named` that a name means, or None for a path.
 
   `imagenet` and `hf://user/repo[@revision][/file]` are never paths. Of
-  `user/repo`, a path that exists wins.
+  `user/repo`, a path that exists wins, and a folder `user` here makes it one.
 
   Args:
     name: of `init_from`.
@@ -87,9 +87,17 @@ def parse(name, model):
       )
     return Named(match['repo'], match['revision'], match['file'] or '')
   match = _ID.fullmatch(name)
-  if not match or name.endswith(remedy.SUFFIXES) or files.path(name).exists():
+  if not match or name.endswith(remedy.SUFFIXES):
+    return None
+  # A run that is not there must not be that of a stranger of such a name.
+  if files.path(name).exists() or files.path(name.partition('/')[0]).is_dir():
     return None
   return Named(match['repo'], match['revision'])
+
+
+def on_the_hub(name):
+  """What to write for the hub, of a name that was taken for a path; or ''."""
+  return f'; on the hub it is {SCHEME}{name}' if _ID.fullmatch(name) else ''
 
 
 def is_safe(name):
