@@ -45,8 +45,8 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   stride it stays a convolution, because XLA's compiler for GPUs crashes on a
   product of a sliced operand (openxla/xla issue 47381). A depthwise convolution
   is a sum of shifted products on CPU, where XLA's own is about 10 times slower.
-  One whose result is no larger than its kernel, as in the last stage of frames
-  of 96 pixels or less, is a product of patches there. XLA would exchange a
+  One whose result is smaller than its kernel, as in the last stage of frames
+  of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
   what comes out: on maps of 2x2 and 512 channels, it takes 40 times as long.
   """
@@ -70,7 +70,7 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
     return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
   result = jax.eval_shape(conv, x, kernel).shape
-  if groups == 1 and np.prod(kernel.shape[:2]) >= np.prod(result[1:3]):
+  if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
   return conv(x, kernel)
 
