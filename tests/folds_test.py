@@ -94,6 +94,12 @@ def test_folds_are_trained_once_and_summed_up(root, tmp_path, here):
   (tmp_path / 'folds.json').write_text(json.dumps(found))
   assert commands.call('folds', *arguments).returncode == 0
   assert here[2:] == [here[1]]
+  # A fold that a model has seen is not taken for one that it has not.
+  evaluation = '--mode=eval', '--workdir', str(tmp_path / 'fold-0')
+  seen = 'data.fold is 1, but the model was trained with data.fold=0: it has'
+  for more, said in ((), False), (('--config.data.fold=1',), True):
+    done = commands.call('main', *evaluation, *more)
+    assert done.returncode == 0 and (seen in done.stdout) is said, done.stderr
   # Other values are other folds.
   other = commands.call('folds', *arguments, '--config.seed=1')
   assert other.returncode == 2 and 'seed (there 0, now 1)' in other.stderr

@@ -140,7 +140,8 @@ def check_data(trained, config, asked, dataset, log=print):
     config: a configuration.
     asked: as for `adapt`.
     dataset: a `Dataset`.
-    log: called with a line if the model was trained on another one.
+    log: called with a line if the model was trained on another one, or with
+      another fold held out.
   """
   own, data = trained.meta.get('dataset'), config.data
   several = multi_label(trained)
@@ -154,6 +155,14 @@ def check_data(trained, config, asked, dataset, log=print):
   other = own and not identity.same_content(own, dataset.name)
   if other and jax.process_index() == 0:
     log(f'The dataset is {dataset.name}; the model was trained on {own}.')
+  elif own and jax.process_index() == 0:
+    # Folds share a dataset, and its name does not tell them apart.
+    held_out = trained.meta.get('config', {}).get('data', {}).get('fold', 0)
+    if (fold := data.get('fold', 0)) != held_out:
+      log(
+        f'data.fold is {fold}, but the model was trained with '
+        f'data.fold={held_out}: it has seen clips of that fold in training.'
+      )
   for name in defaults.USUAL._fields:
     if f'data.{name}' in asked and data[name] != dataset.options[name]:
       raise errors.InputError(
