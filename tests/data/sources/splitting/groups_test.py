@@ -126,3 +126,14 @@ def test_parts_of_a_video_and_groups_are_both_kept_together(tmp_path):
     path, 'data.folds is 2; .* at most 1, the number of g', **NEW, folds=2
   )
   assert {i.split for i in folder.scan(path, **NEW).items} == {'train'}
+
+
+def test_a_column_that_the_rule_of_earlier_versions_does_not_heed(tmp_path):
+  listed.touch(tmp_path, *(f'{i}.mp4' for i in range(4)))
+  rows = [
+    {'path': f'{i}.mp4', 'label': 'a', 'group': f'p{i // 2}'} for i in range(4)
+  ]
+  (tmp_path / 'list.json').write_text(json.dumps(rows))
+  old = folder.scan(tmp_path / 'list.json', holdout_rule='hash')
+  assert [n for n in old.notes if "'group' does nothing" in n]
+  assert not folder.scan(tmp_path / 'list.json', **NEW).notes

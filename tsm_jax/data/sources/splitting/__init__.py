@@ -12,7 +12,8 @@ def assign(items, splits, source, called, notes):
     splits: a `defaults.Splits`.
     source: path of the list or folder.
     called: how the user calls a field of `splits`.
-    notes: a list; sentences on groups that are odd are added to it.
+    notes: a list; sentences on groups that are odd, or do nothing, are
+      added to it.
 
   Returns:
     A list of items.
@@ -35,6 +36,11 @@ def assign(items, splits, source, called, notes):
     return items
   share, seed = splits.holdout, splits.holdout_seed
   if splits.holdout_rule == 'hash':
+    if any(item.group for item in items):
+      notes.append(
+        f"the column 'group' does nothing with {called('holdout_rule')}="
+        "'hash': clips of a group may be in several splits"
+      )
     return by_hash.hold_out(items, share, seed)
   lacking = [item.video_id for item in items if not item.group]
   if 0 < len(lacking) < len(items):
