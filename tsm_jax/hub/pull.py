@@ -5,7 +5,7 @@ import shutil
 
 from tsm_jax import convert, errors, files
 from tsm_jax.convert import weight_files
-from tsm_jax.convert.hub import fetch, names
+from tsm_jax.convert.hub import fetch, hashes, names
 from tsm_jax.hub import manifest
 from tsm_jax.runs import checkpoints, json_item
 
@@ -55,7 +55,7 @@ def _fill(named, folder, log):
       f'{manifest.FILE}. Its weights can be read by init_from={named.repo}.'
     )
   path, commit = fetch.download(named, manifest.FILE, log)
-  fetch.verify(path, log)
+  hashes.verify(path, log)
   named = named._replace(revision=commit)
   found = manifest.read(path)
   if missing := sorted(set(found.hashes) - set(listed)):
@@ -79,7 +79,7 @@ def _fill(named, folder, log):
 def _copy(named, name, folder, sha256, log):
   """Puts a file of the hub into a folder, if it is the one that was written."""
   path, _ = fetch.download(named, name, log)
-  actual = fetch.verify(path, log)
+  actual = hashes.verify(path, log)
   if sha256 not in (None, actual):
     raise errors.InputError(
       f'{name} of {named.repo} was changed after the run was written: its '

@@ -1,17 +1,11 @@
-"""Fetches files of the hub into its usual cache, and verifies them.
+"""Fetches files of the hub into its usual cache, and verifies them."""
 
-Each file is compared with the hash that the hub states for it: the SHA-256 of
-large files, git's SHA-1 of small ones. The cache keeps that hash as the name of
-the file, so that this holds without a network, too.
-"""
-
-import hashlib
 import os
 import re
 from typing import Any, NamedTuple
 
 from tsm_jax import errors, files
-from tsm_jax.convert.hub import names, trouble
+from tsm_jax.convert.hub import hashes, names, trouble
 from tsm_jax.convert.reading import remedy, state_dicts
 
 _SUFFIXES = (*remedy.SUFFIXES, '.bin')
@@ -66,14 +60,14 @@ def weights(named, log):
   found_files, log_once = listed(named, log), _once(log)
   name = _choose(named, found_files)
   path, commit = download(named, name, log_once)
-  found = verify(path, log)
+  found = hashes.verify(path, log)
   named = named._replace(revision=commit)
   config = {}
   if f'{name}.json' in found_files:
-    verify(download(named, f'{name}.json', log_once)[0], log)
+    hashes.verify(download(named, f'{name}.json', log_once)[0], log)
   if 'config.json' in found_files:
     place = download(named, 'config.json', log_once)[0]
-    verify(place, log)
+    hashes.verify(place, log)
     if os.path.getsize(place) < _MAX_CONFIG:
       config = files.read_json(place)
   origin = {
@@ -220,44 +214,3 @@ def download(named, name, log):
     log(f'{error}: {named} is taken from the cache.')
   commit = os.path.relpath(path, os.path.join(_repo_folder(named), 'snapshots'))
   return path, commit.split(os.sep)[0]
-
-
-def verify(path, log):
-  """Compares a file of the cache with the hash that the hub states.
-
-  Returns:
-    Its SHA-256, in hexadecimal.
-
-  Raises:
-    InputError: if it is another one.
-  """
-  stated = os.path.basename(os.path.realpath(path))
-  with open(path, 'rb') as file:
-    sha256 = hashlib.file_digest(file, 'sha256').hexdigest()
-  found = sha256
-  if re.fullmatch('[0-9a-f]{40}', stated):
-    found = _git_hash(path)
-  elif not re.fullmatch('[0-9a-f]{64}', stated):
-    log(
-      f'{errors.printable(path)} is not verified: the hub states no hash of '
-      'it, or the file system of the cache has no links.'
-    )
-    return sha256
-  if found != stated:
-    raise errors.InputError(
-      f'{errors.printable(path)} is not the file that the hub states: its hash '
-      f'is {found}, which should be {stated}. It was changed, or damaged on '
-      f'its way; delete {errors.printable(os.path.realpath(path))} and fetch '
-      'it again.'
-    )
-  return sha256
-
-
-def _git_hash(path):
-  """The SHA-1 by which git names the content of a file."""
-  digest = hashlib.sha1(usedforsecurity=False)
-  digest.update(f'blob {os.path.getsize(path)}\0'.encode())
-  with open(path, 'rb') as file:
-    while block := file.read(2**20):
-      digest.update(block)
-  return digest.hexdigest()
