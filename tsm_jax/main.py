@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import sys
+import time
 
 from tsm_jax import cli, errors
 
@@ -157,6 +158,9 @@ def _fail(message):
   # each of them print its message before.
   with contextlib.suppress(Exception):
     sharding.barrier('failed', seconds=5)
+    # They meet through process 0: if it were gone first, it would abort them.
+    if jax.process_index() == 0:
+      time.sleep(1)
   os._exit(2)
 
 
