@@ -7,7 +7,7 @@ import chex
 import numpy as np
 import pytest
 
-from support import helpers, listed, trainings
+from support import helpers, listed, ranked, trainings
 import tsm_jax
 from tsm_jax import errors, evaluate, main
 from tsm_jax.ensemble import __main__ as ensemble
@@ -67,17 +67,6 @@ def rows_of(path):
     return list(csv.DictReader(file))
 
 
-def precision_of(scores, positive):
-  """Average precision by its definition."""
-  total, before = 0.0, 0.0
-  for threshold in sorted(set(scores), reverse=True):
-    taken = [y for s, y in zip(scores, positive) if s >= threshold]
-    recall = sum(taken) / sum(positive)
-    total += (recall - before) * sum(taken) / len(taken)
-    before = recall
-  return total
-
-
 def test_what_it_says_follows_from_its_predictions(trained):
   workdir, _, result, log = trained
   assert 'Clips may have several labels' in log
@@ -88,7 +77,10 @@ def test_what_it_says_follows_from_its_predictions(trained):
     [[name in row['label'].split('|') for name in LABELS] for row in rows]
   ).astype(int)
   assert truth.sum() > len(rows) == 6
-  found = [precision_of(logits[:, k], truth[:, k].tolist()) for k in range(3)]
+  found = [
+    ranked.average_precision(logits[:, k], truth[:, k].tolist())
+    for k in range(3)
+  ]
   np.testing.assert_allclose(result.precisions, found)
   assert result.score == pytest.approx(np.mean(found))
   p = 1 / (1 + np.exp(-logits))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from support import helpers
+from support import helpers, ranked
 from tsm_jax import errors, program, sharding
 from tsm_jax.data.input import augment
 from tsm_jax.program import checks, early_stopping, metrics, multi_label
@@ -44,17 +44,6 @@ def test_a_hit_is_any_label_of_the_clip():
   assert multi_label.hits(LOGITS, mixed).tolist() == [False, True]
 
 
-def by_definition(scores, positive):
-  """Average precision, threshold by threshold."""
-  total, before = 0.0, 0.0
-  for threshold in sorted(set(scores), reverse=True):
-    taken = [y for s, y in zip(scores, positive) if s >= threshold]
-    recall = sum(taken) / sum(positive)
-    total += (recall - before) * sum(taken) / len(taken)
-    before = recall
-  return total
-
-
 def test_average_precision_equals_its_definition():
   # By hand: precisions 1/1, 2/3 and 3/4 where the recall grows by a third.
   found = multi_label.average_precision([9, 8, 7, 6], [1, 0, 1, 1])
@@ -66,7 +55,7 @@ def test_average_precision_equals_its_definition():
     scores = rng.integers(8, size=30).tolist()  # many are equal
     positive = rng.integers(2, size=30).tolist()
     found = multi_label.average_precision(scores, positive)
-    assert found == pytest.approx(by_definition(scores, positive))
+    assert found == pytest.approx(ranked.average_precision(scores, positive))
 
 
 def test_a_mirror_swaps_each_label():

@@ -7,8 +7,8 @@ from tsm_jax.insight import drawing
 from tsm_jax.program import metrics, results
 
 
-def write(workdir, labels, result, escape):
-  """Writes `report.md` with `curves.png`.
+def text(workdir, labels, result, escape):
+  """The text of `report.md` but for its end; writes `curves.png`.
 
   Args:
     workdir: of the run.
@@ -17,12 +17,12 @@ def write(workdir, labels, result, escape):
     escape: makes a name text of Markdown in a row of a table.
 
   Returns:
-    The path of the page.
+    Markdown.
   """
   workdir = files.path(workdir)
   config = files.read_json(workdir / 'config.json')
   drawing.draw_curves([workdir], workdir / 'curves.png')
-  text = f"""# {escape(config['name'])}
+  return f"""# {escape(config['name'])}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}, which may
 have several labels: {results.summary(result)}.
@@ -37,14 +37,7 @@ the share of clips whose most probable label is one of theirs.
 {_classes(labels, result, escape)}
 
 The precision and recall of a class are those of a probability above 50%.
-
-Everything needed to run this again is in [config.json](config.json), which
-`--config` takes; every number is in [metrics.jsonl](metrics.jsonl), what every
-clip got in [predictions.csv](predictions.csv).
 """
-  page = workdir / 'report.md'
-  files.write(page, text)
-  return page
 
 
 def _models(records, config):

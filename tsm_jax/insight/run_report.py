@@ -15,6 +15,11 @@ from tsm_jax.insight import (
 )
 from tsm_jax.program import early_stopping, metrics, predictions, results
 
+_END = """
+Everything needed to run this again is in [config.json](config.json), which
+`--config` takes; every number is in [metrics.jsonl](metrics.jsonl), what every
+clip got in [predictions.csv](predictions.csv).
+"""
 _ONLINE = """
 ## Frame by frame
 
@@ -45,16 +50,25 @@ def write(workdir, labels, result, online=None, frames=None, counts=None):
   Returns:
     The path of the page.
   """
-  if result.confusion is None:
-    return multi_label_page.write(workdir, labels, result, _markdown)
   workdir = files.path(workdir)
+  if result.confusion is None:
+    text = multi_label_page.text(workdir, labels, result, _markdown)
+  else:
+    text = _text(workdir, labels, result, online, frames, counts)
+  page = workdir / 'report.md'
+  files.write(page, text + _END)
+  return page
+
+
+def _text(workdir, labels, result, online, frames, counts):
+  """The page of clips of one label but for its end; writes its pictures."""
   config = files.read_json(workdir / 'config.json')
   records = metrics.read(workdir)
   last, best = _last_and_best(records)
   drawing.draw_curves([workdir], workdir / 'curves.png')
   drawing.draw_confusion(result.confusion, labels, workdir / 'confusion.png')
   confusion = None if last == best else _best_confusion(workdir, best, labels)
-  text = f"""# {_markdown(config['name'])}
+  return f"""# {_markdown(config['name'])}
 
 On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 {results.summary(result)}.
@@ -69,14 +83,7 @@ On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 
 The intervals hold the true top-1 in 95 of 100 such counts (Wilson's, of clips
 that are independent of each other).
-{_mistakes(workdir, labels, result, frames)}
-Everything needed to run this again is in [config.json](config.json), which
-`--config` takes; every number is in [metrics.jsonl](metrics.jsonl), what every
-clip got in [predictions.csv](predictions.csv).
-"""
-  page = workdir / 'report.md'
-  files.write(page, text)
-  return page
+{_mistakes(workdir, labels, result, frames)}"""
 
 
 def _last_and_best(records):
