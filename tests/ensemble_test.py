@@ -6,13 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from support import commands, helpers
+from support import commands, helpers, listed
 from tsm_jax import errors, evaluate, models
 from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess, records
 from tsm_jax.data.store import dataset
-from tsm_jax.ensemble import __main__ as ensemble
-from tsm_jax.ensemble import matching, scoring
+from tsm_jax.ensemble import matching, running, scoring
+from tsm_jax.program import predictions
 from tsm_jax.runs import checkpoints, identity
 
 LABELS = ['jump', 'run']
@@ -93,8 +93,8 @@ def data_of(member):
 
 def run(members, mean, views, **kwargs):
   lines = []
-  result, report = ensemble.ensemble(
-    members, mean, ensemble.Reading('val', views, **kwargs), lines.append
+  result, report = running.ensemble(
+    members, mean, running.Reading('val', views, **kwargs), lines.append
   )
   return result, report, lines
 
@@ -123,7 +123,8 @@ def test_two_streams_equal_numpy(members, mean, logits_by_hand):
   assert list(found[0]) != list(found[1])  # another order of the same clips
   assert found[0].keys() == found[1].keys() and len(found[0]) == 8
   confusion, loss = np.zeros((2, 2), int), []
-  for name, (label, first) in found[0].items():
+  assert [clip.removesuffix('.mp4') for clip in result.clips] == list(found[0])
+  for row, (name, (label, first)) in enumerate(found[0].items()):
     second = found[1][name][1]
     assert first.shape == (6, 2) and found[1][name][0] == label
     a, b = first.mean(0), second.mean(0)
@@ -131,6 +132,7 @@ def test_two_streams_equal_numpy(members, mean, logits_by_hand):
       score = np.log((softmax(a) + 1.5 * softmax(b)) / 2.5)
     else:
       score = (a + 1.5 * b) / 2.5
+    np.testing.assert_allclose(result.logits[row], score, rtol=1e-4, atol=1e-5)
     confusion[label, score.argmax()] += 1
     loss.append(-np.log(softmax(score)[label]))
   np.testing.assert_array_equal(result.confusion, confusion)
@@ -229,12 +231,25 @@ def test_the_command(members, tmp_path):
   report = json.loads((tmp_path / 'out.json').read_text())
   assert report['num_clips'] == 8 and report['mean'] == 'logits'
   assert len(report['per_class']) == 2
+  # What every clip got is in a table, of which the numbers are sums.
+  rows = listed.read_csv(tmp_path / 'out.csv')
+  right = [row['top1'] == row['label'] for row in rows]
+  assert sum(right) / 8 == report['top1']
+  assert len({row['clip'] for row in rows}) == 8
+  scores = np.array([row['logits'].split() for row in rows], np.float64)
+  best = [LABELS.index(row['top1']) for row in rows]
+  np.testing.assert_array_equal(scores.argmax(axis=1), best)
+  p = predictions.softmax(scores).max(axis=1)
+  np.testing.assert_allclose([float(row['p1']) for row in rows], p, rtol=1e-5)
+  steps = '+'.join(str(member['step']) for member in report['members'])
+  assert {row['step'] for row in rows} == {steps}
   for more, message in (
     (('--weights', '1'), '--weights has 1 values for 2 checkpoints'),
     (('--sources', 'a', 'b', 'c'), '--sources has 3 values for 2'),
     (('--clips=0',), '--clips is 0; it must be at least 1.'),
     (('--mean=mean',), "--mean is 'mean'; choose from 'softmax', 'logits'."),
     (('--split=test',), "no clip in the split 'test'"),
+    ((f'--out={tmp_path}/x.csv',), "x.csv', but it is a JSON file; the table"),
   ):
     done = commands.call('ensemble', *arguments, *more)
     assert done.returncode == 2
@@ -244,7 +259,7 @@ def test_the_command(members, tmp_path):
 def test_a_model_that_is_not_finite_has_no_accuracy():
   opened = matching.Opened(matching.Member('runs/x'), None, None, None)
   logits = np.zeros((4, 2), np.float32)
-  ensemble._check_finite(opened, logits)
+  running._check_finite(opened, logits)
   logits[1, 0] = np.nan
   with pytest.raises(errors.InputError, match=r'runs/x .* for 1 of 4 clips'):
-    ensemble._check_finite(opened, logits)
+    running._check_finite(opened, logits)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -14,10 +15,19 @@ import pytest
 from support import commands, helpers, trainings
 from tsm_jax import folds
 from tsm_jax.program import metrics
-from tsm_jax.runs import again, stopping
+from tsm_jax.runs import again, child, stopping
 
 SHORT = '--config.batch_size=6', '--config.epochs=2'
 ONE = {'fold': 0, 'clips': 3, 'dataset': 'x', 'top1': 0.5}
+_OPEN = """
+from tsm_jax import configuration
+from tsm_jax.configs import common
+
+def get_config():
+  config = configuration.load('quickstart')
+  common.leave_open(config, 'label_smoothing')
+  return config
+"""
 # A real process is started in place of a training.
 _CHILD = """
 import signal, sys, time
@@ -45,6 +55,13 @@ def flags(root, workdir, *more):
   return arguments
 
 
+def leave_open(workdir):
+  """A configuration of one's own that leaves a field to the data."""
+  path = workdir / 'own.py'
+  path.write_text(_OPEN)
+  return f'--config={path}'
+
+
 @pytest.fixture
 def here(monkeypatch):
   """Lets folds be trained in this process; returns the list of their flags."""
@@ -58,12 +75,14 @@ def here(monkeypatch):
     return done.returncode, []
 
   trainings.on_devices(monkeypatch, 1)
-  monkeypatch.setattr(folds, 'run', run)
+  monkeypatch.setattr(child, 'run', run)
   return called
 
 
 def test_folds_are_trained_once_and_summed_up(root, tmp_path, here):
-  arguments = flags(root, tmp_path, '--config.data.folds=2')
+  arguments = flags(
+    root, tmp_path, '--config.data.folds=2', leave_open(tmp_path)
+  )
   done = commands.call('folds', *arguments)
   assert done.returncode == 0, done.stderr
   found = json.loads((tmp_path / 'folds.json').read_text())
@@ -89,11 +108,18 @@ def test_folds_are_trained_once_and_summed_up(root, tmp_path, here):
   assert again_.stdout.splitlines()[-8:] == done.stdout.splitlines()[-8:]
   assert len(here) == count == 2
   assert (tmp_path / 'folds.json').read_text() == before
-  # After the first, the second is missing.
+  # After the first, the second is missing. All have the choices of the first.
   found['results'].pop()
   (tmp_path / 'folds.json').write_text(json.dumps(found))
+  assert '--config.label_smoothing=0.1' in here[1]
+  shutil.rmtree(tmp_path / 'fold-1')
+  first = tmp_path / 'fold-0' / 'config.json'
+  changed = {**json.loads(first.read_text()), 'label_smoothing': 0.25}
+  first.write_text(json.dumps(changed))
   assert commands.call('folds', *arguments).returncode == 0
-  assert here[2:] == [here[1]]
+  assert len(here) == 3
+  written = again.last_meta(tmp_path / 'fold-1')
+  assert written['config']['label_smoothing'] == 0.25
   # A fold that a model has seen is not taken for one that it has not.
   evaluation = '--mode=eval', '--workdir', str(tmp_path / 'fold-0')
   seen = 'data.fold is 1, but the model was trained with data.fold=0: it has'
@@ -145,10 +171,11 @@ def test_a_signal_comes_to_the_training_once(
 
   threading.Thread(target=interrupt, daemon=True).start()
   old = signal.getsignal(number)
-  assert folds.run(command) == (status, [number])
+  assert child.run(command) == (status, [number])
   assert signal.getsignal(number) == old
-  monkeypatch.setattr(folds, 'run', lambda _: (status, [number]))
+  monkeypatch.setattr(child, 'run', lambda _: (status, [number]))
   monkeypatch.setattr(folds, '_result', lambda *_: dict(ONE))
+  monkeypatch.setattr(folds, '_chosen', lambda *_: [])  # none was trained
   done = commands.call(
     'folds', '--config=folder', '--config.data.folds=2', f'--workdir={tmp_path}'
   )
@@ -161,10 +188,10 @@ def test_what_is_killed_or_wrong_is_said(tmp_path):
     ('import os; os.kill(os.getpid(), 9)', 137, 'was ended by SIGKILL'),
     ('raise SystemExit(2)', 2, 'ended with status 2'),
   ):
-    found = folds.run([sys.executable, '-S', '-c', code])
+    found = child.run([sys.executable, '-S', '-c', code])
     assert found == (status if status == 2 else -9, [])
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(folds, 'run', lambda _, found=found: found)
+      patch.setattr(child, 'run', lambda _, found=found: found)
       done = commands.call(
         'folds',
         *('--config=folder', '--config.data.folds=2'),

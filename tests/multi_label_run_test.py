@@ -1,6 +1,5 @@
 """Runs on clips of several labels: trained, stopped, evaluated, asked."""
 
-import csv
 import json
 
 import chex
@@ -12,6 +11,7 @@ import tsm_jax
 from tsm_jax import errors, evaluate, main
 from tsm_jax.ensemble import __main__ as ensemble
 from tsm_jax.export import __main__ as export
+from tsm_jax.insight import run_report
 from tsm_jax.predict import __main__ as predict
 from tsm_jax.program import metrics, predictions
 from tsm_jax.runs import request
@@ -62,16 +62,11 @@ def trained(source, data_dir, tmp_path_factory):
     return workdir, *trainings.run(config(source, data_dir), workdir, True)
 
 
-def rows_of(path):
-  with open(path, newline='') as file:
-    return list(csv.DictReader(file))
-
-
 def test_what_it_says_follows_from_its_predictions(trained):
   workdir, _, result, log = trained
   assert 'Clips may have several labels' in log
   assert f'mAP {result.score:.2%}; the report is' in log
-  rows = rows_of(workdir / predictions.FILE)
+  rows = listed.read_csv(workdir / predictions.FILE)
   logits = np.array([row['logits'].split() for row in rows], float)
   truth = np.array(
     [[name in row['label'].split('|') for name in LABELS] for row in rows]
@@ -97,6 +92,25 @@ def test_what_it_says_follows_from_its_predictions(trained):
   assert '| bright |' in page
 
 
+def test_the_page_says_why_a_run_ended_early(trained, tmp_path):
+  workdir, _, result, _ = trained
+  page = (workdir / 'report.md').read_text()
+  assert 'The run ends' not in page
+  config = json.loads((workdir / 'config.json').read_text())
+  config['eval']['patience'] = 2
+  (tmp_path / 'config.json').write_text(json.dumps(config))
+  lines = [
+    {'step': step, 'eval/map': score, 'eval/top1': 1.0, 'eval/loss': 1.0}
+    for step, score in ((2, 0.5), (4, 0.75), (6, 0.75), (8, 0.625))
+  ]
+  (tmp_path / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  page = run_report.write(tmp_path, LABELS, result).read_text()
+  assert (
+    'The run ends at step 8: in the last 2 evaluations, mean average precision '
+    "on 'val' has not been above the 75.00% of step 4"
+  ) in page
+
+
 def test_the_best_model_is_that_of_highest_map(trained):
   workdir, *_ = trained
   scores = {
@@ -105,7 +119,7 @@ def test_the_best_model_is_that_of_highest_map(trained):
   assert len(scores) > 2
   (best,) = [int(p.name) for p in (workdir / 'best').iterdir()]
   assert scores[best] == max(scores.values())
-  rows = rows_of(workdir / predictions.BEST)
+  rows = listed.read_csv(workdir / predictions.BEST)
   assert {int(row['step']) for row in rows} == {best}
 
 

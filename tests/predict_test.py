@@ -1,6 +1,5 @@
 """`python -m tsm_jax.predict`: what may be named, what one bad file does."""
 
-import csv
 import dataclasses
 import io
 import json
@@ -12,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from support import commands, helpers, torch_weights
+from support import commands, helpers, listed, torch_weights
 import tsm_jax
 from tsm_jax import errors, predict
 from tsm_jax.convert import __main__ as convert
@@ -217,11 +216,6 @@ def test_any_error_of_a_decoder_is_about_its_file(workdir, clips, monkeypatch):
   )
 
 
-def rows_of(path):
-  with open(path, newline='', encoding='utf-8') as file:
-    return list(csv.DictReader(file))
-
-
 def test_a_row_for_every_video_also_for_bad_ones(workdir, clips, tmp_path):
   bad = tmp_path / '=1+1,"x".mp4'
   bad.write_bytes(b'no video')
@@ -230,7 +224,7 @@ def test_a_row_for_every_video_also_for_bad_ones(workdir, clips, tmp_path):
   done = commands.call('predict', workdir, *named, '--csv', out)
   assert done.returncode == 1
   assert done.stdout == f'2 videos are answered in {out}, 2 could not be.\n'
-  rows = rows_of(out)
+  rows = listed.read_csv(out)
   assert list(rows[0]) == [
     *('video', 'top1', 'p1', 'top2', 'p2', 'top3', 'p3', 'error'),
   ]

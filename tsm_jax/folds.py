@@ -6,25 +6,26 @@ Every clip is evaluated once, by a model that was not trained on it.
 import json
 import signal
 import statistics
-import subprocess
 import sys
 
 from tsm_jax import cli, configuration, errors, files
-from tsm_jax.data import defaults
+from tsm_jax.data import choosing, defaults
 from tsm_jax.data.sources.splitting import folds
+from tsm_jax.runs import child, identity
 
 FILE = 'folds.json'
 EPILOG = f"""
 Each fold is a run in WORKDIR/fold-0, WORKDIR/fold-1 and so on, in a process of
 its own, one after the other. What the last evaluation of each found, the mean
 and the standard deviation (of n - 1) are printed and written to WORKDIR/{FILE}.
+What the configuration leaves open is chosen for the first fold, and the others
+are trained with the same values.
 Killed, the same command continues: folds that are done are not trained again.
 
 example:
   python -m tsm_jax.folds --config folder \\
     --config.data.source=/path/to/videos --config.data.folds=5
 """
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Fields that change nothing of what is found.
 _FREE = (
   'checkpoint.',
@@ -111,9 +112,11 @@ def _train(args, fold, workdir):
   """Trains a fold to its end, or ends this process as that one ended."""
   from tsm_jax.runs import stopping
 
-  of_fold = f'--config.data.fold={fold}', '--workdir', str(workdir)
+  of_fold = [f'--config.data.fold={fold}', '--workdir', str(workdir)]
+  if fold:
+    of_fold += _chosen(args, workdir.with_name('fold-0'))
   program = sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe
-  status, came = run([*program, *args.overrides, *of_fold])
+  status, came = child.run([*program, *args.overrides, *of_fold])
   if not status:
     return  # also if a signal came too late for it
   if signal.SIGINT in came:
@@ -130,39 +133,18 @@ def _train(args, fold, workdir):
   sys.exit(status)
 
 
-def run(command):
-  """Runs a command to its end.
+def _chosen(args, first):
+  """Flags for what the configuration leaves open, as the first fold has it.
 
-  Its process has a group of its own: what ends this process comes to it once,
-  and from here, so that it can save what it has.
-
-  Args:
-    command: the program and its arguments.
-
-  Returns:
-    `(status, came)`: as of `subprocess.Popen`, and the signals that came.
+  Folds differ by a few clips, and choices follow from their number, but the
+  mean is of one recipe.
   """
-  came, waiting, old = [], [], {}
-  process = None
-
-  def pass_on(number, frame):
-    del frame
-    came.append(number)
-    waiting.append(number)
-    while process and waiting:
-      process.send_signal(waiting.pop())
-
-  for number in _PASSED_ON:
-    if signal.getsignal(number) is not signal.SIG_IGN:  # as of nohup
-      old[number] = signal.signal(number, pass_on)
-  try:
-    process = subprocess.Popen(command, process_group=0)
-    while waiting:  # what came before it was there
-      process.send_signal(waiting.pop())
-    return process.wait(), came
-  finally:
-    for number, handler in old.items():
-      signal.signal(number, handler)
+  opened = choosing.open_fields(args.config)
+  if not opened:
+    return []
+  there = configuration.load(str(first / identity.CONFIG)).to_dict()
+  values = configuration.flatten(there)
+  return [f'--config.{field}={values[field]}' for field in opened]
 
 
 def _result(workdir, config, fold):

@@ -5,7 +5,15 @@ import re
 import chex
 import pytest
 
-from support import checkpointed, hub_client, hub_server
+from support import (
+  checkpointed,
+  commands,
+  helpers,
+  hub_client,
+  hub_server,
+  listed,
+)
+import tsm_jax
 from tsm_jax import errors
 from tsm_jax.convert import init_from
 from tsm_jax.hub import __main__ as main
@@ -92,6 +100,31 @@ def test_push_then_pull_gives_equal_numbers(
   with pytest.raises(SystemExit):
     main.main(['pull', 'me/mine', str(out)])
   assert 'exists already' in capsys.readouterr().err
+
+
+def test_what_was_pulled_is_asked_as_the_run_is(hub, folder, run, tmp_path):
+  helpers.write_folder(tmp_path / 'clips', clips=3, num_frames=5)
+  hub.add('me/mine', folder)
+  out = tmp_path / 'pulled'
+  pull.pull('me/mine', str(out))
+  found = []
+  for workdir in run, out:
+    done = commands.call(
+      'main',
+      *('--mode=eval', f'--workdir={workdir}'),
+      f'--config.data.source={tmp_path / "clips"}',
+      f'--config.data.data_dir={tmp_path / "data"}',
+    )
+    assert done.returncode == 0, done.stderr
+    rows = listed.read_csv(workdir / 'predictions_val.csv')
+    # A pulled model is a new one, of step 0, which names its origin.
+    assert {row.pop('step') for row in rows} == {'0' if found else '20'}
+    video = tmp_path / 'clips' / rows[0]['clip']
+    answer = tsm_jax.load(workdir).predict(video)
+    found.append((rows, answer))
+  (rows, answer), (others, other) = found
+  assert rows == others and len(rows) > 1
+  assert answer == other
 
 
 def test_the_card_tells_all_and_nothing_of_the_machine(folder):

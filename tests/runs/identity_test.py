@@ -123,6 +123,8 @@ def test_another_optimizer_is_another_run(compare, tmp_path):
     data__balance='loss'
   )
   assert not compare(eval__patience=3)  # only says when it ends
+  # Its curve, and which of its models is the best, are of one split.
+  assert "eval.split (there 'val', now 'test')" in compare(eval__split='test')
 
 
 def test_best_models_of_another_run_are_not_mixed_in(tmp_path):

@@ -16,6 +16,12 @@ def touch(root, *names):
   return root
 
 
+def read_csv(path):
+  """The rows of a table, as dicts."""
+  with open(path, newline='', encoding='utf-8') as file:
+    return list(csv.DictReader(file))
+
+
 def write_csv(path, rows, columns=('path', 'label'), encoding='utf-8'):
   with open(path, 'w', encoding=encoding, newline='') as file:
     csv.writer(file).writerows([columns, *rows])

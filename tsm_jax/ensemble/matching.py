@@ -80,15 +80,23 @@ def check_classes(opened):
 
 
 def match(opened):
-  """For each member, its rows in the order of the first member's videos.
+  """Which row of each member is which video.
+
+  Args:
+    opened: a list of `Opened`.
+
+  Returns:
+    `(clips, orders)`: the names of the first member's clips in their order, and
+    for each member its rows in that order.
 
   Raises:
     InputError: if the datasets do not hold the same videos by name.
   """
-  names = {}  # each dataset is read once
+  clips = {}  # each dataset is read once
   for one in opened:
-    if one.dataset.path not in names:
-      names[one.dataset.path] = _names(one.records)
+    if one.dataset.path not in clips:
+      clips[one.dataset.path] = _clips(one.records)
+  names = {path: _rows(listed) for path, listed in clips.items()}
   first = names[opened[0].dataset.path]
   orders = []
   for one in opened:
@@ -101,21 +109,25 @@ def match(opened):
         f'{_some(rows.keys() - first.keys())} only in the other.'
       )
     orders.append([rows[name] for name in first])
-  return orders
+  return clips[opened[0].dataset.path], orders
 
 
-def _names(source):
-  """The row of every video; a folder of flow has the name of its video file."""
-  ids = [
+def _clips(source):
+  """The names of all clips in their order."""
+  return [
     source[i]['video_id'].decode()
     for i in progress.bar(range(len(source)), desc='names', leave=False)
   ]
+
+
+def _rows(clips):
+  """The row of every video; a folder of flow has the name of its video file."""
   stems = [
     stem if suffix.lower() in videos.SUFFIXES else stem + suffix
-    for stem, suffix in map(os.path.splitext, ids)
+    for stem, suffix in map(os.path.splitext, clips)
   ]
-  unique = len(set(stems)) == len(ids)
-  return {name: i for i, name in enumerate(stems if unique else ids)}
+  unique = len(set(stems)) == len(clips)
+  return {name: i for i, name in enumerate(stems if unique else clips)}
 
 
 def _some(names):

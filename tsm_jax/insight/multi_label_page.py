@@ -4,7 +4,7 @@ import numpy as np
 
 from tsm_jax import files
 from tsm_jax.insight import drawing
-from tsm_jax.program import metrics, results
+from tsm_jax.program import early_stopping, metrics, results
 
 
 def text(workdir, labels, result, escape):
@@ -21,6 +21,8 @@ def text(workdir, labels, result, escape):
   """
   workdir = files.path(workdir)
   config = files.read_json(workdir / 'config.json')
+  records = metrics.read(workdir)
+  ended = early_stopping.paragraph(records, config['eval'])
   drawing.draw_curves([workdir], workdir / 'curves.png')
   return f"""# {escape(config['name'])}
 
@@ -30,9 +32,9 @@ have several labels: {results.summary(result)}.
 mAP is the mean of the average precision of the classes that have a clip; top-1
 the share of clips whose most probable label is one of theirs.
 
-{_models(metrics.read(workdir), config)}
+{_models(records, config)}
 
-![loss, top-1 and mAP](curves.png)
+{ended}![loss, top-1 and mAP](curves.png)
 
 {_classes(labels, result, escape)}
 

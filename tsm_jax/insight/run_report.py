@@ -75,7 +75,7 @@ On {result.num_clips} clips of the split {config['eval']['split']!r}: \
 
 {_models(result, last, best, config)}
 
-{_end(records, config)}![loss and top-1](curves.png)
+{early_stopping.paragraph(records, config['eval'])}![loss and top-1](curves.png)
 
 {_hint(records, result, labels)}![confusion matrix](confusion.png)
 {_of_the_best(workdir, confusion, labels)}{_online(workdir, online)}
@@ -153,11 +153,6 @@ def _of_the_best(workdir, confusion, labels):
 
 def _hint(records, result, labels):
   found = learning.hint(records, result.num_clips, len(labels))
-  return f'{found}\n\n' if found else ''
-
-
-def _end(records, config):
-  found = early_stopping.explain(records, config['eval'])
   return f'{found}\n\n' if found else ''
 
 

@@ -69,6 +69,12 @@ def explain(lines, evaluation):
   )
 
 
+def paragraph(lines, evaluation):
+  """What `explain` says, as a paragraph of Markdown, or ''."""
+  found = explain(lines, evaluation)
+  return f'{found}\n\n' if found else ''
+
+
 def _evaluations(lines):
   """`(step, top1)` of the evaluations among the lines of metrics."""
   measure = measured(lines)

@@ -55,7 +55,7 @@ def write(path, result, labels, step):
     path: of the CSV file, local or a URL.
     result: a `results.Result` with its clips.
     labels: class names by index, K of them.
-    step: of the model.
+    step: of the model; of several, their steps with '+' between them.
   """
   files.write(path, _table(result, labels, step))
 

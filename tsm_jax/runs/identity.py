@@ -41,6 +41,8 @@ FREE = (
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
 )
+# Of these, what may not: measures of two splits are no curve, and name no best.
+BOUND = ('eval.split',)
 # Fields that may differ once a run has diverged, of which `DIVERGED` is the
 # note in its workdir.
 RATE = (
@@ -167,7 +169,8 @@ def differing(old, new):
   return {
     field: (old.get(field), new.get(field))
     for field in sorted(old.keys() | new.keys())
-    if not field.startswith(FREE) and old.get(field) != new.get(field)
+    if (field in BOUND or not field.startswith(FREE))
+    and old.get(field) != new.get(field)
   }
 
 

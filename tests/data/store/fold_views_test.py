@@ -4,7 +4,7 @@ import pytest
 
 from support import commands, helpers
 from tsm_jax import errors
-from tsm_jax.data.store import dataset, stored_records
+from tsm_jax.data.store import asked, dataset, stored_records
 
 FOLDS = {'holdout_rule': 'stratified', 'folds': 3}
 
@@ -73,6 +73,13 @@ def test_a_built_dataset_is_asked_for_its_folds(root, tmp_path):
   ):
     with pytest.raises(errors.InputError, match=message):
       prepare(root, path, **fields)
+    data = {**helpers.DATA, 'source': path, **fields}
+    with pytest.raises(errors.InputError, match=message):
+      asked.survey(data, 'rgb', print)  # before a run chooses by its clips
+  survey = asked.survey({**helpers.DATA, 'source': path, **FOLDS}, 'rgb', print)
+  assert survey.clips == {
+    s: len(n) for s, n in prepare(root, path, **FOLDS)[0].num_frames.items()
+  }
   with pytest.raises(errors.InputError, match='is not in folds; build it by'):
     prepare(root, prepare(root, root / 'clips')[0].path, **FOLDS)
 

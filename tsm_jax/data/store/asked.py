@@ -79,13 +79,13 @@ def survey(data, stored, log):
   Raises:
     InputError: as `folder.scan`.
   """
-  source, rule = data['source'], defaults.Splits.from_fields(data)
+  source = data['source']
   if source and build_report.exists(source):
     report = build_report.read(source)
     labels, options = report['labels'], report['options']
     clips, side = report['num_frames'], options['short_side']
-    if rule.folds:
-      clips = fold_views.joined(clips, folds.sides(rule.folds, rule.fold))
+    if sides := fold_views.sides(source, report, data):
+      clips = fold_views.joined(clips, sides)
   else:
     listing, clips = _scan(drawn.source(data, log), data, stored)
     labels, options, side = listing.labels, None, _side(listing.items)
