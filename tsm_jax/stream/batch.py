@@ -1,11 +1,14 @@
 """Streams as the rows of one batch, which is compiled once.
 
 A CPU spends its time on the network alone. There BatchNorm is folded into the
-convolutions when a batch is made, and XLA multiplies by Eigen.
+convolutions when a batch is made, XLA multiplies by Eigen, and each row is a
+run of its own of the program, as many at a time as there are cores.
 """
 
+from concurrent import futures
 import contextlib
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
@@ -51,8 +54,16 @@ class Batch:
       )
     self._model = trained.module()
     image_size = self._preprocessing.image_size
-    self._shape = (size, image_size, image_size, 3)
-    self._cache = cache.init_cache(self._model, size, image_size)
+    # On CPU the features of several frames would leave the caches; rows of
+    # their own also need no waiting for each other, layer by layer.
+    self._width = 1 if _on_cpu() else size  # rows of one program
+    self._shape = (self._width, image_size, image_size, 3)
+    self._caches = [
+      cache.init_cache(self._model, self._width, image_size)
+      for _ in range(size // self._width)
+    ]
+    cores = min(len(os.sched_getaffinity(0)), len(self._caches))
+    self._map = futures.ThreadPoolExecutor(cores).map if cores > 1 else map
     variables, self._applied = prepare_model(
       self._model, trained.variables, self._preprocessing.clip_shape()
     )
@@ -69,10 +80,10 @@ class Batch:
     """Compiles the step, unless it is."""
     if self._compiled is None:
       frames = jax.ShapeDtypeStruct(self._shape, np.uint8)
-      flags = jax.ShapeDtypeStruct((self.size,), np.bool_)
+      flags = jax.ShapeDtypeStruct((self._width,), np.bool_)
       step = jax.jit(self._step, donate_argnums=1)
       with self._applied():
-        args = self._variables, self._cache, frames, flags, flags
+        args = self._variables, self._caches[0], frames, flags, flags
         lowered = step.lower(*args)
       self._compiled = _compile(lowered)
 
@@ -85,22 +96,20 @@ class Batch:
     Returns:
       Logits, float32 `[B, K]`; those of other rows mean nothing.
     """
-    batch, active = np.zeros(self._shape, np.uint8), np.zeros(self.size, bool)
-    for row, frame in frames.items():
-      batch[row], active[row] = frame, True
     self.compile()
-    logits, self._cache = self._compiled(
-      self._variables, self._cache, batch, active, self._fresh & active
-    )
-    self._fresh &= ~active
-    return np.asarray(logits)
+    parts = {}
+    for row, frame in frames.items():
+      parts.setdefault(row // self._width, {})[row] = frame
+    logits = np.zeros((self.size, self._model.num_classes), np.float32)
+    shaped = logits.reshape((-1, self._width, logits.shape[1]))
+    for part, found in zip(parts, self._map(self._show, parts, parts.values())):
+      shaped[part] = found
+    return logits
 
   def _step(self, variables, old, frames, active, reset):
-    if self.size > 1 and _on_cpu():
-      return self._row_by_row(variables, old, frames, active, reset)
     frames = self._preprocessing.normalize(frames)
     logits, new = cache.step(self._model, variables, old, frames, reset)
-    if self.size == 1:
+    if len(frames) == 1:
       return logits, new
 
     def kept(new, old):
@@ -108,29 +117,22 @@ class Batch:
 
     return logits, jax.tree.map(kept, new, old)
 
-  def _row_by_row(self, variables, old, frames, active, reset):
-    """The same on CPU, where the features of a whole batch leave the caches.
-
-    Rows that are not active cost nothing.
-    """
-    classes = self._model.num_classes
-
-    def follow(row):
-      old, frame, active, reset = jax.tree.map(lambda x: x[None], row)
-      logits, new = jax.lax.cond(
-        active[0],
-        lambda: cache.step(
-          self._model,
-          variables,
-          old,
-          self._preprocessing.normalize(frame),
-          reset,
-        ),
-        lambda: (jnp.zeros((1, classes)), old),
-      )
-      return jax.tree.map(lambda x: x[0], (logits, new))
-
-    return jax.lax.map(follow, (old, frames, active, reset))
+  def _show(self, part, frames):
+    """Lets a part of the rows see their frames, a dict; the logits of all."""
+    rows = slice(part * self._width, (part + 1) * self._width)
+    batch = np.zeros(self._shape, np.uint8)
+    active = np.zeros(self._width, bool)
+    for row, frame in frames.items():
+      batch[row - rows.start], active[row - rows.start] = frame, True
+    logits, self._caches[part] = self._compiled(
+      self._variables,
+      self._caches[part],
+      batch,
+      active,
+      self._fresh[rows] & active,
+    )
+    self._fresh[rows] &= ~active
+    return np.asarray(logits)
 
   def prepare(self, frame, bgr=False):
     """A frame as evaluation sees one of a stored clip.
