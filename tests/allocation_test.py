@@ -9,45 +9,78 @@ import pytest
 
 from support import helpers
 
+pytestmark = pytest.mark.skipif(
+  platform.libc_ver()[0] != 'glibc', reason='other allocators are left alone'
+)
+# Without huge pages, of which a system may have some.
 _BLOCKS = """
-import resource
-import numpy as np
-from tsm_jax import cli
+import ctypes, resource, sys
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)
+from tsm_jax import allocation, cli
+allocation.keep_freed(*sys.argv[1:])
+allocation.keep_freed = lambda: None
+malloc, free = ctypes.CDLL(None).malloc, ctypes.CDLL(None).free
+malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+free.argtypes = [ctypes.c_void_p]
 
-def faults():
+def faults(size, touched):
   before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
   for _ in range(10):
-    np.ones(40 * 2**20, np.uint8)  # 40 MiB, freed at once
+    block = malloc(size)
+    ctypes.memset(block, 1, touched)
+    free(block)
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-@cli.command()
-def main(argv):
-  faults()
-  print(faults())
-
-main()
+faults(40 << 20, 40 << 20), faults(3 << 30, 1 << 20)
+print(faults(40 << 20, 40 << 20), faults(3 << 30, 1 << 20))
 """
 
 
-def faults(**environment):
-  """Pages that ten blocks of 40 MiB were given by a command."""
+def faults(*arguments, code=_BLOCKS, **environment):
+  """Pages that ten blocks of 40 MiB were given, and ten of 3 GiB of which one
+  MiB is used."""
+  usual = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(('MALLOC_', 'GLIBC_TUNABLES'))
+  }
   done = subprocess.run(
-    [sys.executable, '-c', _BLOCKS],
+    [sys.executable, '-c', code, *arguments],
     cwd=helpers.ROOT,
-    # NumPy would ask for huge pages, which are few.
-    env={**os.environ, 'NUMPY_MADVISE_HUGEPAGE': '0', **environment},
+    env={**usual, 'JAX_PLATFORMS': '', **environment},
     capture_output=True,
     text=True,
     check=True,
   )
-  return int(done.stdout)
+  return [int(count) for count in done.stdout.split()]
 
 
-@pytest.mark.skipif(
-  platform.libc_ver()[0] != 'glibc', reason='other allocators are left alone'
-)
-def test_a_command_finds_its_memory_in_place():
-  once = 40 * 2**20 // os.sysconf('SC_PAGE_SIZE')
-  assert faults() < once / 10
+def test_what_was_freed_is_found_in_place(tmp_path):
+  page = os.sysconf('SC_PAGE_SIZE')
+  once = [40 * 2**20 // page, 2**20 // page]
+
+  def kept(*arguments, **environment):
+    found = faults(*arguments, **environment)
+    few = [count < one / 2 for count, one in zip(found, once)]
+    many = [count > 9 * one for count, one in zip(found, once)]
+    assert few == [not x for x in many] and few[0] == few[1], found
+    return few[0]
+
+  # A machine without any device but its processor.
+  assert kept(str(tmp_path))
   # What the user says of malloc holds, here what glibc does by itself.
-  assert faults(MALLOC_MMAP_THRESHOLD_='131072') > 5 * once
+  assert not kept(str(tmp_path), MALLOC_MMAP_THRESHOLD_='131072')
+  # Of a machine with a GPU or TPU, nothing is known.
+  for device in ('nvidia0', 'accel0'):
+    (tmp_path / device).touch()
+    assert not kept(str(tmp_path))
+    assert kept(str(tmp_path), JAX_PLATFORMS='cpu')
+    (tmp_path / device).unlink()
+
+
+def test_every_command_does_so():
+  code = _BLOCKS.replace('allocation.keep_freed(*sys.argv[1:])\n', '').replace(
+    'allocation.keep_freed = lambda: None', 'cli.command()(lambda argv: None)()'
+  )
+  found, _ = faults(code=code, JAX_PLATFORMS='cpu')
+  assert found < 5000

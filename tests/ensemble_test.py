@@ -1,68 +1,25 @@
 """Two streams as one, on real datasets of RGB and of flow."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
 
-from support import commands, helpers, listed
+from support import helpers, two_streams
 from tsm_jax import errors, evaluate, models
-from tsm_jax.configs import common
-from tsm_jax.data.input import preprocess, records
+from tsm_jax.data.input import records
 from tsm_jax.data.store import dataset
 from tsm_jax.ensemble import matching, running, scoring
-from tsm_jax.program import predictions
-from tsm_jax.runs import checkpoints, identity
-
-LABELS = ['jump', 'run']
-# As videos and as folders these are sorted differently: '-' < '.' < 'x'.
-CLIPS = ('1', '1-x', '1x', '2')
+from tsm_jax.runs import checkpoints
 
 
 @pytest.fixture(scope='module')
 def sources(tmp_path_factory):
-  """The same videos as RGB and as flow."""
-  root = tmp_path_factory.mktemp('two')
-  for split in ('train', 'val'):
-    for number, label in enumerate(LABELS):
-      for seed, clip in enumerate(CLIPS):
-        place = root / 'rgb' / split / label
-        helpers.write_video(
-          place / f'{clip}.mp4', 12, seed=seed, bright=number + seed
-        )
-        helpers.write_flow(
-          root / 'flow' / split / label / clip,
-          7 + seed,
-          mean=(90 + 30 * seed, 120 + 20 * number),
-        )
-  return root
+  return two_streams.write_sources(tmp_path_factory.mktemp('two'))
 
 
 @pytest.fixture(scope='module')
 def members(sources, tmp_path_factory):
-  """Checkpoints of two networks that nobody trained, but that disagree."""
-  root = tmp_path_factory.mktemp('runs')
-  return [
-    write_run(root / modality, sources / modality, root, modality, num_frames)
-    for modality, num_frames in (('rgb', 4), ('flow', 2))
-  ]
-
-
-def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
-  config = helpers.tiny_config(source, data_dir)
-  config.model.update(depth=18, num_frames=num_frames, num_classes=len(labels))
-  common.look_at(config, modality)
-  model = models.create_model(config.model)
-  how = preprocess.Preprocessing.from_config(config)
-  frames = np.zeros(how.clip_shape(), np.float32)
-  variables = jax.jit(model.init)(jax.random.key(num_frames), frames)
-  variables = jax.tree.map(np.asarray, variables)
-  head = np.random.default_rng(num_frames).normal(size=(8, len(labels)))
-  variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
-  meta = identity.describe(config, list(labels), '')
-  checkpoints.save_model(workdir, variables, meta)
-  return matching.Member(str(workdir))
+  return two_streams.write_members(tmp_path_factory.mktemp('runs'), sources)
 
 
 def softmax(x):
@@ -194,16 +151,16 @@ def test_what_does_not_fit_is_named(sources, members, tmp_path):
   fails('weight of .* is 0.0; it must be pos', rgb, flow._replace(weight=0.0))
   fails('is not a built dataset', rgb._replace(source=str(tmp_path)))
   fails("'rgb', but the dataset .* holds flow", rgb, _with_source(rgb, flow))
-  names = write_run(
+  names = two_streams.write_run(
     tmp_path / 'names', sources / 'rgb', tmp_path, 'rgb', labels=['jump', 'hop']
   )
   fails("Class 1 is 'hop' in the checkpoint and 'run'", names)
   partly = tmp_path / 'partly'
   for split in ('train', 'val'):
-    for label in LABELS:
+    for label in two_streams.LABELS:
       for clip in ('1', '9'):
         helpers.write_video(partly / split / label / f'{clip}.mp4', 8)
-  some = write_run(tmp_path / 'some', partly, tmp_path, 'rgb')
+  some = two_streams.write_run(tmp_path / 'some', partly, tmp_path, 'rgb')
   fails(
     r"6 \('val/jump/1-x', .*, \.\.\.\) only in the first, "
     r"2 \('val/jump/9', 'val/run/9'\) only in the other",
@@ -217,43 +174,6 @@ def _with_source(one, other):
   data = data_of(other)
   path, _ = helpers.build(data['source'], data['data_dir'], modality='flow')
   return one._replace(source=str(path))
-
-
-def test_the_command(members, tmp_path):
-  paths = [member.path for member in members]
-  arguments = (*paths, f'--out={tmp_path / "out.json"}')
-  done = commands.call(
-    'ensemble',
-    *(*arguments, '--weights', '1', '3', '--mean=logits', '--batch_size=8'),
-  )
-  assert done.returncode == 0, done.stderr
-  assert 'its mean logits over the views, weighted by 0.250' in done.stdout
-  report = json.loads((tmp_path / 'out.json').read_text())
-  assert report['num_clips'] == 8 and report['mean'] == 'logits'
-  assert len(report['per_class']) == 2
-  # What every clip got is in a table, of which the numbers are sums.
-  rows = listed.read_csv(tmp_path / 'out.csv')
-  right = [row['top1'] == row['label'] for row in rows]
-  assert sum(right) / 8 == report['top1']
-  assert len({row['clip'] for row in rows}) == 8
-  scores = np.array([row['logits'].split() for row in rows], np.float64)
-  best = [LABELS.index(row['top1']) for row in rows]
-  np.testing.assert_array_equal(scores.argmax(axis=1), best)
-  p = predictions.softmax(scores).max(axis=1)
-  np.testing.assert_allclose([float(row['p1']) for row in rows], p, rtol=1e-5)
-  steps = '+'.join(str(member['step']) for member in report['members'])
-  assert {row['step'] for row in rows} == {steps}
-  for more, message in (
-    (('--weights', '1'), '--weights has 1 values for 2 checkpoints'),
-    (('--sources', 'a', 'b', 'c'), '--sources has 3 values for 2'),
-    (('--clips=0',), '--clips is 0; it must be at least 1.'),
-    (('--mean=mean',), "--mean is 'mean'; choose from 'softmax', 'logits'."),
-    (('--split=test',), "no clip in the split 'test'"),
-    ((f'--out={tmp_path}/x.csv',), "x.csv', but it is a JSON file; the table"),
-  ):
-    done = commands.call('ensemble', *arguments, *more)
-    assert done.returncode == 2
-    assert done.stderr.startswith('error: ') and message in done.stderr
 
 
 def test_a_model_that_is_not_finite_has_no_accuracy():

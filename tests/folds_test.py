@@ -120,6 +120,10 @@ def test_folds_are_trained_once_and_summed_up(root, tmp_path, here):
   assert len(here) == 3
   written = again.last_meta(tmp_path / 'fold-1')
   assert written['config']['label_smoothing'] == 0.25
+  # A fold that has begun goes on with what it began with.
+  (tmp_path / 'folds.json').write_text(json.dumps(found))
+  assert commands.call('folds', *arguments).returncode == 0
+  assert not [flag for flag in here[3] if 'label_smoothing' in flag]
   # A fold that a model has seen is not taken for one that it has not.
   evaluation = '--mode=eval', '--workdir', str(tmp_path / 'fold-0')
   seen = 'data.fold is 1, but the model was trained with data.fold=0: it has'

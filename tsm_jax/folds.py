@@ -113,7 +113,7 @@ def _train(args, fold, workdir):
   from tsm_jax.runs import stopping
 
   of_fold = [f'--config.data.fold={fold}', '--workdir', str(workdir)]
-  if fold:
+  if fold and not (workdir / identity.CONFIG).exists():  # it has its own then
     of_fold += _chosen(args, workdir.with_name('fold-0'))
   program = sys.executable, '-m', 'tsm_jax.main', '--config', args.recipe
   status, came = child.run([*program, *args.overrides, *of_fold])

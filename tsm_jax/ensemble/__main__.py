@@ -21,12 +21,12 @@ from tsm_jax.program import predictions
 def main(argv=None):
   args = _parser().parse_args(argv)
   out = files.path(args.out)
-  table = out.with_suffix('.csv')
-  if table == out:
+  if out.suffix == '.csv' or not out.name:
     raise errors.InputError(
       f'--out is {args.out!r}, but it is a JSON file; the table of what every '
-      'clip got is written beside it with the ending .csv. Give another ending.'
+      'clip got is written beside it with the ending .csv. Give another name.'
     )
+  table = out.with_name(f'{out.name.removesuffix(".json")}.csv')
   views = records.Views(args.clips, args.crops, args.full_resolution)
   reading = running.Reading(args.split, views, args.batch_size, args.threads)
   result, report = running.ensemble(_members(args), args.mean, reading, _print)

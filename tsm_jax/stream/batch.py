@@ -62,8 +62,8 @@ class Batch:
       cache.init_cache(self._model, self._width, image_size)
       for _ in range(size // self._width)
     ]
-    cores = min(len(os.sched_getaffinity(0)), len(self._caches))
-    self._map = futures.ThreadPoolExecutor(cores).map if cores > 1 else map
+    cores = min(_cores(), len(self._caches))
+    self._pool = futures.ThreadPoolExecutor(cores) if cores > 1 else None
     variables, self._applied = prepare_model(
       self._model, trained.variables, self._preprocessing.clip_shape()
     )
@@ -102,8 +102,14 @@ class Batch:
       parts.setdefault(row // self._width, {})[row] = frame
     logits = np.zeros((self.size, self._model.num_classes), np.float32)
     shaped = logits.reshape((-1, self._width, logits.shape[1]))
-    for part, found in zip(parts, self._map(self._show, parts, parts.values())):
-      shaped[part] = found
+    if self._pool is None:
+      for part, seen in parts.items():
+        shaped[part] = self._show(part, seen)
+      return logits
+    runs = {p: self._pool.submit(self._show, p, f) for p, f in parts.items()}
+    futures.wait(runs.values())  # also if one fails: none goes on behind it
+    for part, run in runs.items():
+      shaped[part] = run.result()
     return logits
 
   def _step(self, variables, old, frames, active, reset):
@@ -196,6 +202,13 @@ def rgb(frame, bgr=False):
   if bgr:
     frame = frame[..., ::-1]
   return frame
+
+
+def _cores():
+  """How many cores this process may use."""
+  if hasattr(os, 'sched_getaffinity'):  # not on macOS
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count() or 1
 
 
 def _on_cpu():

@@ -50,7 +50,8 @@ class Session:
 
     Args:
       trained: a `checkpoints.TrainedModel` of direction 'past' for RGB frames.
-      slots: number of streams at most; a step computes all of them.
+      slots: number of streams at most; a step computes all of them, but on CPU
+        only those that it shows.
       rule: a `rules.Rule` that makes events of the logits; None makes none.
       make_batch: what runs `trained`: `(trained, slots)` to a `batch.Batch`, or
         to what has its methods, as of an exported model.
