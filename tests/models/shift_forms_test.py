@@ -78,7 +78,7 @@ def test_the_fused_product_keeps_the_unshifted_input_only():
   chex.assert_trees_all_equal(kept[0], x)
 
 
-def gradients(form):
+def gradients(form, platform=None):
   """Loss and gradients of a small ResNet, with the tree of its variables."""
   model = models.create_model(
     {
@@ -89,7 +89,8 @@ def gradients(form):
       'width_per_group': 64,
       'dropout': 0.0,
       'shift_form': form,
-    }
+    },
+    platform,
   )
   frames = shift_test.clips(2, 4, 32, 32, 3)
   variables = model.init(jax.random.key(0), frames)
@@ -104,8 +105,9 @@ def gradients(form):
   return variables, value, model.apply(variables, frames)
 
 
-def test_networks_have_the_same_weights_and_numbers():
-  for ours, usual in zip(gradients('fused'), gradients('auto')):
+@pytest.mark.parametrize('form, platform', [('fused', None), ('auto', 'tpu')])
+def test_networks_have_the_same_weights_and_numbers(form, platform):
+  for ours, usual in zip(gradients(form, platform), gradients('auto')):
     chex.assert_trees_all_close(ours, usual, rtol=1e-4, atol=1e-5)
 
 
@@ -127,18 +129,25 @@ def test_the_block_of_mobilenet_is_the_same():
   assert not np.allclose(results[0][1], x)
 
 
-def test_the_table_decides_by_devices_and_only_for_training():
-  fields = {'num_classes': 2}
-  forms = [
-    models.create_model(fields, platform).shift_form
-    for platform in ('tpu', 'gpu', 'cpu', None)
-  ]
-  assert forms == ['fused', 'select', 'select', 'select']
-  model = models.create_model(fields, 'tpu')
-  assert model.temporal_shift(8, True).args[-1] == 'fused'
-  assert model.temporal_shift(8, False).args[-1] == 'select'
-  asked = models.create_model({**fields, 'shift_form': 'roll'}, 'tpu')
-  assert asked.shift_form == 'roll'
+@pytest.mark.parametrize(
+  'asked, platform, training, inference',
+  [
+    ('auto', 'tpu', 'fused', 'pad'),
+    ('auto', 'gpu', 'select', 'select'),
+    ('auto', 'cpu', 'select', 'select'),
+    ('auto', None, 'select', 'select'),
+    ('roll', 'tpu', 'roll', 'roll'),
+    ('fused', 'tpu', 'fused', 'pad'),
+    ('fused', 'cpu', 'fused', 'select'),
+  ],
+)
+def test_the_table_decides_by_devices_and_use(
+  asked, platform, training, inference
+):
+  fields = {'num_classes': 2, 'shift_form': asked}
+  model = models.create_model(fields, platform)
+  assert model.temporal_shift(8, True).args[-1] == training
+  assert model.temporal_shift(8, False).args[-1] == inference
 
 
 @pytest.mark.slow

@@ -5,13 +5,12 @@ a weight is found by its name in either library.
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, convolution, non_local, shift
+from tsm_jax.models import classifier, non_local, shift
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -127,7 +126,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
-    conv = functools.partial(convolution.convolution, dtype=self.dtype)
+    conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

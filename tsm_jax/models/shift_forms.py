@@ -11,24 +11,27 @@ import jax.numpy as jnp
 FORMS = ('auto', 'select', 'pad', 'concatenate', 'roll', 'fused')
 # The way of 'auto', by the platform and by what is compiled: the one whose
 # program reads and writes least, see docs/performance.md.
-TABLE = {('tpu', 'training'): 'fused'}
+TABLE = {('tpu', 'training'): 'fused', ('tpu', 'inference'): 'pad'}
 DEFAULT = 'select'
 
 
 def choose(form, platform, use):
-  """The way that is taken: `form`, or what `TABLE` says for 'auto'.
+  """The way that is taken.
 
   Args:
-    form: one of `FORMS`.
-    platform: 'cpu', 'gpu' or 'tpu'.
+    form: one of `FORMS`. 'auto' is what `TABLE` says, and so is 'fused' in
+      inference: what is fused saves in the backward pass alone.
+    platform: 'cpu', 'gpu' or 'tpu', or None for any.
     use: 'inference' or 'training'.
 
   >>> choose('auto', 'tpu', 'training'), choose('auto', 'cpu', 'training')
   ('fused', 'select')
-  >>> choose('roll', 'tpu', 'training')
-  'roll'
+  >>> choose('roll', 'tpu', 'training'), choose('fused', 'tpu', 'inference')
+  ('roll', 'pad')
   """
-  return TABLE.get((platform, use), DEFAULT) if form == 'auto' else form
+  if form == 'auto' or (form == 'fused' and use == 'inference'):
+    return TABLE.get((platform, use), DEFAULT)
+  return form
 
 
 def shifted(x, fold, steps, form):
@@ -53,7 +56,11 @@ def shifted(x, fold, steps, form):
     ]
     return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
   view = {'select': _joined, 'roll': _rolled}.get(form, _padded)
-  views = {step: view(x, step) for step in steps}
+  return _selected(x, {step: view(x, step) for step in steps}, fold, steps)
+
+
+def _selected(x, views, fold, steps):
+  """Of each group of channels its view, of the others `x`."""
   channel = jnp.arange(x.shape[-1])
   *others, last = steps
   moved = views[last]
@@ -71,9 +78,10 @@ def _joined(x, step):
   return jnp.concatenate(parts, axis=1)
 
 
-def _padded(x, step, channels=(0, 0, 0)):
+def _padded(x, step, axis=1, channels=(0, 0, 0)):
   """`_joined` as one operation: a padding that is negative at one end."""
-  config = [(0, 0, 0), (-step, step, 0), *[(0, 0, 0)] * (x.ndim - 3), channels]
+  config = [(0, 0, 0)] * x.ndim
+  config[axis], config[-1] = (-step, step, 0), channels
   return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
@@ -104,13 +112,18 @@ def product(x, kernel, num_frames, fold, steps):
 
 
 def _forward(x, kernel, num_frames, fold, steps):
+  # Without the barrier the compiler would compute `x` once more for the shift,
+  # from all that it is the sum of, instead of reading it.
+  x = jax.lax.optimization_barrier(x)
   return product(x, kernel, num_frames, fold, steps), (x, kernel)
 
 
 def _backward(num_frames, fold, steps, kept, gradient):
-  # Without the barrier the compiler would find the same shift in the forward
-  # pass and keep what it gave.
-  x, kernel = jax.lax.optimization_barrier(kept[0]), kept[1]
+  # Without the barriers the compiler would find the same shift in the forward
+  # pass and keep what it gave, and would compute the gradient once for each
+  # product that reads it.
+  x, gradient = jax.lax.optimization_barrier((kept[0], gradient))
+  kernel = kept[1]
   y = _of_frames(x, num_frames, fold, steps)
   _, vjp = jax.vjp(_conv, y, kernel)
   of_shifted, of_kernel = vjp(gradient)
@@ -131,22 +144,42 @@ def _of_input(gradient, kernel, num_frames, fold, back):
   group = jnp.minimum(jnp.arange(kernel.shape[2]) // fold, len(back))
   turned = jnp.swapaxes(kernel, 2, 3)  # [1, 1, D, C]
   kernels = [jnp.where(group == i, turned, 0) for i in range(len(steps))]
-  clips = gradient.reshape((-1, num_frames, *gradient.shape[1:]))
+  clips = _in_memory(gradient, num_frames)
   views = 0
   for i, step in enumerate(steps):
     # A sum of padded views, as the compiler would write a concatenation.
     ends = (i * size, (len(back) - i) * size, 0)
-    views += _padded(clips, step, ends)
-  views = views.reshape((*gradient.shape[:-1], len(steps) * size))
-  return _conv(views, jnp.concatenate(kernels, axis=2).astype(kernel.dtype))
+    views += _padded(clips, step, 3, ends)
+  kernels = jnp.concatenate(kernels, axis=2).astype(kernel.dtype)
+  return _conv(_of_memory(views), kernels)
 
 
 product.defvjp(_forward, _backward)
 
 
 def _of_frames(x, num_frames, fold, steps):
-  clips = x.reshape((-1, num_frames, *x.shape[1:]))
-  return shifted(clips, fold, steps, 'pad').reshape(x.shape)
+  """The shift of `[B * T, H, W, C]`."""
+  if not fold:
+    return x
+  clips = _in_memory(x, num_frames)
+  views = {step: _padded(clips, step, axis=3) for step in steps}
+  return _of_memory(_selected(clips, views, fold, steps))
+
+
+def _in_memory(x, num_frames):
+  """Frames `[B * T, H, W, C]` as clips `[H, W, B, T, C]`.
+
+  In this order a TPU's memory holds what its convolutions read and write. It
+  copies the features where they are shifted in another one.
+  """
+  y = jnp.moveaxis(x, 0, 2)
+  return y.reshape((*y.shape[:2], -1, num_frames, y.shape[-1]))
+
+
+def _of_memory(clips):
+  """Clips `[H, W, B, T, C]` as frames `[B * T, H, W, C]`."""
+  y = clips.reshape((*clips.shape[:2], -1, clips.shape[-1]))
+  return jnp.moveaxis(y, 2, 0)
 
 
 def _conv(x, kernel):
