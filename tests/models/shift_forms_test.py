@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from models import shift_test
-from support import planning
 from tsm_jax import models
 from tsm_jax.models import convolution, mobilenet_v2, shift, shift_forms
-from tsm_jax.plan import columns
 
 FORMS = shift_forms.FORMS[1:]
 
@@ -148,18 +146,3 @@ def test_the_table_decides_by_devices_and_use(
   model = models.create_model(fields, platform)
   assert model.temporal_shift(8, True).args[-1] == training
   assert model.temporal_shift(8, False).args[-1] == inference
-
-
-@pytest.mark.slow
-@planning.needs_libtpu
-def test_the_table_is_what_moves_least_on_a_tpu(tmp_path):
-  fields = {'model.depth': 50, 'model.dtype': 'bfloat16', 'batch_size': 8}
-  other = [f'model.shift_form={form}' for form in ('select', 'pad')]
-  numbers = planning.numbers(
-    tmp_path,
-    '--topology=v5e:1x1',
-    *(f'--compare={change}' for change in other),
-    **fields,
-  )
-  chosen = numbers[columns.FIRST]['chip_bytes']
-  assert all(chosen < numbers[change]['chip_bytes'] for change in other)
