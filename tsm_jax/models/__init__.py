@@ -67,6 +67,8 @@ def shapes(model, clip_shape):
   Returns:
     A dict of params and batch_stats, trees of `jax.ShapeDtypeStruct`.
   """
+  if model.platform:  # they are the same on all
+    return shapes(model.clone(platform=None), clip_shape)
   frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
   return jax.eval_shape(model.init, jax.random.key(0), frames)
 
