@@ -51,7 +51,7 @@ class InvertedResidual(nn.Module):
     hidden = x.shape[-1] * self.expansion
     y = x
     if self.expansion != 1:
-      y, fields = shift.into_product(self.shift, x)
+      y, fields = shift.into_convolution(self.shift, x)
       y = self.conv(hidden, 1, name='expand', **fields)(y)
       y = nn.relu6(self.norm(name='expand_bn')(y))
     y = self.conv(hidden, 3, self.stride, hidden, name='depthwise')(y)

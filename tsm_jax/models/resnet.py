@@ -55,12 +55,10 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
     fields = {}
-    if self.bottleneck and not self.shift_identity:
-      y, fields = shift.into_product(self.shift, x)
-    else:
-      y = self.shift(name='shift')(x) if self.shift else x
     if self.shift_identity:
-      x = y
+      y = x = self.shift(name='shift')(x) if self.shift else x
+    else:
+      y, fields = shift.into_convolution(self.shift, x)
     if self.bottleneck:
       y = self.conv(self.width, 1, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
@@ -69,7 +67,7 @@ class Block(nn.Module):
       y = self.conv(self.out_channels, 1, name='conv3')(y)
       y = self.norm(name='bn3')(y)
     else:
-      y = self.conv(self.width, 3, self.stride, name='conv1')(y)
+      y = self.conv(self.width, 3, self.stride, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
       y = self.conv(self.out_channels, 3, name='conv2')(y)
       y = self.norm(name='bn2')(y)
