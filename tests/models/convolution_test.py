@@ -130,3 +130,32 @@ def test_a_larger_map_stays_a_convolution():
   traced = jax.jit(lambda x, k: conv.apply({'params': {'kernel': k}}, x))
   text = traced.lower(x, kernel).as_text()
   assert text.count('stablehlo.convolution') == 1
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize('kernel, stride, groups', [(1, 1, 1), (3, 2, 6)])
+def test_what_a_tpu_convolves_is_what_others_multiply(
+  kernel, stride, groups, dtype
+):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.normal(size=(2, 4, 4, 6)), dtype)
+  results, texts = [], []
+  for platform in ('tpu', 'cpu', None):
+    conv = convolution.convolution(
+      6,
+      kernel,
+      stride,
+      groups,
+      dtype=dtype,
+      conv_general_dilated=convolution.form(platform),
+    )
+    variables = conv.init(jax.random.key(0), x)
+    y, vjp = jax.vjp(conv.apply, variables, x)
+    results.append((y, vjp(jnp.cos(y))))
+    texts.append(jax.jit(conv.apply).lower(variables, x).as_text())
+  tolerance = 1e-5 if dtype == jnp.float32 else 3e-2
+  for other in results[1:]:
+    chex.assert_trees_all_close(
+      results[0], other, rtol=tolerance, atol=tolerance
+    )
+  assert [t.count('stablehlo.convolution') for t in texts] == [1, 0, 0]

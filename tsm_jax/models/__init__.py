@@ -6,7 +6,7 @@ import functools
 import jax
 import numpy as np
 
-from tsm_jax.models import bn_inception, mobilenet_v2, resnet, shift_forms
+from tsm_jax.models import bn_inception, mobilenet_v2, resnet
 from tsm_jax.models import config as model_config
 
 DEFAULTS = model_config.DEFAULTS
@@ -19,8 +19,9 @@ def create_model(config, platform=None):
     config: a mapping, for example a dict or a `ConfigDict`, with fields of
       `DEFAULTS`; a missing field has its default. `num_classes` is required.
       Without a mesh, `bn_stats='local'` is the whole batch: one device.
-    platform: of the devices that train it, 'cpu', 'gpu' or 'tpu'. By it,
-      `shift_form='auto'` is written; it changes no number.
+    platform: of the devices that run it, 'cpu', 'gpu' or 'tpu', if that is
+      known. It decides how convolutions and shifts are written, which changes
+      no number but by rounding.
 
   Returns:
     A module: `model.apply(variables, frames, train=False)` maps frames
@@ -44,9 +45,7 @@ def create_model(config, platform=None):
   network = _NETWORKS[config['name']]
   attributes = {field.name for field in dataclasses.fields(network)} - {'name'}
   fields = {k: v for k, v in config.items() if k in attributes}
-  fields['shift_form'] = shift_forms.choose(
-    config['shift_form'], platform, 'training'
-  )
+  fields['platform'] = platform
   fields['frozen_bn'] = config['bn_stats'] == 'frozen'
   if config['bn_stats'] != 'ghost':
     fields['ghost_clips'] = 0
@@ -68,6 +67,8 @@ def shapes(model, clip_shape):
   Returns:
     A dict of params and batch_stats, trees of `jax.ShapeDtypeStruct`.
   """
+  if model.platform:  # they are the same on all
+    return shapes(model.clone(platform=None), clip_shape)
   frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
   return jax.eval_shape(model.init, jax.random.key(0), frames)
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors
-from tsm_jax.models import classifier, convolution
+from tsm_jax.models import classifier
 
 # Unit: widths of 1x1 | reduction, 3x3 | reduction, 3x3, 3x3 | pooling. A unit
 # without the 1x1 halves the image and passes its pooled input on.
@@ -98,9 +98,7 @@ class BNInception(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, 1024]."""
-    conv = functools.partial(
-      convolution.convolution, use_bias=True, dtype=self.dtype
-    )
+    conv = self.convolutions(use_bias=True)
     # The authors' momentum is 0.9 in PyTorch's sense.
     first_norm, norm = self.norms(train, x.shape[0] // num_frames, momentum=0.1)
     shifts = [

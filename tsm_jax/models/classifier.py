@@ -7,7 +7,7 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors, modalities
-from tsm_jax.models import batch_norm, shift, shift_forms
+from tsm_jax.models import batch_norm, convolution, shift, shift_forms
 
 CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')
@@ -25,6 +25,9 @@ class VideoClassifier(nn.Module):
     fold_div: see `temporal_shift`.
     shift_form: how the shift is written, see `shift_forms.FORMS`; 'fused' is in
       training only.
+    platform: of the devices that run it, 'cpu', 'gpu' or 'tpu'; None is any. It
+      decides how convolutions and, with `shift_form='auto'`, shifts are
+      written, which changes no number but by rounding.
     dropout: probability; every frame draws its own mask.
     modality: 'rgb', 'flow' or 'rgb_diff', which decides the channels of a
       frame.
@@ -51,7 +54,8 @@ class VideoClassifier(nn.Module):
   num_classes: int
   direction: str = 'both'
   fold_div: int = 8
-  shift_form: str = shift_forms.DEFAULT
+  shift_form: str = 'auto'
+  platform: str | None = None
   dropout: float = 0.5
   modality: str = 'rgb'
   partial_bn: bool = False
@@ -170,17 +174,25 @@ class VideoClassifier(nn.Module):
     others = first and not self.partial_bn
     return functools.partial(norm, first), functools.partial(norm, others)
 
+  def convolutions(self, **fields):
+    """Constructor of convolutions, see `convolution.convolution`."""
+    return functools.partial(
+      convolution.convolution,
+      dtype=self.dtype,
+      conv_general_dilated=convolution.form(self.platform),
+      **fields,
+    )
+
   def temporal_shift(self, num_frames, train):
     """Constructor of the temporal shift, for clips of `num_frames` frames."""
-    # What is fused saves in the backward pass alone.
-    unused = self.shift_form == 'fused' and not train
+    use = 'training' if train else 'inference'
     return functools.partial(
       shift.TemporalShift,
       num_frames,
       self.fold_div,
       self.direction,
       self.streaming,
-      shift_forms.DEFAULT if unused else self.shift_form,
+      shift_forms.choose(self.shift_form, self.platform, use),
     )
 
 

@@ -37,11 +37,25 @@ def convolution(features, kernel, stride=1, groups=1, **fields):
   )
 
 
+def form(platform):
+  """What computes the convolutions of a platform, as `nn.Conv` calls it.
+
+  A TPU's compiler lays the features of a convolution out with the frames next
+  to the channels, and those of a product row by row, so that it copies them
+  between a 3x3 and a 1x1 that is a product. It also makes a shift a part of a
+  convolution behind it, but not of a product.
+
+  Args:
+    platform: 'cpu', 'gpu', 'tpu', or None for any.
+  """
+  return jax.lax.conv_general_dilated if platform == 'tpu' else conv_or_product
+
+
 def conv_or_product(x, kernel, strides, padding, **kwargs):
   """Computes a convolution in the form that the platform runs fastest.
 
-  A 1x1 convolution is computed as a matrix product: on CPU this makes ResNets
-  1.2 to 1.5 times faster, and a TPU compiles both to the same product. With a
+  Which is a convolution on a TPU, see `form`. Elsewhere one of 1x1 is a matrix
+  product: on CPU this makes ResNets 1.2 to 1.5 times faster. With a
   stride it stays a convolution, because XLA's compiler for GPUs crashes on a
   product of a sliced operand (openxla/xla issue 47381). A depthwise convolution
   is a sum of shifted products on CPU, where XLA's own is about 10 times slower.

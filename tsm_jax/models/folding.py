@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm, convolution, shift
+from tsm_jax.models import batch_norm, shift
 
 _LAYERS = (nn.Conv, nn.Dense)
 
@@ -76,15 +76,15 @@ def folded(native=False):
       is a concatenation, which CPUs do faster. Otherwise they are for other
       compilers: a convolution is one operation, a shift a concatenation.
   """
-  convolve = jax.lax.conv_general_dilated
-  if native:
-    convolve = convolution.conv_or_product
 
   def without_norm(call, args, kwargs, context):
     module = context.module
     if isinstance(module, batch_norm.BatchNorm):
       return args[0]
     if isinstance(module, nn.Conv):
+      convolve = jax.lax.conv_general_dilated
+      if native:
+        convolve = module.conv_general_dilated
       return _conv(module, args[0], convolve)
     if isinstance(module, shift.TemporalShift) and (
       not native or (module.streaming and module.num_frames == 1)

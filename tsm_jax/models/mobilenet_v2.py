@@ -5,7 +5,6 @@ has 32 channels, and its head has no dropout of its own.
 """
 
 from collections.abc import Callable
-import functools
 import itertools
 import math
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, convolution, shift
+from tsm_jax.models import classifier, shift
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -52,7 +51,7 @@ class InvertedResidual(nn.Module):
     hidden = x.shape[-1] * self.expansion
     y = x
     if self.expansion != 1:
-      y, fields = shift.into_product(self.shift, x)
+      y, fields = shift.into_convolution(self.shift, x)
       y = self.conv(hidden, 1, name='expand', **fields)(y)
       y = nn.relu6(self.norm(name='expand_bn')(y))
     y = self.conv(hidden, 3, self.stride, hidden, name='depthwise')(y)
@@ -77,7 +76,7 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T, F]."""
-    conv = functools.partial(convolution.convolution, dtype=self.dtype)
+    conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = conv(32, 3, 2, name='conv1')(x)  # [B * T, H/2, W/2, 32]
     x = nn.relu6(first_norm(name='bn1')(x))

@@ -5,13 +5,12 @@ a weight is found by its name in either library.
 """
 
 from collections.abc import Callable
-import functools
 from typing import Any
 
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, convolution, non_local, shift
+from tsm_jax.models import classifier, non_local, shift
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -56,12 +55,10 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
     fields = {}
-    if self.bottleneck and not self.shift_identity:
-      y, fields = shift.into_product(self.shift, x)
-    else:
-      y = self.shift(name='shift')(x) if self.shift else x
     if self.shift_identity:
-      x = y
+      y = x = self.shift(name='shift')(x) if self.shift else x
+    else:
+      y, fields = shift.into_convolution(self.shift, x)
     if self.bottleneck:
       y = self.conv(self.width, 1, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
@@ -70,7 +67,7 @@ class Block(nn.Module):
       y = self.conv(self.out_channels, 1, name='conv3')(y)
       y = self.norm(name='bn3')(y)
     else:
-      y = self.conv(self.width, 3, self.stride, name='conv1')(y)
+      y = self.conv(self.width, 3, self.stride, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
       y = self.conv(self.out_channels, 3, name='conv2')(y)
       y = self.norm(name='bn2')(y)
@@ -127,7 +124,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
 
   def features(self, x, num_frames, train):
     """Maps frames [B * T, H, W, C] to features [B * T', F]."""
-    conv = functools.partial(convolution.convolution, dtype=self.dtype)
+    conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
     x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

@@ -222,8 +222,8 @@ class TemporalShift(nn.Module):
     return y.reshape(x.shape)
 
 
-def into_product(make_shift, x):
-  """Shifts the input of a 1x1 convolution, or leaves that to the convolution.
+def into_convolution(make_shift, x):
+  """Shifts the input of a convolution, or leaves that to the convolution.
 
   Args:
     make_shift: constructor of a `TemporalShift`, or None.
@@ -237,10 +237,14 @@ def into_product(make_shift, x):
   module = make_shift(name='shift')
   if module.form != 'fused' or module.streaming:
     return module(x), {}
-  fold = fold_channels(x.shape[-1], module.fold_div)
-  steps = STEPS[module.direction]
+  move = shift_forms.Move(
+    module.num_frames,
+    fold_channels(x.shape[-1], module.fold_div),
+    STEPS[module.direction],
+  )
 
-  def shift_and_convolve(x, kernel, *_, **__):
-    return shift_forms.product(x, kernel, module.num_frames, fold, steps)
+  def shift_and_convolve(x, kernel, strides, padding, **_):
+    pads = tuple(map(tuple, padding))
+    return shift_forms.convolved(x, kernel, move, tuple(strides), pads)
 
   return x, {'conv_general_dilated': shift_and_convolve}

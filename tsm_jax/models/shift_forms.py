@@ -4,6 +4,7 @@ All give the same values, and gradients that differ by the order of sums.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,24 +12,27 @@ import jax.numpy as jnp
 FORMS = ('auto', 'select', 'pad', 'concatenate', 'roll', 'fused')
 # The way of 'auto', by the platform and by what is compiled: the one whose
 # program reads and writes least, see docs/performance.md.
-TABLE = {('tpu', 'training'): 'fused'}
+TABLE = {('tpu', 'training'): 'fused', ('tpu', 'inference'): 'pad'}
 DEFAULT = 'select'
 
 
 def choose(form, platform, use):
-  """The way that is taken: `form`, or what `TABLE` says for 'auto'.
+  """The way that is taken.
 
   Args:
-    form: one of `FORMS`.
-    platform: 'cpu', 'gpu' or 'tpu'.
+    form: one of `FORMS`. 'auto' is what `TABLE` says, and so is 'fused' in
+      inference: what is fused saves in the backward pass alone.
+    platform: 'cpu', 'gpu' or 'tpu', or None for any.
     use: 'inference' or 'training'.
 
   >>> choose('auto', 'tpu', 'training'), choose('auto', 'cpu', 'training')
   ('fused', 'select')
-  >>> choose('roll', 'tpu', 'training')
-  'roll'
+  >>> choose('roll', 'tpu', 'training'), choose('fused', 'tpu', 'inference')
+  ('roll', 'pad')
   """
-  return TABLE.get((platform, use), DEFAULT) if form == 'auto' else form
+  if form == 'auto' or (form == 'fused' and use == 'inference'):
+    return TABLE.get((platform, use), DEFAULT)
+  return form
 
 
 def shifted(x, fold, steps, form):
@@ -53,7 +57,11 @@ def shifted(x, fold, steps, form):
     ]
     return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
   view = {'select': _joined, 'roll': _rolled}.get(form, _padded)
-  views = {step: view(x, step) for step in steps}
+  return _selected(x, {step: view(x, step) for step in steps}, fold, steps)
+
+
+def _selected(x, views, fold, steps):
+  """Of each group of channels its view, of the others `x`."""
   channel = jnp.arange(x.shape[-1])
   *others, last = steps
   moved = views[last]
@@ -71,9 +79,10 @@ def _joined(x, step):
   return jnp.concatenate(parts, axis=1)
 
 
-def _padded(x, step, channels=(0, 0, 0)):
+def _padded(x, step, axis=1, channels=(0, 0, 0)):
   """`_joined` as one operation: a padding that is negative at one end."""
-  config = [(0, 0, 0), (-step, step, 0), *[(0, 0, 0)] * (x.ndim - 3), channels]
+  config = [(0, 0, 0)] * x.ndim
+  config[axis], config[-1] = (-step, step, 0), channels
   return jax.lax.pad(x, jnp.zeros((), x.dtype), config)
 
 
@@ -84,74 +93,110 @@ def _rolled(x, step):
   return jnp.where(empty, 0, jnp.roll(x, -step, axis=1)).astype(x.dtype)
 
 
+class Move(NamedTuple):
+  """A shift of frames that are folded into the batch; see `shifted`."""
+
+  num_frames: int
+  fold: int
+  steps: tuple[int, ...]
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def product(x, kernel, num_frames, fold, steps):
-  """The shift and the 1x1 convolution behind it, as one operation.
+def convolved(x, kernel, move, strides=(1, 1), padding=((0, 0), (0, 0))):
+  """The shift and the convolution behind it, as one operation.
 
   The backward pass keeps `x`, which others keep as well, and shifts it again.
 
   Args:
     x: `[B * T, H, W, C]`.
-    kernel: `[1, 1, C, D]`.
-    num_frames: T.
-    fold: see `shifted`.
-    steps: see `shifted`; a tuple.
+    kernel: `[h, w, C, D]`.
+    move: a `Move`.
+    strides: of H and W; a tuple.
+    padding: `(before, after)` of H and W; a tuple of tuples.
 
   Returns:
-    `[B * T, H, W, D]`.
+    `[B * T, H', W', D]`.
   """
-  return _conv(_of_frames(x, num_frames, fold, steps), kernel)
+  return _conv(_of_frames(x, move), kernel, strides, padding)
 
 
-def _forward(x, kernel, num_frames, fold, steps):
-  return product(x, kernel, num_frames, fold, steps), (x, kernel)
+def _forward(x, kernel, move, strides, padding):
+  # Without the barrier the compiler would compute `x` once more for the shift,
+  # from all that it is the sum of, instead of reading it.
+  x = jax.lax.optimization_barrier(x)
+  return convolved(x, kernel, move, strides, padding), (x, kernel)
 
 
-def _backward(num_frames, fold, steps, kept, gradient):
-  # Without the barrier the compiler would find the same shift in the forward
-  # pass and keep what it gave.
-  x, kernel = jax.lax.optimization_barrier(kept[0]), kept[1]
-  y = _of_frames(x, num_frames, fold, steps)
-  _, vjp = jax.vjp(_conv, y, kernel)
+def _backward(move, strides, padding, kept, gradient):
+  # Without the barriers the compiler would find the same shift in the forward
+  # pass and keep what it gave, and would compute the gradient once for each
+  # product that reads it.
+  x, gradient = jax.lax.optimization_barrier((kept[0], gradient))
+  kernel = kept[1]
+  y = _of_frames(x, move)
+  _, vjp = jax.vjp(lambda *args: _conv(*args, strides, padding), y, kernel)
   of_shifted, of_kernel = vjp(gradient)
-  back = tuple(-step for step in steps)
-  if kernel.shape[2] <= kernel.shape[3] or not fold:
-    return _of_frames(of_shifted, num_frames, fold, back), of_kernel
-  return _of_input(gradient, kernel, num_frames, fold, back), of_kernel
+  back = move._replace(steps=tuple(-step for step in move.steps))
+  height, width, channels, features = kernel.shape
+  narrows = channels > features and (height, width, *strides) == (1, 1, 1, 1)
+  if narrows and move.fold:
+    return _of_input(gradient, kernel, back), of_kernel
+  return _of_frames(of_shifted, back), of_kernel
 
 
-def _of_input(gradient, kernel, num_frames, fold, back):
+def _of_input(gradient, kernel, back):
   """The gradient of `x` as one 1x1 convolution, whose output is not shifted.
 
   What adds it to that of the identity becomes a part of the convolution, so
   that the large gradient is written once. The small one is shifted: its views
   lie side by side, each with the rows of the kernel that it reaches.
   """
-  steps, size = (*back, 0), kernel.shape[3]
-  group = jnp.minimum(jnp.arange(kernel.shape[2]) // fold, len(back))
+  steps, size = (*back.steps, 0), kernel.shape[3]
+  group = jnp.arange(kernel.shape[2]) // back.fold
+  group = jnp.minimum(group, len(back.steps))
   turned = jnp.swapaxes(kernel, 2, 3)  # [1, 1, D, C]
   kernels = [jnp.where(group == i, turned, 0) for i in range(len(steps))]
-  clips = gradient.reshape((-1, num_frames, *gradient.shape[1:]))
+  clips = _in_memory(gradient, back.num_frames)
   views = 0
   for i, step in enumerate(steps):
     # A sum of padded views, as the compiler would write a concatenation.
-    ends = (i * size, (len(back) - i) * size, 0)
-    views += _padded(clips, step, ends)
-  views = views.reshape((*gradient.shape[:-1], len(steps) * size))
-  return _conv(views, jnp.concatenate(kernels, axis=2).astype(kernel.dtype))
+    ends = (i * size, (len(steps) - 1 - i) * size, 0)
+    views += _padded(clips, step, 3, ends)
+  kernels = jnp.concatenate(kernels, axis=2).astype(kernel.dtype)
+  return _conv(_of_memory(views), kernels)
 
 
-product.defvjp(_forward, _backward)
+convolved.defvjp(_forward, _backward)
 
 
-def _of_frames(x, num_frames, fold, steps):
-  clips = x.reshape((-1, num_frames, *x.shape[1:]))
-  return shifted(clips, fold, steps, 'pad').reshape(x.shape)
+def _of_frames(x, move):
+  """The shift of `[B * T, H, W, C]`."""
+  if not move.fold:
+    return x
+  clips = _in_memory(x, move.num_frames)
+  views = {step: _padded(clips, step, axis=3) for step in move.steps}
+  return _of_memory(_selected(clips, views, move.fold, move.steps))
 
 
-def _conv(x, kernel):
-  # A convolution, not a matrix product: a TPU's compiler makes the shift a part
-  # of the former only.
+def _in_memory(x, num_frames):
+  """Frames `[B * T, H, W, C]` as clips `[H, W, B, T, C]`.
+
+  In this order a TPU's memory holds what its convolutions read and write. It
+  copies the features where they are shifted in another one.
+  """
+  y = jnp.moveaxis(x, 0, 2)
+  return y.reshape((*y.shape[:2], -1, num_frames, y.shape[-1]))
+
+
+def _of_memory(clips):
+  """Clips `[H, W, B, T, C]` as frames `[B * T, H, W, C]`."""
+  y = clips.reshape((*clips.shape[:2], -1, clips.shape[-1]))
+  return jnp.moveaxis(y, 2, 0)
+
+
+def _conv(x, kernel, strides=(1, 1), padding=((0, 0), (0, 0))):
+  # Never a matrix product: a TPU's compiler makes the shift a part of a
+  # convolution only.
   return jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+    x, kernel, strides, padding, dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )

@@ -187,8 +187,8 @@ class TrainedModel:
   step: int
 
   def module(self):
-    """The Flax module, see `models.create_model`."""
-    return models.create_model(self.config)
+    """The Flax module for the first device, see `models.create_model`."""
+    return models.create_model(self.config, jax.local_devices()[0].platform)
 
 
 def restore_model(path, log=steps.tell):

@@ -1,0 +1,113 @@
+"""What two blocks of a network move, by compiled programs that nobody runs.
+
+As a program it compiles for one TPU v5e and prints what `measure` found:
+
+  python tests/support/traffic.py none auto select
+"""
+
+import functools
+import json
+import sys
+
+CLIPS, FRAMES, SIDE, WIDTH = 8, 8, 28, 64
+MAP_BYTES = CLIPS * FRAMES * SIDE**2 * WIDTH * 2  # the smallest full map
+
+
+def measure(use, form, device):
+  """`(bytes, copies)` of the program of two bottleneck blocks.
+
+  Args:
+    use: 'training' or 'inference'.
+    form: see `shift_forms.FORMS`; 'none' is without a shift.
+    device: of `jax`, which does not have to be there.
+
+  Returns:
+    What XLA counts, and how many full feature maps are copied or transposed
+    without anything else.
+  """
+  import jax
+  import jax.numpy as jnp
+
+  from tsm_jax.plan import hlo
+
+  dtype = usual_dtype(device.platform)
+  place = jax.sharding.SingleDeviceSharding(device)
+  x = jax.ShapeDtypeStruct(
+    (CLIPS * FRAMES, SIDE, SIDE, WIDTH), dtype, sharding=place
+  )
+  blocks = two_blocks(form, device.platform, use == 'training')
+  variables = jax.eval_shape(blocks.init, jax.random.key(0), x)
+
+  def forward(variables, x):
+    return blocks.apply(variables, x, mutable=['batch_stats'])
+
+  def loss(params, variables, x):
+    y, updates = forward({**variables, 'params': params}, x)
+    return jnp.square(y.astype(jnp.float32)).sum(), updates
+
+  def step(variables, x):
+    gradient = jax.grad(loss, argnums=(0, 2), has_aux=True)
+    return gradient(variables['params'], variables, x)
+
+  function = step if use == 'training' else forward
+  compiled = jax.jit(function).lower(variables, x).compile()
+  computations, entry = hlo.parse(compiled.as_text())
+  copies = sum(
+    line.opcode in ('copy', 'transpose')
+    and hlo.shape_bytes(line.shape) >= MAP_BYTES
+    for line in computations[entry]
+  )
+  return compiled.cost_analysis()['bytes accessed'], copies
+
+
+def usual_dtype(platform):
+  return 'float32' if platform == 'cpu' else 'bfloat16'
+
+
+def two_blocks(form, platform, train):
+  """The first blocks of ResNet-50's first stage, as `ResNet` makes them."""
+  from flax import linen as nn
+
+  from tsm_jax.models import batch_norm, convolution, resnet, shift, shift_forms
+
+  use = 'training' if train else 'inference'
+  dtype = usual_dtype(platform)
+  temporal_shift = functools.partial(
+    shift.TemporalShift,
+    FRAMES,
+    form=shift_forms.choose(form, platform, use),
+  )
+  block = functools.partial(
+    resnet.Block,
+    conv=functools.partial(
+      convolution.convolution,
+      dtype=dtype,
+      conv_general_dilated=convolution.form(platform),
+    ),
+    norm=functools.partial(batch_norm.BatchNorm, train, dtype=dtype),
+    shift=None if form == 'none' else temporal_shift,
+    shift_identity=False,
+    width=WIDTH,
+    out_channels=4 * WIDTH,
+    stride=1,
+    groups=1,
+    bottleneck=True,
+    downsample='conv',
+  )
+  return nn.Sequential([block(), block()])
+
+
+def main(*forms):
+  from tsm_jax.plan import topology
+
+  topology.prepare()
+  device = topology.devices(topology.parse('v5e:1x1'))[0]
+  found = {
+    use: {form: measure(use, form, device) for form in forms}
+    for use in ('training', 'inference')
+  }
+  print(json.dumps(found))
+
+
+if __name__ == '__main__':
+  main(*sys.argv[1:])
