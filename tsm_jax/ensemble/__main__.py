@@ -16,7 +16,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from tsm_jax import cli, errors, evaluate, files, progress, sharding
+from tsm_jax import (
+  cli,
+  compilation_cache,
+  errors,
+  evaluate,
+  files,
+  progress,
+  sharding,
+)
 from tsm_jax.data.input import cropping, pipeline, records
 from tsm_jax.ensemble import matching, scoring
 from tsm_jax.program import metrics
@@ -185,6 +193,7 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   views = records.Views(args.clips, args.crops, args.full_resolution)
   reading = Reading(args.split, views, args.batch_size, args.threads)
+  compilation_cache.switch_on()
   _, report = ensemble(_members(args), args.mean, reading, _print)
   files.write(args.out, json.dumps(report, indent=1))
   _print(f'All numbers are in {args.out}.')
