@@ -118,14 +118,14 @@ def test_depths_are_those_of_whole_networks():
 
 
 def test_tables():
-  row = dict(zip(axes.CLOCKS + axes.FACTS, (0.002, 0.004, 3e9, 5e6, 7e6)))
+  row = dict(zip(axes.CLOCKS + axes.FACTS, (0.002, 0.004, 3e9, 5e6, 7e9)))
   slopes = dict.fromkeys(row, 1.0) | {'temporaries': None}
   found = {'rows': [{'num_frames': 4, **row}], 'slopes': slopes}
   assert tables.of_axis('num_frames', found).splitlines() == [
     '| `model.num_frames` | ms | processor ms | GFLOP | MB moved '
     '| MB of temporaries |',
     '| --- | --- | --- | --- | --- | --- |',
-    '| 4 | 2 | 4 | 3 | 5 | 7 |',
+    '| 4 | 2 | 4 | 3 | 5 | 7000 |',
     '| slope | 1.00 | 1.00 | 1.00 | 1.00 |  |',
   ]
   rows = [
@@ -133,7 +133,7 @@ def test_tables():
     {'devices': 2, **row, 'flops': 3.3e9, 'collectives': 2, 'sent': 4e6},
   ]
   assert tables.of_devices(rows).splitlines()[-1] == (
-    '| 2 | 3.3 | 5 | 7 | 1.1000 | 2 | 4.000 |'
+    '| 2 | 3.3 | 5 | 7000 | 1.1000 | 2 | 4.000 |'
   )
 
 

@@ -67,7 +67,8 @@ def of_processes(rows):
 
 
 def _shown(name, value):
-  return f'{value / _UNITS[name][1]:.3g}'
+  number = value / _UNITS[name][1]
+  return f'{number:.0f}' if number >= 100 else f'{number:.3g}'
 
 
 def markdown(head, lines):
