@@ -9,6 +9,7 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
+from tsm_jax.models.views import view_logits
 from tsm_jax.program import (
   divergence,
   metrics,
@@ -23,23 +24,6 @@ from tsm_jax.program.results import (
   summary,
 )
 from tsm_jax.runs import checkpoints, processes, request, stopping
-
-
-def view_logits(model, variables, frames, preprocessing):
-  """The logits of clips seen in several views.
-
-  Args:
-    model: a Flax module.
-    variables: params and batch_stats.
-    frames: uint8 `[B, V, T, S, S, C]`.
-    preprocessing: a `preprocess.Preprocessing`.
-
-  Returns:
-    float32 `[B, K]`, the mean over the views of a clip.
-  """
-  views = frames.reshape((-1, *frames.shape[2:]))  # [B * V, T, S, S, C]
-  logits = model.apply(variables, preprocessing.normalize(views), train=False)
-  return logits.reshape((*frames.shape[:2], -1)).mean(axis=1)
 
 
 @functools.lru_cache(maxsize=4)  # a checkpoint is evaluated after its training

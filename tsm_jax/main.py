@@ -14,7 +14,7 @@ import re
 import sys
 import time
 
-from tsm_jax import cli, errors
+from tsm_jax import cli, compilation_cache, errors
 
 
 @cli.command()
@@ -25,6 +25,7 @@ def main(argv=None):
   # JAX takes seconds to import, which --help and mistakes need not wait for.
   from tsm_jax.runs import identity, processes, stopping
 
+  compilation_cache.switch_on()
   workdir = args.workdir or _usual_workdir(args.config)
   try:
     processes.join(

@@ -11,7 +11,7 @@ logits, whose scales differ, and divides by the number of models.
 import json
 import sys
 
-from tsm_jax import cli, errors, files
+from tsm_jax import cli, compilation_cache, errors, files
 from tsm_jax.data.input import cropping, records
 from tsm_jax.ensemble import matching, running, scoring
 from tsm_jax.program import predictions
@@ -27,6 +27,7 @@ def main(argv=None):
       'clip got is written beside it with the ending .csv. Give another name.'
     )
   table = out.with_name(f'{out.name.removesuffix(".json")}.csv')
+  compilation_cache.switch_on()
   views = records.Views(args.clips, args.crops, args.full_resolution)
   reading = running.Reading(args.split, views, args.batch_size, args.threads)
   result, report = running.ensemble(_members(args), args.mean, reading, _print)

@@ -7,7 +7,7 @@ python -m tsm_jax.export verify OUT
 import argparse
 import sys
 
-from tsm_jax import cli
+from tsm_jax import cli, compilation_cache
 from tsm_jax.configuration import flags
 
 
@@ -23,6 +23,7 @@ def main(argv=None):
   args.fields = fields
   from tsm_jax.export import commands
 
+  compilation_cache.switch_on()
   return (commands.verify if is_verify else commands.export)(args)
 
 

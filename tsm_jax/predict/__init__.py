@@ -8,11 +8,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from tsm_jax import errors, evaluate
+from tsm_jax import errors
 from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
+from tsm_jax.models import views as seen
 from tsm_jax.runs import checkpoints, request
 from tsm_jax.stream import progress
 
@@ -109,7 +110,7 @@ def make_predict(trained):
     trained: a `checkpoints.TrainedModel`.
 
   Returns:
-    A jitted function, which is compiled once per shape. The logits of the V
+    A function, which is compiled once per shape. The logits of the V
     views are averaged before the softmax, as in evaluation. Of a model of
     clips of several labels, each has a sigmoid, and a probability of its own.
   """
@@ -117,14 +118,18 @@ def make_predict(trained):
   several = request.multi_label(trained)
   activation = jax.nn.sigmoid if several else jax.nn.softmax
 
+  # Weights are an argument: another checkpoint finds the same program, which is
+  # small, in the cache. They are placed once.
+  variables = jax.device_put(trained.variables, jax.local_devices()[0])
+
   @jax.jit
-  def predict(frames):
-    logits = evaluate.view_logits(
-      model, trained.variables, frames[None], trained.preprocessing
+  def predict(variables, frames):
+    logits = seen.view_logits(
+      model, variables, frames[None], trained.preprocessing
     )
     return activation(logits[0])
 
-  return predict
+  return functools.partial(predict, variables)
 
 
 def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):

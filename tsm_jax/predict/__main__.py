@@ -3,7 +3,7 @@
 import json
 import sys
 
-from tsm_jax import cli, errors, predict, progress
+from tsm_jax import cli, compilation_cache, errors, predict, progress
 from tsm_jax.data.input import cropping
 from tsm_jax.data.sources import arguments
 from tsm_jax.predict import tables
@@ -15,6 +15,7 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   tables.check(args)
   flags.check(args)
+  compilation_cache.switch_on()
   model = predict.load(args.checkpoint)
   if args.stream:
     return watch.run(model, args)

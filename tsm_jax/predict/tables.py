@@ -4,7 +4,6 @@ import csv
 import os
 
 from tsm_jax import cli, errors
-from tsm_jax.program import predictions
 
 
 def show(results):
@@ -53,6 +52,8 @@ class Rows:
     """
     self._top, self._file = top, None
     if path:
+      from tsm_jax.program import predictions  # slow, and rarely needed
+
       # The names of files may be no text; their bytes are kept.
       self._file = open(  # noqa: SIM115 (closed by close)
         path, 'w', newline='', encoding='utf-8', errors='surrogateescape'
@@ -68,6 +69,8 @@ class Rows:
       reason: why it cannot be answered, or ''.
     """
     if self._file:
+      from tsm_jax.program import predictions
+
       cells = predictions.cells(found) or [''] * (2 * self._top)
       self._write([video, *cells, reason])
 

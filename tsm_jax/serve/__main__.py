@@ -10,7 +10,7 @@ import socket
 import sys
 import urllib.parse
 
-from tsm_jax import cli, errors
+from tsm_jax import cli, compilation_cache, errors
 from tsm_jax.stream import flags
 
 TOKEN = 'TSM_JAX_TOKEN'  # the variable of the environment with a token
@@ -24,6 +24,7 @@ def main(argv=None):
     _refuse_server(parser, args)
     from tsm_jax.serve import static
 
+    compilation_cache.switch_on()
     return static.run(args, _note)
   if args.web_runtime:
     raise errors.InputError('--web_runtime needs --static.')
@@ -37,6 +38,7 @@ def main(argv=None):
       'constraints.txt'
     ) from error
   with server.listen(args.host, args.port) as listener:
+    compilation_cache.switch_on()
     served = model.load(args, _note)
     token = _token(listener, args)
     counted = metrics.Metrics(args.slots)

@@ -10,7 +10,7 @@ default, that of the training.
 import argparse
 import sys
 
-from tsm_jax import cli
+from tsm_jax import cli, compilation_cache
 
 COMMANDS = {
   'tune': 'chooses thresholds by validation recordings, for the checkpoint',
@@ -30,6 +30,7 @@ def main(argv=None):
   args = parser.parse_args(argv)
   from tsm_jax.stream import commands
 
+  compilation_cache.switch_on()
   {'tune': commands.tune, 'eval': commands.evaluate}[args.name](args.options)
 
 
