@@ -1,5 +1,7 @@
 """Convolutions as PyTorch pads them, in the form each platform runs fastest."""
 
+import functools
+
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -64,8 +66,14 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
     )
 
   if kernel.shape[:2] == (1, 1) and groups == 1 and tuple(strides) == (1, 1):
-    return jnp.einsum(
-      'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
+    precision = kwargs.get('precision')
+    return jax.lax.platform_dependent(
+      x,
+      kernel[0, 0],
+      cpu=functools.partial(product_of_rows, precision=precision),
+      default=functools.partial(
+        jnp.einsum, 'nhwc,cd->nhwd', precision=precision
+      ),
     )
   if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
     return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
@@ -73,6 +81,26 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
   return conv(x, kernel)
+
+
+def product_of_rows(x, kernel, precision=None):
+  """Computes a 1x1 convolution as the product of two matrices.
+
+  The gradient of the kernel is one product of two matrices as well. That of a
+  product over three axes is written by XLA as a sum over images, or with
+  copies of its operands.
+
+  Args:
+    x: `[N, H, W, C]`, any float dtype.
+    kernel: `[C, D]`.
+    precision: of the product, see `jax.lax.Precision`.
+
+  Returns:
+    `[N, H, W, D]`, in the dtype of `x`.
+  """
+  rows = x.reshape((-1, x.shape[-1]))
+  y = jnp.matmul(rows, kernel, precision=precision)
+  return y.reshape((*x.shape[:-1], kernel.shape[-1]))
 
 
 def sum_of_products(x, kernel, strides, padding):
