@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# From this number of input channels on, a strided 1x1 convolution is a product
-# on CPU. The networks of the quickstart have fewer and keep their numbers.
-MANY_CHANNELS = 64
+# Some layers take another form on CPU where a side of their input or its number
+# of channels is larger. Those of the quickstart stay as they are, and so do its
+# numbers. Frames of 72 pixels begin with a map of 36.
+SMALL_MAP = 36
+FEW_CHANNELS = 64
 
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
@@ -51,8 +53,9 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   its operands are matrices, so that the gradient of the kernel is one product,
   too, and no sum over images. With a stride it stays a convolution elsewhere,
   because XLA's compiler for GPUs crashes on a product of a sliced operand
-  (openxla/xla issue 47381), and for few channels. A depthwise convolution
-  is a sum of shifted products on CPU, where XLA's own is about 10 times slower.
+  (openxla/xla issue 47381), and for small features, see `is_large`.
+  A depthwise convolution is a sum of shifted products on CPU, where XLA's own
+  is about 10 times slower.
   One whose result is smaller than its kernel, as in the last stage of frames
   of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
@@ -82,7 +85,7 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
     )
     if tuple(strides) == (1, 1):
       return jax.lax.platform_dependent(x, kernel, cpu=rows, default=product)
-    if x.shape[-1] >= MANY_CHANNELS:
+    if is_large(x):
       return jax.lax.platform_dependent(x, kernel, cpu=rows, default=conv)
   if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
     return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
@@ -90,6 +93,16 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
   return conv(x, kernel)
+
+
+def is_large(x):
+  """Whether features `[N, H, W, C]` are many for a CPU.
+
+  >>> is_large(np.zeros((1, 37, 1, 1))), is_large(np.zeros((1, 36, 36, 64)))
+  (True, False)
+  """
+  *sides, channels = x.shape[1:]
+  return max(sides, default=1) > SMALL_MAP or channels > FEW_CHANNELS
 
 
 def product_of_rows(x, kernel, strides=(1, 1), precision=None):

@@ -5,9 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Maps up to this side, in pixels, keep the gradient of the library: frames of
-# 72 pixels or less, so that the losses of the quickstart are what they were.
-SMALL_MAP = 36
+from tsm_jax.models import convolution
+
 _WINDOW = 3  # rows and columns; a row is a half of a window apart
 
 
@@ -17,7 +16,7 @@ def max_pool(x):
   Where several pixels of a window are its maximum, the first has the gradient,
   row by row, as in PyTorch and in XLA. On CPU, XLA's own gradient carries the
   index of every pixel through its search, and takes about six times as long as
-  `_by_parity`, which stands for it on maps larger than `SMALL_MAP`.
+  `_by_parity`, which stands for it if `convolution.is_large`.
 
   Args:
     x: `[N, H, W, C]`, any float dtype.
@@ -25,7 +24,7 @@ def max_pool(x):
   Returns:
     `[N, (H + 1) // 2, (W + 1) // 2, C]`, in the dtype of `x`.
   """
-  return _library(x) if max(x.shape[1:3]) <= SMALL_MAP else _max_pool(x)
+  return _max_pool(x) if convolution.is_large(x) else _library(x)
 
 
 def _library(x):
