@@ -78,6 +78,41 @@ def test_a_product_has_no_sliced_operand(stride):
   assert ' slice[' not in str(jax.make_jaxpr(conv.apply)(variables, x))
 
 
+@pytest.mark.parametrize('stride', [1, 2])
+def test_rows_times_a_kernel_are_a_1x1_convolution(stride):
+  rng = np.random.default_rng(0)
+  channels = convolution.FEW_CHANNELS + 1
+  x = rng.normal(size=(2, 5, 4, channels)).astype(np.float32)
+  kernel = rng.normal(size=(1, 1, channels, 3)).astype(np.float32)
+  conv = convolution.convolution(3, 1, stride)
+
+  def ours(x, kernel):
+    return conv.apply({'params': {'kernel': kernel}}, x)
+
+  def with_gradients(x, kernel):
+    y, pullback = jax.vjp(ours, x, kernel)
+    return y, *pullback(jnp.sin(y))
+
+  y, of_x, of_kernel = jax.jit(with_gradients)(x, kernel)
+  seen = x[:, ::stride, ::stride]
+  expected = np.einsum('nhwc,cd->nhwd', seen, kernel[0, 0])
+  gradient = np.zeros_like(x)
+  gradient[:, ::stride, ::stride] = np.sin(expected) @ kernel[0, 0].T
+  of_weights = np.einsum('nhwc,nhwd->cd', seen, np.sin(expected))
+  chex.assert_trees_all_close(
+    (y, of_x, of_kernel[0, 0]),
+    (expected, gradient, of_weights),
+    rtol=1e-4,
+    atol=1e-4,
+  )
+  # A GPU's compiler meets no slice in front of a product there, either.
+  traced = jax.jit(ours).trace(x, kernel)
+  text = traced.lower(lowering_platforms=('cuda',)).as_text()
+  assert 'stablehlo.slice' not in text
+  text = traced.lower(lowering_platforms=('cpu',)).as_text()
+  assert 'stablehlo.convolution' not in text
+
+
 @pytest.mark.parametrize(
   ('size', 'stride'),
   [

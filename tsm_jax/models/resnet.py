@@ -10,7 +10,7 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, non_local, shift
+from tsm_jax.models import classifier, non_local, pooling, shift
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -127,7 +127,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
-    x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+    x = pooling.max_pool(x)
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
         x = pool_time(x, num_frames)

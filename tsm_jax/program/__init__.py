@@ -13,7 +13,13 @@ import optax
 
 from tsm_jax import errors, models, sharding
 from tsm_jax.data.input import preprocess
-from tsm_jax.program import checks, eval_variables, optim, step
+from tsm_jax.program import (
+  checks,
+  compiler_options,
+  eval_variables,
+  optim,
+  step,
+)
 from tsm_jax.program.step import TrainState
 
 # It runs once, and is compiled in less than half the time so. Its numbers are
@@ -106,6 +112,9 @@ def build(config, mesh, num_classes, num_clips, mirrored=None, weights=None):
       step.make_train_step(model, tx, config, mirrored, mesh, weights),
       donate_argnums=0,
       out_shardings=(shardings, sharding.replicated(mesh)),
+      compiler_options=compiler_options.for_training(
+        platform, preprocessing.image_size
+      ),
     ),
     arguments=(
       sharding.placed(state, shardings),

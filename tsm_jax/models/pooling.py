@@ -1,0 +1,100 @@
+"""Max-pooling whose gradient is fast on CPUs."""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tsm_jax.models import convolution
+
+_WINDOW = 3  # rows and columns; a row is a half of a window apart
+
+
+def max_pool(x):
+  """The maximum of 3x3 pixels, every second pixel, as PyTorch pads them.
+
+  Where several pixels of a window are its maximum, the first has the gradient,
+  row by row, as in PyTorch and in XLA. On CPU, XLA's own gradient carries the
+  index of every pixel through its search, and takes about six times as long as
+  `_by_parity`, which stands for it if `convolution.is_large`.
+
+  Args:
+    x: `[N, H, W, C]`, any float dtype.
+
+  Returns:
+    `[N, (H + 1) // 2, (W + 1) // 2, C]`, in the dtype of `x`.
+  """
+  return _max_pool(x) if convolution.is_large(x) else _library(x)
+
+
+def _library(x):
+  return nn.max_pool(x, (_WINDOW,) * 2, (2, 2), padding=((1, 1), (1, 1)))
+
+
+@jax.custom_vjp
+def _max_pool(x):
+  return _library(x)
+
+
+def _forward(x):
+  y = _library(x)
+  return y, (x, y)
+
+
+def _backward(kept, gradient):
+  def by_library(x, y, gradient):
+    del y
+    return jax.vjp(_library, x)[1](gradient)[0]
+
+  result = jax.lax.platform_dependent(
+    *kept, gradient, cpu=_by_parity, default=by_library
+  )
+  return (result,)
+
+
+_max_pool.defvjp(_forward, _backward)
+
+
+def _by_parity(x, y, gradient):
+  """The gradient of `x` from that of its maxima `y`.
+
+  Of a window, an even row of `x` can only be the middle one; an odd row is the
+  last of one window and the first of the next. So pixels of each parity sum up
+  what one, two or four windows say, and no window searches for its pixel.
+  """
+  first = _first_maximum(x, y)
+
+  def given(i, j):
+    """What pixel `(i, j)` of a window gets, where the pixel lies."""
+    part = jnp.where(first == _WINDOW * i + j, gradient, 0)
+    # The next window begins with the pixel that is the last of this one.
+    down, right = int(i == 0), int(j == 0)
+    part = jnp.pad(part, ((0, 0), (0, down), (0, right), (0, 0)))
+    return part[:, down:, right:]
+
+  parities = {0: (1,), 1: (2, 0)}  # rows of the windows that see such a pixel
+  rows = []
+  for row in parities:
+    columns = [
+      sum(given(i, j) for i in parities[row] for j in parities[column])
+      for column in parities
+    ]
+    rows.append(jnp.stack(columns, axis=3))
+  pixels = jnp.stack(rows, axis=2)  # [N, h, 2, w, 2, C]
+  batch, height, _, width, _, channels = pixels.shape
+  pixels = pixels.reshape((batch, 2 * height, 2 * width, channels))
+  return pixels[:, : x.shape[1], : x.shape[2]]
+
+
+def _first_maximum(x, y):
+  """Which pixel of each window is its first maximum: int8, 0 to 8."""
+  padded = jnp.pad(
+    x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf
+  )
+  height, width = (2 * side - 1 for side in y.shape[1:3])
+  first = jnp.int8(_WINDOW**2 - 1)
+  for i, j in reversed(list(np.ndindex(_WINDOW, _WINDOW))[:-1]):
+    view = padded[:, i : i + height : 2, j : j + width : 2]
+    first = jnp.where(view == y, jnp.int8(_WINDOW * i + j), first)
+  # Without the barrier, every parity would look for the maximum anew.
+  return jax.lax.optimization_barrier(first)
