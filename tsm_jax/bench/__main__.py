@@ -9,6 +9,7 @@ from tsm_jax import cli
 # Imported by name when one is chosen: each needs other packages.
 BENCHMARKS = {
   'input': 'how many clips per second and core the input delivers',
+  'shift': 'what every way to write the shift costs',
   'step': 'how fast the devices of this machine train, without the input',
   'stream': 'what a frame of a stream costs, alone and with other cameras',
 }
