@@ -142,23 +142,18 @@ def pytorch(config, mesh, open_process, options):
   """
   if not options.pytorch:
     return {}, {}
-  if mesh.size > 1:
-    return {}, {
-      'PyTorch': f'it takes one device here, and JAX has {mesh.size}.'
-    }
   config = config.copy_and_resolve_references()
   config.model.num_classes = published.num_classes(config)
   platform = mesh.devices.flat[0].platform
+  rivals, missing = contests.pytorch(config, 'training', platform, mesh.size)
   opened, _, left_out = processes.prepare(
-    contests.pytorch(config, 'training', platform),
-    contenders.prepare,
-    open_process,
+    rivals, contenders.prepare, open_process
   )
   turns = processes.turns(opened, contenders.turn, options.steps)
   clock = int(options.processor)
   return {
     title: lambda turn=turn: turn()[clock] for title, turn in turns.items()
-  }, left_out
+  }, missing | left_out
 
 
 def _num_bytes(memory):

@@ -125,11 +125,21 @@ def measure(networks, options):
   versions = {f'{number} x {kind}': f'({platform})'}
   for facts, mode, config in each(networks, options, number):
     found, auto = ways(config, mode, platform, options.forms)
-    rivals = _rivals(found, config, mode, platform, options.contenders)
-    seconds, packages, missing = _contest(rivals, platform, options)
+    rivals, missing = [], {}
+    if 'jax' in options.contenders:
+      rivals = [
+        contenders.Contender(title, changed, mode, platform)
+        for title, changed in found.items()
+      ]
+    if 'pytorch' in options.contenders:
+      others, missing = pytorch(config, mode, platform, number)
+      rivals += others
+    seconds, packages, refused = _contest(rivals, platform, options)
     versions.update(packages)
     where = ', '.join(facts.values())
-    left_out.update({f'{t}, {where}': why for t, why in missing.items()})
+    left_out.update(
+      {f'{t}, {where}': why for t, why in (missing | refused).items()}
+    )
     rows += [
       {**facts, 'auto': row['way'] == auto, **row}
       for row in report.measured(seconds)
@@ -137,24 +147,25 @@ def measure(networks, options):
   return rows, versions, left_out
 
 
-def _rivals(found, config, mode, platform, kinds):
-  rivals = []
-  if 'jax' in kinds:
-    rivals += [
-      contenders.Contender(title, changed, mode, platform)
-      for title, changed in found.items()
-    ]
-  if 'pytorch' in kinds:
-    rivals += pytorch(config, mode, platform)
-  return rivals
+def pytorch(config, mode, platform, number):
+  """The contenders of PyTorch.
 
+  Args:
+    config: a whole configuration, with `model.num_classes`.
+    mode: one of `MODES`.
+    platform: of the devices that JAX takes.
+    number: of these devices.
 
-def pytorch(config, mode, platform):
-  """The contenders of PyTorch."""
+  Returns:
+    `(rivals, left_out)`: `contenders.Contender`s; and by title, in a sentence,
+    why there is none.
+  """
+  if number > 1:
+    return [], {'PyTorch': f'it takes one device here, and JAX has {number}.'}
   return [
     contenders.Contender(title, config, mode, platform)
     for title in contenders.PYTORCH
-  ]
+  ], {}
 
 
 def _contest(rivals, platform, options):
