@@ -39,7 +39,8 @@ def test_the_table_of_what_was_measured():
   ]
   head, rule, _, line = map(cells, report.table(rows).splitlines())
   assert len(head) == len(rule) == len(line)
-  assert line == ['net', 'training', 'float32', 'select (auto)'] + [
+  assert line == [
+    *('net', 'training', 'float32', 'select (auto)'),
     *('3000.0', '2500.0, 5500.0', '2.000', '1.750, 2.000'),
     *('6000.0', '1.500', '1.500, 1.500'),
   ]
