@@ -79,6 +79,10 @@ def prepare(rivals, function, open_process):
       processes[rival.title] = process
     except (ImportError, errors.InputError) as error:
       left_out[rival.title] = str(error)
+    except futures.BrokenExecutor:
+      left_out[rival.title] = (
+        'its process was ended, perhaps for lack of memory.'
+      )
   return processes, facts, left_out
 
 

@@ -13,7 +13,6 @@ channels-last and compiled, on a GPU as autocast if model.dtype is bfloat16: the
 same network, with the shift of the official form, each in a process of its own.
 """
 
-import contextlib
 import importlib.util
 import os
 import statistics
@@ -24,12 +23,12 @@ import jax
 from rich import table
 
 import tsm_jax
-from tsm_jax import cli, errors, program, sharding
+from tsm_jax import cli, program, sharding
 from tsm_jax.bench import interleave, processes
 from tsm_jax.bench.clips import contenders, contests, programs
 from tsm_jax.data.sources import published
 from tsm_jax.insight import choices
-from tsm_jax.plan import columns, compilation, forecast
+from tsm_jax.plan import columns, forecast
 
 
 def main(argv=None):
@@ -49,7 +48,7 @@ def main(argv=None):
   turns, facts = {}, {}
   for title, config in configs.items():
     _tell(f'Compiling {title} ...')
-    with _too_large_explained(config):
+    with programs.explained(config):
       turns[title], facts[title] = prepare(config, mesh, options.steps, clock)
   with processes.opened() as open_process:
     first = configs[columns.FIRST]
@@ -163,19 +162,6 @@ def _num_bytes(memory):
     - memory.alias_size_in_bytes
     + memory.temp_size_in_bytes
   )
-
-
-@contextlib.contextmanager
-def _too_large_explained(config):
-  try:
-    yield
-  except (jax.errors.JaxRuntimeError, MemoryError) as error:
-    if not compilation.is_out_of_memory(error):
-      raise
-    raise errors.InputError(
-      f'batch_size is {config.batch_size}, too large for the memory here: '
-      f'{" ".join(str(error).split())[:200]}'
-    ) from None
 
 
 def show(seconds, facts, num_devices):

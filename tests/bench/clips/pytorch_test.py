@@ -1,10 +1,12 @@
+import importlib
+
 import jax
 import numpy as np
 import pytest
 import torch
 
 from tsm_jax import configuration, errors, sharding
-from tsm_jax.bench.clips import programs, pytorch
+from tsm_jax.bench.clips import contenders, programs, pytorch
 from tsm_jax.models import shift
 
 RESNET = {'name': 'resnet', 'stage_sizes': (1, 2), 'width': 8, 'depth': 50}
@@ -77,3 +79,15 @@ def test_what_pytorch_does_not_do_is_refused(fields, mode, platform, message):
   with pytest.raises(errors.InputError, match=message):
     pytorch.check(config, mode, platform)
     pytorch.torch_networks.check(config.model)
+
+
+def test_a_failure_of_pytorch_is_a_sentence(monkeypatch, tmp_path):
+  """Without a C++ compiler, nothing can be compiled on a CPU."""
+  monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path))
+  cpp = importlib.import_module('torch._inductor.config').cpp
+  monkeypatch.setattr(cpp, 'cxx', (None, 'no-such-compiler'))
+  config = configured({**RESNET, 'stage_sizes': (1,), 'shift': 'none'})
+  title = 'PyTorch, compiled'
+  contender = contenders.Contender(title, config, 'inference', 'cpu')
+  with pytest.raises(errors.InputError, match='PyTorch says: .*compiler'):
+    contenders.prepare(contender)

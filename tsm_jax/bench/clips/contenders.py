@@ -3,6 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
+from tsm_jax import errors
+
 PYTORCH = {
   'PyTorch, eager': {},
   'PyTorch, channels-last': {'channels_last': True},
@@ -36,27 +38,40 @@ def prepare(contender):
 
   Raises:
     ImportError: if a package is not installed.
-    InputError: if PyTorch cannot do what the configuration says.
+    InputError: if PyTorch cannot do what the configuration says, or fails, or
+      JAX has too little memory.
   """
-  title, config, mode, platform = contender
-  if title in PYTORCH:
-    import torch
-
-    from tsm_jax.bench.clips import pytorch
-
-    run = pytorch.runner(config, mode, platform, **PYTORCH[title])
-    versions = {'torch': torch.__version__}
-  else:
-    import jax
-
-    from tsm_jax import sharding
-    from tsm_jax.bench.clips import programs
-
-    run = programs.runner(config, mode, sharding.create_mesh())
-    versions = {'jax': jax.__version__}
-  run()
-  _opened[title] = run
+  make = _pytorch if contender.title in PYTORCH else _jax
+  _opened[contender.title], versions = make(contender)
   return versions
+
+
+def _jax(contender):
+  import jax
+
+  from tsm_jax import sharding
+  from tsm_jax.bench.clips import programs
+
+  config = contender.config
+  with programs.explained(config):
+    run = programs.runner(config, contender.mode, sharding.create_mesh())
+    run()
+  return run, {'jax': jax.__version__}
+
+
+def _pytorch(contender):
+  import torch
+
+  from tsm_jax.bench.clips import pytorch
+
+  title, config, mode, platform = contender
+  try:
+    run = pytorch.runner(config, mode, platform, **PYTORCH[title])
+    run()
+  except RuntimeError as error:  # no C++ compiler, too little memory, ...
+    reason = ' '.join(str(error).split())[:200]
+    raise errors.InputError(f'PyTorch says: {reason}') from None
+  return run, {'torch': torch.__version__}
 
 
 def turn(title, steps):

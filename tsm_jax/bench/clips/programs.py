@@ -1,13 +1,15 @@
 """What is done with a batch of clips: the programs, and their arguments."""
 
+import contextlib
 import functools
 
 import jax
 import numpy as np
 
-from tsm_jax import evaluate, models, program, sharding
+from tsm_jax import errors, evaluate, models, program, sharding
 from tsm_jax.bench import random_weights
 from tsm_jax.data.input import preprocess
+from tsm_jax.plan import compilation
 
 
 def inference(config, mesh):
@@ -105,6 +107,20 @@ def runner(config, mode, mesh):
     return metrics['loss']
 
   return train
+
+
+@contextlib.contextmanager
+def explained(config):
+  """Makes an InputError of what says that the memory here does not suffice."""
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if not compilation.is_out_of_memory(error):
+      raise
+    raise errors.InputError(
+      f'batch_size is {config.batch_size}, too large for the memory here: '
+      f'{" ".join(str(error).split())[:200]}'
+    ) from None
 
 
 def random_batch(shapes, num_classes):
