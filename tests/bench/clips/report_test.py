@@ -65,7 +65,7 @@ def test_the_table_of_what_was_compiled():
   rows = [{**FACTS, 'auto': False, **row} for row in found]
   head, _, plain, pad, roll = map(cells, report.table(rows).splitlines())
   assert len(head) == len(plain) == len(roll)
-  nothing = '0, 0.000 GB'
-  assert plain[4:] == ['2.000', '1.000', '2, 0.005 GB', *[nothing] * 2, '0.300']
-  assert pad[4:] == ['3.000', '1.500', *[nothing] * 3, '0.300']
+  nothing = '0, 0 GB'
+  assert plain[4:] == ['2', '1.000', '2, 0.005 GB', *[nothing] * 2, '0.3']
+  assert pad[4:] == ['3', '1.500', *[nothing] * 3, '0.3']
   assert roll[3:5] == ['roll', 'Too large.'] and not any(roll[5:])

@@ -115,8 +115,8 @@ def _compiled_cells(row):
     return [row['out_of_memory'], *[''] * (len(_COMPILED) - 1)]
   found = [row['moves'][kind] for kind in moves.KINDS]
   return [
-    f'{row["bytes"] / 1e9:.3f}',
+    f'{row["bytes"] / 1e9:.4g}',
     '' if row['times'] is None else f'{row["times"]:.3f}',
-    *(f'{m["count"]}, {m["bytes"] / 1e9:.3f} GB' for m in found),
-    f'{row["temporaries"] / 1e9:.3f}',
+    *(f'{m["count"]}, {m["bytes"] / 1e9:.4g} GB' for m in found),
+    f'{row["temporaries"] / 1e9:.4g}',
   ]
