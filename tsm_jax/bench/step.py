@@ -101,7 +101,7 @@ def prepare(config, mesh, steps, clock=time.perf_counter):
     InputError: if a field has an impossible value.
   """
   classes = published.num_classes(config)
-  num_clips = 1000 * config.batch_size  # only the schedule depends on it
+  num_clips = programs.num_clips(config)
   built = program.build(config, mesh, classes, num_clips)
   compiled = built.train_step.lower(*built.arguments).compile()
   batch = jax.device_put(

@@ -110,6 +110,12 @@ def test_mistakes_are_sentences(run, options, message):
     assert "'select', 'pad', 'concatenate', 'roll', 'fused'" in last
 
 
+def test_a_platform_that_is_not_here_is_a_sentence(run, monkeypatch):
+  monkeypatch.setenv('JAX_PLATFORMS', 'rocm')
+  last = run(*CONFIG).splitlines()[-1]
+  assert last.startswith('error: JAX finds no device: ') and 'rocm' in last
+
+
 @planning.needs_libtpu
 def test_for_a_topology_the_compiled_program_counts(run, tmp_path, monkeypatch):
   monkeypatch.setenv('JAX_EXEC_TIME_OPTIMIZATION_EFFORT', '-1.0')

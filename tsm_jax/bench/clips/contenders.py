@@ -103,10 +103,17 @@ def _now():
 
 
 def devices():
-  """`(platform, kind, number)` of what JAX runs on in this process."""
+  """`(platform, kind, number)` of what JAX runs on in this process.
+
+  Raises:
+    InputError: if there is no device of the platform that JAX was told to use.
+  """
   import jax
 
-  found = jax.devices()
+  try:
+    found = jax.devices()
+  except RuntimeError as error:
+    raise errors.InputError(f'JAX finds no device: {error}') from None
   return found[0].platform, found[0].device_kind, len(found)
 
 

@@ -125,21 +125,19 @@ def measure(networks, options):
   versions = {f'{number} x {kind}': f'({platform})'}
   for facts, mode, config in each(networks, options, number):
     found, auto = ways(config, mode, platform, options.forms)
-    rivals, missing = [], {}
-    if 'jax' in options.contenders:
-      rivals = [
-        contenders.Contender(title, changed, mode, platform)
-        for title, changed in found.items()
-      ]
+    rivals = [
+      contenders.Contender(title, changed, mode, platform)
+      for title, changed in found.items()
+      if 'jax' in options.contenders
+    ]
+    missing = {}
     if 'pytorch' in options.contenders:
       others, missing = pytorch(config, mode, platform, number)
       rivals += others
     seconds, packages, refused = _contest(rivals, platform, options)
     versions.update(packages)
-    where = ', '.join(facts.values())
-    left_out.update(
-      {f'{t}, {where}': why for t, why in (missing | refused).items()}
-    )
+    for title, why in (missing | refused).items():
+      left_out[', '.join((title, *facts.values()))] = why
     rows += [
       {**facts, 'auto': row['way'] == auto, **row}
       for row in report.measured(seconds)
