@@ -7,6 +7,7 @@ from support import helpers
 from tsm_jax import sharding
 from tsm_jax.bench import __main__ as bench
 from tsm_jax.bench import step
+from tsm_jax.bench.clips import contenders
 
 CONFIG = (
   '--config=configs/quickstart.py',
@@ -45,6 +46,7 @@ def run(monkeypatch, capsys):
 def test_the_table_agrees_with_itself(run):
   other = 'batch_size=8,model.dtype=bfloat16,model.shift=none'
   text = run(f'--compare={other}', '--processor')
+  assert 'Left out: PyTorch: it takes one device here, and JAX has 2.' in text
   assert '2 x cpu. quickstart, 3 turns of 2 steps, medians of ' in text
   table = {}
   for line in text.splitlines():
@@ -64,6 +66,20 @@ def test_the_table_agrees_with_itself(run):
   # The shift multiplies nothing; twice the clips are twice the arithmetic.
   arithmetic = [row[0] * row[5] for row in table.values()]
   assert arithmetic[1] == pytest.approx(2 * arithmetic[0], rel=0.05)
+
+
+def test_pytorch_joins_on_one_device(run, monkeypatch):
+  create_mesh = sharding.create_mesh
+  monkeypatch.setattr(
+    sharding, 'create_mesh', lambda *_: create_mesh(jax.devices()[:1])
+  )
+  monkeypatch.setattr(contenders, 'PYTORCH', {'PyTorch, eager': {}})
+  rows = [line for line in run().splitlines() if line.startswith('│')]
+  ours, theirs = ([c.strip() for c in row.split('│')[1:-1]] for row in rows)
+  assert (ours[0], theirs[0]) == ('as configured', 'PyTorch, eager')
+  speeds = [float(row[3]) for row in (ours, theirs)]
+  assert float(theirs[4]) == pytest.approx(speeds[1] / speeds[0], rel=0.1)
+  assert theirs[5] and not theirs[6]  # the same arithmetic, unknown memory
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tsm_jax import cli
 BENCHMARKS = {
   'input': 'how many clips per second and core the input delivers',
   'scale': 'how time and memory grow with clips, networks and devices',
+  'shift': 'what every way to write the shift costs',
   'step': 'how fast the devices of this machine train, without the input',
   'stream': 'what a frame of a stream costs, alone and with other cameras',
 }

@@ -7,27 +7,35 @@ Runs the true training step on random clips that are on the devices already, so
 that it never waits for input. The configurations take turns; the table shows
 medians. It measures what `python -m tsm_jax.plan` predicts. On a machine that
 others use, too, --processor tells more.
+
+Where PyTorch is installed, it takes the step of --config as well, eager,
+channels-last and compiled, on a GPU as autocast if model.dtype is bfloat16: the
+same network, with the shift of the official form, each in a process of its own.
 """
 
-import contextlib
+import importlib.util
+import os
 import statistics
 import sys
 import time
 
 import jax
-import numpy as np
 from rich import table
 
 import tsm_jax
-from tsm_jax import cli, errors, program, sharding
-from tsm_jax.bench import interleave
+from tsm_jax import cli, program, sharding
+from tsm_jax.bench import interleave, processes
+from tsm_jax.bench.clips import contenders, contests, programs
 from tsm_jax.data.sources import published
 from tsm_jax.insight import choices
-from tsm_jax.plan import columns, compilation, forecast
+from tsm_jax.plan import columns, forecast
 
 
 def main(argv=None):
   options = _parser().parse_args(argv)
+  if options.pytorch:
+    # Before JAX looks for devices: it shares the memory of a GPU with PyTorch.
+    os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
   mesh = sharding.create_mesh()
   options.config = choices.settle(options.config, log=_tell)
   configs = columns.configurations(options.config, options.compare)
@@ -39,11 +47,19 @@ def main(argv=None):
   clock = time.process_time if options.processor else time.perf_counter
   turns, facts = {}, {}
   for title, config in configs.items():
-    print(f'Compiling {title} ...', file=sys.stderr, flush=True)
-    with _too_large_explained(config):
+    _tell(f'Compiling {title} ...')
+    with programs.explained(config):
       turns[title], facts[title] = prepare(config, mesh, options.steps, clock)
-  seconds = interleave.measure(turns, options.repeats)
+  with processes.opened() as open_process:
+    first = configs[columns.FIRST]
+    others, left_out = pytorch(first, mesh, open_process, options)
+    # The same arithmetic; what memory it takes is not known.
+    fact = facts[columns.FIRST] | {'memory': None}
+    facts |= dict.fromkeys(others, fact)
+    seconds = interleave.measure(turns | others, options.repeats)
   show(seconds, facts, mesh.size)
+  for title, reason in left_out.items():
+    print(f'Left out: {title}: {reason}')
 
 
 def _tell(line):
@@ -62,6 +78,8 @@ def _parser():
     action='store_true',
     help='processor time of all threads, in the place of time',
   )
+  parser.add_switch('pytorch', 'with PyTorch (the default if it is installed)')
+  parser.set_defaults(pytorch=importlib.util.find_spec('torch') is not None)
   return parser
 
 
@@ -83,11 +101,11 @@ def prepare(config, mesh, steps, clock=time.perf_counter):
     InputError: if a field has an impossible value.
   """
   classes = published.num_classes(config)
-  num_clips = 1000 * config.batch_size  # only the schedule depends on it
+  num_clips = programs.num_clips(config)
   built = program.build(config, mesh, classes, num_clips)
   compiled = built.train_step.lower(*built.arguments).compile()
   batch = jax.device_put(
-    random_batch(built.arguments[1], classes), sharding.batched(mesh)
+    programs.random_batch(built.arguments[1], classes), sharding.batched(mesh)
   )
   key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
   state = built.init(key)
@@ -108,14 +126,33 @@ def prepare(config, mesh, steps, clock=time.perf_counter):
   }
 
 
-def random_batch(shapes, num_classes):
-  """Random `frames` and `label`, as NumPy arrays of the given shapes."""
-  rng = np.random.default_rng(0)
-  top = {'frames': 256, 'label': num_classes}
+def pytorch(config, mesh, open_process, options):
+  """The training step of a configuration in PyTorch.
+
+  Args:
+    config: a whole configuration.
+    mesh: of the devices that JAX takes.
+    open_process: from `processes.opened`.
+    options: with `pytorch` (whether at all), `steps` and `processor`.
+
+  Returns:
+    `(turns, left_out)`: functions as of `prepare` by title; and by title, in a
+    sentence, why one cannot be measured here.
+  """
+  if not options.pytorch:
+    return {}, {}
+  config = config.copy_and_resolve_references()
+  config.model.num_classes = published.num_classes(config)
+  platform = mesh.devices.flat[0].platform
+  rivals, missing = contests.pytorch(config, 'training', platform, mesh.size)
+  opened, _, left_out = processes.prepare(
+    rivals, contenders.prepare, open_process
+  )
+  turns = processes.turns(opened, contenders.turn, options.steps)
+  clock = int(options.processor)
   return {
-    name: rng.integers(0, top[name], shape.shape, shape.dtype)
-    for name, shape in shapes.items()
-  }
+    title: lambda turn=turn: turn()[clock] for title, turn in turns.items()
+  }, missing | left_out
 
 
 def _num_bytes(memory):
@@ -125,19 +162,6 @@ def _num_bytes(memory):
     - memory.alias_size_in_bytes
     + memory.temp_size_in_bytes
   )
-
-
-@contextlib.contextmanager
-def _too_large_explained(config):
-  try:
-    yield
-  except (jax.errors.JaxRuntimeError, MemoryError) as error:
-    if not compilation.is_out_of_memory(error):
-      raise
-    raise errors.InputError(
-      f'batch_size is {config.batch_size}, too large for the memory here: '
-      f'{" ".join(str(error).split())[:200]}'
-    ) from None
 
 
 def show(seconds, facts, num_devices):
@@ -165,7 +189,7 @@ def show(seconds, facts, num_devices):
       f'{speeds[title]:.1f}',
       f'{speeds[title] / first:.3f}',
       f'{fact["flops"] / median / num_devices / 1e12:.3g}',
-      f'{fact["memory"] / 2**30:.3g}',
+      '' if fact['memory'] is None else f'{fact["memory"] / 2**30:.3g}',
     )
   cli.show(rows)
 

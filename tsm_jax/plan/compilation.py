@@ -12,9 +12,9 @@ import time
 import jax
 
 from tsm_jax import files
-from tsm_jax.plan import hlo, topology
+from tsm_jax.plan import hlo, moves, topology
 
-RECORD = 1  # version of what is remembered
+RECORD = 2  # version of what is remembered
 
 
 class Compiler:
@@ -47,8 +47,8 @@ class Compiler:
 
     Returns:
       A dictionary: `memory` (bytes of a chip by kind), `flops` and `bytes` (of
-      a chip; a loop's body counts once), `collectives`, `loop`, `seconds` and
-      `out_of_memory` (a sentence of the compiler, or None).
+      a chip; a loop's body counts once), `collectives`, `moves`, `loop`,
+      `seconds` and `out_of_memory` (a sentence of the compiler, or None).
     """
     path = self._folder / f'{key(lowered, self.target)}.json'
     if not path.exists():
@@ -88,6 +88,7 @@ def _compile(lowered, num_devices):
     'flops': 0,
     'bytes': 0,
     'collectives': [],
+    'moves': [],
     'loop': False,
     'out_of_memory': None,
   }
@@ -111,6 +112,7 @@ def _compile(lowered, num_devices):
   record['flops'] = costs.get('flops')
   record['bytes'] = costs.get('bytes accessed', hlo.traffic(text))
   record['collectives'] = hlo.collectives(text, num_devices)
+  record['moves'] = moves.find(text)
   record['loop'] = hlo.has_loop(text)
   return record
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from tsm_jax import errors, program, sharding
-from tsm_jax.plan import hlo
+from tsm_jax.plan import hlo, moves
 
 
 class _Measured(NamedTuple):
@@ -168,6 +168,7 @@ def _roofline(config, target, record):
   return {
     'chip_flops': flops,
     'chip_bytes': moved,
+    'moves': moves.together(record['moves'], repeats),
     'collectives': table,
     'chip_sent_bytes': sum(sent.values()),
     'seconds': seconds,

@@ -13,10 +13,10 @@ KINDS = (
 )
 _HEAD = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) \(.*\{$')
 _LINE = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([a-z][\w\-]*)\((.*)$')
-_SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
-_CALLED = re.compile(r'(?:calls|to_apply|body|condition)=%?([\w.\-]+)')
+SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
+CALLED = re.compile(r'(?:calls|to_apply|body|condition)=%?([\w.\-]+)')
 # These move nothing; they only name arrays that exist.
-_FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast')
+FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast')
 
 
 class Instruction(NamedTuple):
@@ -72,14 +72,14 @@ def parse(text):
 def looped(computations):
   """The names of the computations that some loop repeats."""
   called = {
-    name: {c for line in lines for c in _CALLED.findall(line.rest)}
+    name: {c for line in lines for c in CALLED.findall(line.rest)}
     for name, lines in computations.items()
   }
   reached, waiting = set(), []
   for lines in computations.values():
     for line in lines:
       if line.opcode == 'while':
-        waiting += _CALLED.findall(line.rest)
+        waiting += CALLED.findall(line.rest)
   while waiting:
     name = waiting.pop()
     if name not in reached:
@@ -133,11 +133,16 @@ def traffic(text):
   sizes = {line.name: shape_bytes(line.shape) for line in lines}
   total = 0
   for line in lines:
-    if line.opcode not in _FREE:
-      operands = line.rest.partition(')')[0]
-      total += sizes[line.name]
-      total += sum(sizes[x] for x in re.findall(r'%([\w.\-]+)', operands))
+    if line.opcode not in FREE:
+      total += line_traffic(line, sizes)
   return total
+
+
+def line_traffic(line, sizes):
+  """Bytes that an instruction reads and writes; `sizes` are those by name."""
+  operands = line.rest.partition(')')[0]
+  read = sum(sizes[x] for x in re.findall(r'%([\w.\-]+)', operands))
+  return sizes[line.name] + read
 
 
 def has_loop(text):
@@ -151,12 +156,12 @@ def has_loop(text):
 
 def shape_bytes(shape):
   """Bytes of all arrays in the text of a shape, without padding."""
-  return sum(_array_bytes(*array) for array in _SHAPE.findall(shape))
+  return sum(_array_bytes(*array) for array in SHAPE.findall(shape))
 
 
 def _started_bytes(shape):
   """Of the pair (operands, results) that an asynchronous start returns."""
-  arrays = [_array_bytes(*array) for array in _SHAPE.findall(shape)]
+  arrays = [_array_bytes(*array) for array in SHAPE.findall(shape)]
   return max(arrays, default=0)
 
 

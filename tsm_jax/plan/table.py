@@ -56,6 +56,10 @@ def _work(target, numbers):
   yield 'Work of a step, per chip', None
   yield 'arithmetic', f'{numbers["chip_flops"] / 1e12:.3f} TFLOPs'
   yield 'memory traffic', f'{numbers["chip_bytes"] / 1e9:.2f} GB'
+  for kind, row in numbers['moves'].items():
+    if row['count']:
+      size = row['bytes'] / MIB
+      yield f'{kind} of features', f'{row["count"]}, {size:.1f} MiB'
   for kind, row in numbers['collectives'].items():
     yield kind, f'{row["count"]}, {row["bytes"] / MIB:.1f} MiB together'
   if target.size > 1:

@@ -8,6 +8,7 @@ import pytest
 from support import helpers
 from tsm_jax import errors
 from tsm_jax.bench import __main__ as bench
+from tsm_jax.bench import processes
 from tsm_jax.bench.rivals import comparison, summary
 
 CONFIG = (
@@ -90,7 +91,7 @@ def test_a_contender_runs_in_a_process_with_its_threads(monkeypatch, capsys):
 def test_who_cannot_run_is_left_out_with_the_reason(monkeypatch, capsys):
   monkeypatch.chdir(helpers.ROOT)
   here = futures.ThreadPoolExecutor(1)  # no process, which takes seconds
-  monkeypatch.setattr(comparison, '_process', lambda threads: here)
+  monkeypatch.setattr(processes, 'start', lambda *_: here)
   flags = '--contenders', 'jax', '--config.model.non_local=True'
   bench.main(['stream', *CONFIG, *SMALL, *flags])
   found = json.loads(capsys.readouterr().out)

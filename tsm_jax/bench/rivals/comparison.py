@@ -5,20 +5,18 @@ a network are open at once and take turns of some frames, so that a busy moment
 of the machine hits all; the others sleep. A ratio is that of the same turn.
 """
 
-from concurrent import futures
-import contextlib
+import functools
 import json
-import multiprocessing
 import pathlib
 import platform
-import sys
 
 import jax
 import numpy as np
 
 import tsm_jax
 from tsm_jax import cli, errors, models
-from tsm_jax.bench import interleave, machine
+from tsm_jax.bench import interleave, machine, processes
+from tsm_jax.bench.clips import contests
 from tsm_jax.bench.rivals import contenders, summary
 from tsm_jax.export import card as cards
 from tsm_jax.stream import cache
@@ -63,7 +61,7 @@ def main(options, configs):
   """
   rows, ratios, left_out, versions = [], [], {}, {}
   for config in configs:
-    names = network_name(config.model)
+    names = contests.network_name(config.model)
     rivals = choose(config, options)
     for threads in options.threads:
       times, found, missing = measure(rivals, threads, options)
@@ -81,11 +79,6 @@ def main(options, configs):
     print(summary.sentences(ratios))
     for title, reason in left_out.items():
       print(f'Left out: {title}: {reason}')
-
-
-def network_name(model):
-  """What a table calls a network: 'resnet50', 'mobilenet_v2'."""
-  return f'resnet{model.depth}' if model.name == 'resnet' else model.name
 
 
 def choose(config, options):
@@ -159,31 +152,15 @@ def measure(rivals, threads, options):
     see `contenders.turn`; versions by package; and by title, in a sentence,
     why a contender cannot be measured here.
   """
-  turns, versions, left_out = {}, {}, {}
-  with contextlib.ExitStack() as stack:
-    for rival in rivals:
-      print(f'Preparing {rival.title} ...', file=sys.stderr, flush=True)
-      process = stack.enter_context(_process(threads))
-      try:
-        versions.update(process.submit(contenders.prepare, rival).result())
-      except (ImportError, errors.InputError) as error:
-        left_out[rival.title] = str(error)
-        continue
-      turns[rival.title] = lambda process=process: process.submit(
-        contenders.turn, options.frames
-      ).result()
+  with processes.opened(threads, 'cpu') as open_process:
+    opened, facts, left_out = processes.prepare(
+      rivals, functools.partial(contenders.prepare, threads), open_process
+    )
+    turns = processes.turns(opened, contenders.turn, options.frames)
     measured = interleave.measure(turns, options.repeats)
   times = {title: np.array(values) for title, values in measured.items()}
+  versions = {k: v for found in facts.values() for k, v in found.items()}
   return times, versions, left_out
-
-
-def _process(threads):
-  return futures.ProcessPoolExecutor(
-    1,
-    multiprocessing.get_context('spawn'),
-    initializer=contenders.limit,
-    initargs=(threads,),
-  )
 
 
 def _machine(options, versions):

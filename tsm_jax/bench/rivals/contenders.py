@@ -5,7 +5,6 @@ answers with probabilities on the host. It has its threads to itself: JAX,
 PyTorch and the runtimes of exports would each start as many as there are cores.
 """
 
-import os
 import re
 import time
 from typing import Any, NamedTuple
@@ -39,23 +38,12 @@ class Contender(NamedTuple):
   folder: str = ''
 
 
-def limit(threads):
-  """Prepares a new process, before it imports what computes.
+def prepare(threads, contender):
+  """Opens a contender in this process and shows it one frame.
 
   Args:
-    threads: that may compute at a time.
-  """
-  os.environ.update(
-    JAX_PLATFORMS='cpu',
-    NPROC=str(threads),  # of XLA's pool
-    OMP_NUM_THREADS=str(threads),
-    MKL_NUM_THREADS=str(threads),
-  )
-  _process['threads'] = threads
-
-
-def prepare(contender):
-  """Opens a contender in this process and shows it one frame.
+    threads: that may compute at a time, see `processes.limit`.
+    contender: a `Contender`.
 
   Returns:
     A dict from the names of what computes to their versions.
@@ -65,25 +53,26 @@ def prepare(contender):
     InputError: if the model is not one for streams, or an export cannot be
       opened.
   """
-  step, versions = create(contender, _process.get('threads', 1))
+  step, versions = create(contender, threads)
   shape = frame_shape(contender.config.data.image_size)
   rng = np.random.default_rng(0)
   frames = [rng.integers(0, 256, shape, np.uint8) for _ in range(4)]
   step(frames[0])
-  _process.update(step=step, frames=frames)
+  _opened[contender.title] = step, frames
   return versions
 
 
-def turn(count):
-  """Shows the contender of this process frames, after one to warm up.
+def turn(title, count):
+  """Shows a contender of this process frames, after one to warm up.
 
   Args:
+    title: of the contender.
     count: of frames that are timed.
 
   Returns:
     Milliseconds of each, `[count, 2]`: time, and processor time of all threads.
   """
-  step, frames = _process['step'], _process['frames']
+  step, frames = _opened[title]
   step(frames[-1])
   times = np.zeros((count, 2))
   for i in range(count):
@@ -203,4 +192,4 @@ def _caches(trained):
   return [leaves[name] for name in sorted(leaves, key=numbers)]
 
 
-_process = {}  # what this process runs
+_opened = {}  # the contenders of this process by title: step, frames

@@ -1,16 +1,25 @@
-"""Networks of streams in PyTorch, to compare `bench stream` with.
+"""The networks in PyTorch, and the step of a stream, to compare with.
 
-Written from the paper and the names of the authors' files. As in their online
-demo, a step takes the current frame and the caches, and gives the logits and
-the next caches: the first eighth of the channels in front of every shift.
+Written from the paper and the names of the authors' files. A network takes the
+frames and a function that shifts features, so that it is one for streams and
+for clips. As in the authors' online demo, a step takes the current frame and
+the caches, and gives the logits and the next caches: the first eighth of the
+channels in front of every shift.
 """
+
+import functools
+import re
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tsm_jax import convert
+from tsm_jax import convert, errors, models
 from tsm_jax.models import mobilenet_v2, resnet
+
+# These fields of a model can only have their default here.
+MISSING = ('stem', 'downsample', 'groups', 'width_per_group', 'non_local')
+MISSING += ('temporal_pool', 'modality', 'partial_bn')
 
 
 class Step(nn.Module):
@@ -34,14 +43,21 @@ class Step(nn.Module):
     top, left = ((side - self.image_size) // 2 for side in frame.shape[:2])
     frame = frame[top:, left:][: self.image_size, : self.image_size]
     x = frame.permute(2, 0, 1).float() / 255
-    logits, caches = self.network(((x - self.mean) / self.std)[None], caches)
-    return logits.softmax(1), caches
+    caches, new = iter(caches), []
+
+    def shift(x):
+      x, cache = shift_step(x, next(caches))
+      new.append(cache)
+      return x
+
+    logits = self.network(((x - self.mean) / self.std)[None], shift)
+    return logits.softmax(1), new
 
 
 class ResNet(nn.Module):
-  """Step form of a ResNet; every block is shifted."""
+  """From frames `[N, 3, H, W]` and a function that shifts, to logits."""
 
-  def __init__(self, sizes, bottleneck, width, num_classes):
+  def __init__(self, sizes, bottleneck, width, num_classes, is_shifted):
     super().__init__()
     self.conv1, self.bn1 = _conv(3, width, 7, 2), nn.BatchNorm2d(width)
     channels = width
@@ -51,26 +67,28 @@ class ResNet(nn.Module):
       blocks = nn.ModuleList()
       for index in range(size):
         stride = 2 if stage > 1 and index == 0 else 1
-        blocks.append(ResidualBlock(channels, inner, stride, bottleneck))
+        block = ResidualBlock(channels, inner, stride, bottleneck)
+        block.shifted = is_shifted(index)
+        blocks.append(block)
         channels = blocks[-1].channels
       self.add_module(f'layer{stage}', blocks)
+    self.dropout = nn.Dropout()
     self.fc = nn.Linear(channels, num_classes)
 
-  def forward(self, x, caches):
+  def forward(self, x, shift):
     x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-    caches, new = iter(caches), []
     for stage in range(self.stages):
       for block in getattr(self, f'layer{stage + 1}'):
-        x, cache = block(x, next(caches))
-        new.append(cache)
-    return self.fc(x.mean((2, 3))), new
+        x = block(x, shift)
+    return self.fc(self.dropout(x.mean((2, 3))))
 
 
 class ResidualBlock(nn.Module):
-  """A basic block or a bottleneck, shifted on its branch."""
+  """A basic block or a bottleneck; `shifted` says whether its branch is."""
 
   def __init__(self, channels, inner, stride, bottleneck):
     super().__init__()
+    self.shifted = True
     self.channels = 4 * inner if bottleneck else inner
     layers = [(channels, inner, 3, stride), (inner, inner, 3)]
     if bottleneck:
@@ -87,21 +105,22 @@ class ResidualBlock(nn.Module):
         nn.BatchNorm2d(self.channels),
       )
 
-  def forward(self, x, cache):
-    y, cache = shift(x, cache)
+  def forward(self, x, shift):
+    y = shift(x) if self.shifted else x
     for number in range(1, self.count + 1):
       conv, norm = (getattr(self, f'{name}{number}') for name in ('conv', 'bn'))
       y = norm(conv(y))
       if number < self.count:
         y = F.relu(y)
-    return F.relu(y + (self.downsample(x) if self.downsample else x)), cache
+    return F.relu(y + (self.downsample(x) if self.downsample else x))
 
 
 class MobileNetV2(nn.Module):
-  """Step form of MobileNetV2; blocks with an identity are shifted."""
+  """As `ResNet`; blocks with an identity are shifted."""
 
-  def __init__(self, multiplier, num_classes):
+  def __init__(self, multiplier, num_classes, shifted):
     super().__init__()
+    self.shifted = shifted
     features, channels = [nn.Sequential(*_layer(3, 32, 3, 2))], 32
     for expansion, width, count, stride in mobilenet_v2.STAGES:
       for index in range(count):
@@ -112,18 +131,16 @@ class MobileNetV2(nn.Module):
     last = mobilenet_v2.round_up(1280 * max(1, multiplier))
     features.append(nn.Sequential(*_layer(channels, last, 1)))
     self.features = nn.ModuleList(features)
-    self.classifier = nn.Linear(last, num_classes)
+    self.dropout = nn.Dropout()
+    self.fc = nn.Linear(last, num_classes)
 
-  def forward(self, x, caches):
-    caches, new = iter(caches), []
+  def forward(self, x, shift):
     for block in self.features:
       if getattr(block, 'adds', False):
-        y, cache = shift(x, next(caches))
-        x = x + block.conv(y)
-        new.append(cache)
+        x = x + block.conv(shift(x) if self.shifted else x)
       else:
         x = block(x)
-    return self.classifier(x.mean((2, 3))), new
+    return self.fc(self.dropout(x.mean((2, 3))))
 
 
 class InvertedResidual(nn.Module):
@@ -142,39 +159,76 @@ class InvertedResidual(nn.Module):
     return self.conv(x)
 
 
-def shift(x, cache):
+def shift_step(x, cache):
   """The first channels of the frame before, and those of this as a cache."""
   fold = cache.shape[1]
   return torch.cat((cache, x[:, fold:]), 1), x[:, :fold]
+
+
+def check(config):
+  """Raises InputError if no network here is that of a configuration.
+
+  Args:
+    config: all fields of the model.
+  """
+  if config.name not in ('resnet', 'mobilenet_v2'):
+    raise errors.InputError(
+      f'model.name is {config.name!r}, of which there is no network in PyTorch '
+      "here; choose from ('resnet', 'mobilenet_v2')."
+    )
+  if config.shift not in ('blockres', 'none'):
+    raise errors.InputError(
+      f'model.shift is {config.shift!r}; the network in PyTorch here takes '
+      "('blockres', 'none')."
+    )
+  for field in MISSING:
+    if config[field] != models.DEFAULTS[field]:
+      raise errors.InputError(
+        f'model.{field} is {config[field]!r}; the network in PyTorch here '
+        f'takes {models.DEFAULTS[field]!r} only.'
+      )
 
 
 def create(config, variables):
   """The network of a configuration of ours with its weights.
 
   Args:
-    config: all fields of the model, `direction='past'`.
+    config: all fields of the model.
     variables: 'params' and 'batch_stats'.
 
   Returns:
     `ResNet` or `MobileNetV2`, in evaluation.
+
+  Raises:
+    InputError: if there is no such network here.
   """
+  check(config)
   if config.name == 'mobilenet_v2':
-    network = MobileNetV2(config.width_multiplier, config.num_classes)
+    shifted = config.shift != 'none'
+    network = MobileNetV2(config.width_multiplier, config.num_classes, shifted)
   else:
     bottleneck, sizes = resnet.DEPTHS[config.depth]
-    sizes = config.stage_sizes or sizes
-    network = ResNet(sizes, bottleneck, config.width, config.num_classes)
+    sizes = tuple(config.stage_sizes) or sizes
+    which = functools.partial(
+      resnet.is_shifted, config.shift, config.shift_every, sizes
+    )
+    size = bottleneck, config.width, config.num_classes
+    network = ResNet(sizes, *size, which)
   state = convert.to_torch(config, variables, log=lambda _: None)
   network.load_state_dict(
     {
-      name.removeprefix('module.')
-      .removeprefix('base_model.')
-      .removeprefix('new_')
-      .replace('.net.', '.'): torch.from_numpy(value.copy())
+      _name(name): torch.from_numpy(value.copy())
       for name, value in state.items()
     }
   )
+  network.dropout.p = config.dropout
   return network.eval()
+
+
+def _name(official):
+  """Of a weight here; the authors' head has three names."""
+  name = official.removeprefix('module.').removeprefix('base_model.')
+  return re.sub('^(new_fc|classifier)', 'fc', name.replace('.net.', '.'))
 
 
 def _conv(channels, out, kernel, stride=1, groups=1):

@@ -1,0 +1,54 @@
+import os
+import types
+
+from tsm_jax import errors
+from tsm_jax.bench import interleave, processes
+
+
+def work(rival):
+  """In the process of a contender."""
+  if rival.title == 'refused':
+    raise errors.InputError('field is 1; it must be 2.')
+  if rival.title == 'missing':
+    raise ImportError('No module named this.')
+  if rival.title == 'killed':
+    os._exit(1)
+  return {rival.title: os.environ.get('OMP_NUM_THREADS')}
+
+
+def who(title, number):
+  return title, number, os.getpid()
+
+
+def rivals(*titles):
+  return [types.SimpleNamespace(title=title) for title in titles]
+
+
+def test_contenders_have_processes_and_threads_of_their_own(monkeypatch):
+  monkeypatch.setenv('OMP_NUM_THREADS', '7')
+  names = 'one', 'refused', 'missing', 'killed', 'two'
+  with processes.opened(3) as open_process:
+    opened, facts, left_out = processes.prepare(
+      rivals(*names), work, open_process
+    )
+    turns = processes.turns(opened, who, 5)
+    found = interleave.measure(turns, 2)
+  assert os.environ['OMP_NUM_THREADS'] == '7'
+  assert facts == {'one': {'one': '3'}, 'two': {'two': '3'}}
+  assert left_out == {
+    'refused': 'field is 1; it must be 2.',
+    'missing': 'No module named this.',
+    'killed': 'its process was ended, perhaps for lack of memory.',
+  }
+  ids = {title: {pid for *_, pid in values} for title, values in found.items()}
+  assert [len(pids) for pids in ids.values()] == [1, 1]
+  assert len({os.getpid(), *ids['one'], *ids['two']}) == 3
+  assert found['two'][0][:2] == ('two', 5)
+
+
+def test_contenders_may_share_a_process():
+  with processes.opened(shared=True) as open_process:
+    opened, *_ = processes.prepare(rivals('one', 'two'), work, open_process)
+    found = [turn() for turn in processes.turns(opened, who, 0).values()]
+  assert [title for title, *_ in found] == ['one', 'two']
+  assert found[0][2] == found[1][2] != os.getpid()

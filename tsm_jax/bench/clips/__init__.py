@@ -1,0 +1,1 @@
+"""Whole clips, classified and trained on, in JAX and in PyTorch."""

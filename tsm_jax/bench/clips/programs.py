@@ -1,0 +1,144 @@
+"""What is done with a batch of clips: the programs, and their arguments."""
+
+import contextlib
+import functools
+
+import jax
+import numpy as np
+
+from tsm_jax import errors, evaluate, models, program, sharding
+from tsm_jax.bench import random_weights
+from tsm_jax.data.input import preprocess
+from tsm_jax.plan import compilation
+
+
+def inference(config, mesh):
+  """The jitted forward pass of an evaluation, for the devices of a mesh.
+
+  Args:
+    config: a whole configuration, with `model.num_classes`.
+    mesh: from `sharding.create_mesh`.
+
+  Returns:
+    `(run, arguments)`: a function of variables and frames (uint8 `[B, T, S, S,
+    C]`) to logits `[B, K]`, and the shapes of both.
+
+  Raises:
+    InputError: if a field has an impossible value.
+  """
+  platform = mesh.devices.flat[0].platform
+  model = models.create_model(config.model, platform)
+  how = preprocess.Preprocessing.from_config(config)
+
+  @functools.partial(jax.jit, out_shardings=sharding.batched(mesh))
+  def run(variables, frames):
+    return evaluate.view_logits(model, variables, frames[:, None], how)
+
+  variables = models.shapes(model, how.clip_shape())
+  frames = program.batch_shapes(config.batch_size, how)['frames']
+  return run, (
+    sharding.placed(variables, sharding.replicated(mesh)),
+    sharding.placed(frames, sharding.batched(mesh)),
+  )
+
+
+def training(config, mesh):
+  """The jitted training step, for the devices of a mesh.
+
+  Args:
+    config: as of `inference`.
+    mesh: as of `inference`.
+
+  Returns:
+    `(step, arguments)`, see `program.Program`.
+
+  Raises:
+    InputError: if a field has an impossible value.
+  """
+  built = program.build(
+    config, mesh, config.model.num_classes, num_clips(config)
+  )
+  return built.train_step, built.arguments
+
+
+def num_clips(config):
+  """Of a dataset that is not there; only the schedule depends on it."""
+  return 1000 * config.batch_size
+
+
+def lowered(config, mode, mesh):
+  """The `jax.stages.Lowered` of one of `contests.MODES`."""
+  make = {'inference': inference, 'training': training}[mode]
+  run, arguments = make(config, mesh)
+  return run.lower(*arguments)
+
+
+def runner(config, mode, mesh):
+  """Compiles one of `contests.MODES`, to run it on random weights and clips.
+
+  Args:
+    config: as of `inference`.
+    mode: one of `contests.MODES`.
+    mesh: of devices that are here.
+
+  Returns:
+    A function that runs the program once, waits, and returns the logits `[B,
+    K]` or the loss.
+  """
+  batch = jax.device_put(random_clips(config), sharding.batched(mesh))
+  variables = random_weights.trained(config).variables
+  if mode == 'inference':
+    run, arguments = inference(config, mesh)
+    compiled = run.lower(*arguments).compile()
+    variables = jax.device_put(variables, sharding.replicated(mesh))
+    return lambda: compiled(variables, batch['frames']).block_until_ready()
+  step, arguments = training(config, mesh)
+  compiled = step.lower(*arguments).compile()
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), arguments[0])
+  state = jax.device_put(
+    state._replace(**variables), jax.tree.map(_sharding, arguments[0])
+  )
+  key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
+
+  def train():
+    nonlocal state  # the step frees the old one
+    state, metrics = compiled(state, batch, key)
+    jax.block_until_ready((state, metrics))
+    return metrics['loss']
+
+  return train
+
+
+@contextlib.contextmanager
+def explained(config):
+  """Makes an InputError of what says that the memory here does not suffice."""
+  try:
+    yield
+  except (jax.errors.JaxRuntimeError, MemoryError) as error:
+    if not compilation.is_out_of_memory(error):
+      raise
+    raise errors.InputError(
+      f'batch_size is {config.batch_size}, too large for the memory here: '
+      f'{" ".join(str(error).split())[:200]}'
+    ) from None
+
+
+def random_batch(shapes, num_classes):
+  """Random `frames` and `label`, as NumPy arrays of the given shapes."""
+  rng = np.random.default_rng(0)
+  top = {'frames': 256, 'label': num_classes}
+  return {
+    name: rng.integers(0, top[name], shape.shape, shape.dtype)
+    for name, shape in shapes.items()
+  }
+
+
+def random_clips(config):
+  """The `random_batch` of a configuration."""
+  how = preprocess.Preprocessing.from_config(config)
+  shapes = program.batch_shapes(config.batch_size, how)
+  return random_batch(shapes, config.model.num_classes)
+
+
+def _sharding(shape):
+  return shape.sharding
