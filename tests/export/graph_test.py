@@ -1,5 +1,7 @@
 """The function that leaves answers as evaluation and as a stream."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
@@ -76,6 +78,22 @@ def test_steps_are_those_of_a_stream(fields, short):
     state = {old: found[new] for old, new in made.caches}
   for tensor, value in zip(made.outputs, results):
     assert (value.shape, value.dtype) == (tensor.shape, tensor.dtype)
+
+
+def test_where_a_model_leaves_does_not_decide_how_it_computes(monkeypatch):
+  trained = leaving.trained(**leaving.MOBILE)
+
+  def program():
+    made = graph.create(trained, 'clip', 1)
+    inputs = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in made.inputs]
+    return str(jax.make_jaxpr(made.native)(made.weights, *inputs))
+
+  expected = program()
+  assert 'feature_group_count=' in expected
+  tpu = types.SimpleNamespace(platform='tpu')
+  monkeypatch.setattr(jax, 'local_devices', lambda: [tpu])
+  assert trained.module().platform == 'tpu'
+  assert program() == expected
 
 
 def test_a_shift_of_too_few_channels_has_no_cache():

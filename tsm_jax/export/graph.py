@@ -106,7 +106,8 @@ def create(trained, what, batch):
       'frames at once; an export takes the frames of a camera: train a model '
       "of 'rgb' for it."
     )
-  model = in_float32(trained).module()
+  # Where it will run is not known, whatever this machine is.
+  model = in_float32(trained).module().clone(platform=None)
   weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
   make = {'clip': _clip, 'step': _step}[what]
   made = make(model, weights, preprocessing, batch)
