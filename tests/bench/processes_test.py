@@ -1,5 +1,12 @@
 import os
+import signal
+import subprocess
+import sys
+import time
 import types
+
+import psutil
+import pytest
 
 from tsm_jax import errors
 from tsm_jax.bench import interleave, processes
@@ -18,6 +25,10 @@ def work(rival):
 
 def who(title, number):
   return title, number, os.getpid()
+
+
+def end(title):
+  os._exit(1)
 
 
 def rivals(*titles):
@@ -52,3 +63,36 @@ def test_contenders_may_share_a_process():
     found = [turn() for turn in processes.turns(opened, who, 0).values()]
   assert [title for title, *_ in found] == ['one', 'two']
   assert found[0][2] == found[1][2] != os.getpid()
+
+
+def test_a_process_that_ends_between_turns_is_named():
+  with processes.opened() as open_process:
+    opened, *_ = processes.prepare(rivals('one'), work, open_process)
+    turn = processes.turns(opened, end)['one']
+    with pytest.raises(errors.InputError, match='The process of one was ended'):
+      turn()
+
+
+KILLED = """
+import os, signal
+from tsm_jax.bench import processes
+if __name__ == '__main__':
+  with processes.opened() as open_process:
+    print(open_process().submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nobody_stays_behind_a_killed_parent(tmp_path):
+  script = tmp_path / 'killed.py'
+  script.write_text(KILLED)
+  done = subprocess.run(
+    [sys.executable, script], capture_output=True, text=True
+  )
+  assert done.returncode == -signal.SIGKILL
+  pid = int(done.stdout)
+  for _ in range(300):
+    if not psutil.pid_exists(pid):
+      return
+    time.sleep(0.1)
+  pytest.fail('the process of the contender is still there')

@@ -10,6 +10,7 @@ import functools
 import multiprocessing
 import os
 import sys
+import threading
 
 from tsm_jax import errors
 
@@ -35,9 +36,20 @@ def start(initializer, *arguments):
   return futures.ProcessPoolExecutor(
     1,
     multiprocessing.get_context('spawn'),
-    initializer=initializer,
-    initargs=arguments,
+    initializer=_begin,
+    initargs=(initializer, *arguments),
   )
+
+
+def _begin(initializer, *arguments):
+  # If the parent is killed, nobody else would end this process.
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+  initializer(*arguments)
+
+
+def _end_with_parent():
+  multiprocessing.parent_process().join()
+  os._exit(1)
 
 
 @contextlib.contextmanager
@@ -87,10 +99,21 @@ def prepare(rivals, function, open_process):
 
 
 def turns(processes, function, *arguments):
-  """What `interleave.measure` runs: `function(title, *arguments)` in each."""
+  """What `interleave.measure` runs: `function(title, *arguments)` in each.
+
+  Such a run raises InputError if its process is gone.
+  """
+
+  def run(title, process):
+    try:
+      return process.submit(function, title, *arguments).result()
+    except futures.BrokenExecutor:
+      raise errors.InputError(
+        f'The process of {title} was ended, perhaps for lack of memory: all '
+        'contenders are open at once; choose fewer of them, or fewer clips.'
+      ) from None
+
   return {
-    title: lambda title=title, process=process: process.submit(
-      function, title, *arguments
-    ).result()
+    title: functools.partial(run, title, process)
     for title, process in processes.items()
   }
