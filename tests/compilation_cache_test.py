@@ -1,6 +1,7 @@
 """Compiled programs are kept: for whom, where, and what damage does."""
 
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -37,9 +38,9 @@ def environment(tmp_path, **more):
   }
 
 
-def start(tmp_path, **more):
+def start(tmp_path, code=CODE, **more):
   return subprocess.Popen(
-    [sys.executable, '-c', CODE],
+    [sys.executable, '-c', code],
     cwd=helpers.ROOT,
     env=environment(tmp_path, **more),
     stdout=subprocess.PIPE,
@@ -48,14 +49,14 @@ def start(tmp_path, **more):
   )
 
 
-def run(tmp_path, **more):
+def run(tmp_path, code=CODE, **more):
   """What a small program tells.
 
   Returns:
     The folder that JAX uses, the number of programs that it compiled and kept,
     and what is on standard error.
   """
-  process = start(tmp_path, **more)
+  process = start(tmp_path, code, **more)
   out, err = process.communicate()
   assert process.returncode == 0, err
   answer, place, compiled = out.splitlines()
@@ -70,7 +71,7 @@ def programs(tmp_path):
 def test_the_second_start_of_a_run_compiles_nothing(
   folder, data_dir, tmp_path, tmp_path_factory
 ):
-  losses, kept = [], []
+  losses, kept, missed = [], [], []
   for name, more in (
     ('cold', {}),
     ('warm', {}),
@@ -87,15 +88,19 @@ def test_the_second_start_of_a_run_compiles_nothing(
         '--config.log_every_steps=1',
       ),
       cwd=helpers.ROOT,
-      env=environment(tmp_path, **more),
+      env=environment(
+        tmp_path, JAX_DEBUG_LOG_MODULES='jax._src.compiler', **more
+      ),
       capture_output=True,
       text=True,
     )
     assert done.returncode == 0, done.stderr
+    missed.append(done.stderr.count('PERSISTENT COMPILATION CACHE MISS'))
     losses.append(trainings.losses(workdir))
     kept.append(programs(tmp_path))
   # What is compiled is kept.
   assert kept[0] and kept[0] == kept[1] == kept[2]
+  assert missed[0] > 1 and missed[1:] == [0, 0]
   assert len(losses[0]) == 4 and losses[0] == losses[1] == losses[2]
 
 
@@ -134,11 +139,33 @@ def test_a_place_that_cannot_be_used_is_a_sentence(tmp_path):
   assert line.endswith('; JAX_COMPILATION_CACHE_DIR names another folder.')
 
 
-def test_a_folder_that_others_may_change_is_not_used(tmp_path):
+@pytest.mark.parametrize('above', [0, 1, 2])
+@pytest.mark.parametrize('mode', [0o770, 0o707])
+def test_a_folder_that_others_may_change_is_not_used(tmp_path, above, mode):
   place, *_ = run(tmp_path)
-  os.chmod(place, 0o777)
+  os.chmod([place, *pathlib.Path(place).parents][above], mode)
   place, _, err = run(tmp_path)
   assert place == 'None' and 'other users may change it' in err
+
+
+def test_a_link_to_another_folder_is_not_used(tmp_path):
+  place = pathlib.Path(run(tmp_path)[0])
+  place.rename(tmp_path / 'elsewhere')
+  place.symlink_to(tmp_path / 'elsewhere')
+  place, _, err = run(tmp_path)
+  assert place == 'None' and 'is a link' in err
+
+
+def test_a_user_without_a_home_keeps_nothing(tmp_path):
+  nobody = """
+import pathlib
+def expanduser(path):
+  raise RuntimeError('Could not determine home directory.')
+pathlib.Path.expanduser = expanduser
+"""
+  place, _, err = run(tmp_path, nobody + CODE)
+  assert place == 'None' and err.count('\n') == 1
+  assert 'Could not determine home directory' in err
 
 
 @pytest.mark.parametrize('left', [0, 100])
@@ -168,8 +195,12 @@ def test_programs_that_nobody_uses_are_removed(tmp_path):
     path.parent.mkdir(exist_ok=True)
     path.write_text('')
     os.utime(path, (now - age * compilation_cache.UNUSED,) * 2)
+  empty = tmp_path / 'other' / 'autotuning'
+  empty.mkdir(parents=True)
+  os.utime(empty, (now - 2 * compilation_cache.UNUSED,) * 2)
   compilation_cache.remove_unused(tmp_path)
-  assert [p.name for p in tmp_path.glob('*/*')] == ['used']
+  left = sorted(path.name for path in tmp_path.rglob('*'))
+  assert left == ['other', 'used', 'version']
 
 
 def test_processors_differ_by_their_instructions():

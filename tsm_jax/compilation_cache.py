@@ -19,6 +19,7 @@ import warnings
 from tsm_jax import errors
 
 UNUSED = 30 * 24 * 3600  # seconds, after which a program is removed
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LEAST = 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'
 # What JAX warns of before it compiles such a program anew.
 _DAMAGED = r"Error reading persistent compilation cache entry for '([\w.<>-]+)'"
@@ -38,10 +39,11 @@ def switch_on():
     config.jax_compilation_cache_dir or not config.jax_enable_compilation_cache
   ):
     return
-  place = folder()
+  place = 'the folder of the user'
   try:
+    place = folder()
     _prepare(place)
-  except OSError as error:
+  except (OSError, RuntimeError) as error:  # of a user without a home, too
     line = (
       f'Compiled programs are not kept, as {str(place)!r} cannot be used '
       f'({error}); JAX_COMPILATION_CACHE_DIR names another folder.'
@@ -98,12 +100,16 @@ def instructions(cpuinfo):
 
 
 def _prepare(place):
-  """Makes a folder of this user's own; raises OSError if it cannot be used."""
-  place.mkdir(parents=True, exist_ok=True, mode=0o700)
-  found = place.stat()
-  if found.st_uid != os.getuid() or found.st_mode & stat.S_IWOTH:
-    # Who may write here may let this user run any program.
-    raise PermissionError('other users may change it')
+  """Makes folders of this user's own; raises OSError if they cannot be used."""
+  programs, tsm_jax = place.parents[:2]
+  tsm_jax.parent.mkdir(parents=True, exist_ok=True)
+  for one in (tsm_jax, programs, place):
+    one.mkdir(exist_ok=True, mode=0o700)
+    found = one.lstat()
+    others = found.st_uid != os.getuid() or found.st_mode & _BY_OTHERS
+    if others or not stat.S_ISDIR(found.st_mode):
+      # Who may write here may let this user run any program.
+      raise PermissionError(f'{one} is a link, or other users may change it')
   with tempfile.TemporaryFile(dir=place):
     pass
 
@@ -111,15 +117,21 @@ def _prepare(place):
 def remove_unused(programs):
   """Removes programs that were not used for `UNUSED` seconds.
 
+  Where the system notes no reading of files, that is since they were written.
+
   Args:
     programs: the folder of the folders of all processors and versions.
   """
   oldest = time.time() - UNUSED
-  for path in sorted(programs.glob('*/*')):
-    # Another process may remove it at the same time.
+  for path in sorted(programs.rglob('*'), reverse=True):
+    # Another process may remove it at the same time, and no folder goes that
+    # holds something.
     with contextlib.suppress(OSError):
-      found = path.stat()
-      if path.is_file() and max(found.st_atime, found.st_mtime) < oldest:
+      found = path.lstat()
+      if stat.S_ISDIR(found.st_mode):
+        if found.st_mtime < oldest:
+          path.rmdir()
+      elif max(found.st_atime, found.st_mtime) < oldest:
         path.unlink()
 
 
@@ -127,7 +139,8 @@ def _replace_damaged(place):
   """Removes what JAX cannot read, silently, so that it writes it again.
 
   A process that was killed, or a full disk, leaves half a program. JAX would
-  keep it and warn at every start.
+  keep it and warn at every start. Its warning tells the name of the function
+  only, so that all programs of that name are compiled anew.
   """
   shown = warnings.showwarning
 

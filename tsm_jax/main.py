@@ -25,12 +25,13 @@ def main(argv=None):
   # JAX takes seconds to import, which --help and mistakes need not wait for.
   from tsm_jax.runs import identity, processes, stopping
 
-  compilation_cache.switch_on()
   workdir = args.workdir or _usual_workdir(args.config)
   try:
     processes.join(
       args.coordinator, args.num_processes, args.process_id, args.join_seconds
     )
+    if processes.alone():  # XLA lets several wait for what one of them compiles
+      compilation_cache.switch_on()
     config, asked = _configuration(args, workdir)
     processes.check_same(
       {

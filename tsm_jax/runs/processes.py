@@ -156,6 +156,11 @@ def _check_address(coordinator, num_processes, process_id):
     )
 
 
+def alone():
+  """Whether this process has no others, once it has joined them."""
+  return jax.process_count() == 1
+
+
 def check_same(values):
   """Raises InputError unless all processes have the same values.
 
@@ -165,7 +170,7 @@ def check_same(values):
   Raises:
     InputError: on all processes, with the fields that differ and where.
   """
-  if jax.process_count() == 1:
+  if alone():
     return
   text = json.dumps(values, sort_keys=True, default=str).encode()
   digest = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)
@@ -188,14 +193,14 @@ def check_same(values):
 
 def broadcast(value):
   """What process 0 gives, on all processes; a bool or a number."""
-  if jax.process_count() == 1:
+  if alone():
     return value
   return multihost_utils.broadcast_one_to_all(np.array(value)).item()
 
 
 def gather(value):
   """A list of what every process gives, on all of them; JSON-able."""
-  if jax.process_count() == 1:
+  if alone():
     return [value]
   parts = _gather_bytes(json.dumps(value).encode())
   return [json.loads(part) for part in parts]
