@@ -2,6 +2,7 @@
 
 import json
 import math
+import types
 
 import jax
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from support import commands, helpers
 from tsm_jax import configuration, models
 from tsm_jax.bench import __main__ as bench
-from tsm_jax.bench.scaling import axes, processes, tables
+from tsm_jax.bench.scaling import axes, shared_input, tables
 from tsm_jax.data.input import preprocess
 
 CONFIG = (
@@ -98,9 +99,22 @@ def test_processes_share_a_batch(run):
   assert rows[0].split(' | ')[2] == '1.00'
 
 
+def test_each_process_reads_other_clips(tmp_path):
+  path = shared_input.build(tmp_path, types.SimpleNamespace(videos=3))
+
+  def seen(*process):
+    batch = next(shared_input.training(path, process))
+    return [frames.tobytes() for frames in batch['frames']]
+
+  first, second = seen(0, 2), seen(1, 2)
+  assert not set(first) & set(second) and len(first) == len(second) == 8
+  assert len(seen(0, 1)) == 8  # whatever their number, each has as many
+  assert [shared_input.whole(clips) for clips in (1, 8, 12)] == [8, 8, 16]
+
+
 def test_what_processes_took_together():
   # Two read 10 clips each, in 2 and 4 seconds of time, 1 and 2 of processors.
-  assert processes.together([(2.0, 1.0), (4.0, 2.0)], 10) == {
+  assert shared_input.together([(2.0, 1.0), (4.0, 2.0)], 10) == {
     'processor_time': pytest.approx(3 / 20),
     'clips_per_s': pytest.approx(20 / 4),
   }

@@ -21,7 +21,7 @@ import numpy as np
 import tsm_jax
 from tsm_jax import cli, configuration
 from tsm_jax.bench import machine
-from tsm_jax.bench.scaling import axes, devices, processes, tables
+from tsm_jax.bench.scaling import axes, devices, shared_input, tables
 from tsm_jax.insight import choices
 
 AXES = {
@@ -40,7 +40,9 @@ def main(argv=None):
   if not options.json:
     print(found['measured'], flush=True)
   for axis in AXES:
-    if values := getattr(options, axis):
+    if axis == 'depth' and config.model.name != 'resnet':
+      _tell(f'depth is left out: {config.model.name} has one.')
+    elif values := getattr(options, axis):
       _tell(f'Measuring against {axis} ...')
       rows = axes.measure(config, axis, values, options)
       found[axis] = {'rows': rows, 'slopes': axes.slopes(axis, rows)}
@@ -51,7 +53,7 @@ def main(argv=None):
     _show(options, tables.of_devices, found['devices'])
   if options.processes:
     _tell('Measuring the input of several processes ...')
-    found['processes'] = processes.measure(options.processes, options)
+    found['processes'] = shared_input.measure(options.processes, options)
     _show(options, tables.of_processes, found['processes'])
   if options.json:
     print(json.dumps(found, indent=1))
@@ -95,7 +97,7 @@ def _parser():
     '--clips',
     type=count,
     default=64,
-    help='that each process reads in a turn (%(default)s)',
+    help='that each process reads in a turn, in eights (%(default)s)',
   )
   parser.add_switch('json', 'print JSON instead of tables')
   return parser

@@ -23,7 +23,7 @@ import jax
 from rich import table
 
 import tsm_jax
-from tsm_jax import cli, program, sharding
+from tsm_jax import cli, sharding
 from tsm_jax.bench import interleave, processes
 from tsm_jax.bench.clips import contenders, contests, programs
 from tsm_jax.data.sources import published
@@ -100,25 +100,8 @@ def prepare(config, mesh, steps, clock=time.perf_counter):
   Raises:
     InputError: if a field has an impossible value.
   """
-  classes = published.num_classes(config)
-  num_clips = programs.num_clips(config)
-  built = program.build(config, mesh, classes, num_clips)
-  compiled = built.train_step.lower(*built.arguments).compile()
-  batch = jax.device_put(
-    programs.random_batch(built.arguments[1], classes), sharding.batched(mesh)
-  )
-  key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
-  state = built.init(key)
-
-  def turn(steps=steps):
-    nonlocal state  # the step frees the old one
-    before = clock()
-    for _ in range(steps):
-      state, metrics = compiled(state, batch, key)
-    jax.block_until_ready((state, metrics))
-    return (clock() - before) / steps
-
-  turn(1)
+  turn, compiled = programs.steps(config, mesh, steps, clock)
+  classes, num_clips = published.num_classes(config), programs.num_clips(config)
   return turn, {
     'clips': config.batch_size,
     'flops': forecast.count_flops(config, classes, num_clips),

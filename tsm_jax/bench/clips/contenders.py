@@ -3,6 +3,8 @@
 import time
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tsm_jax import errors
 
 PYTORCH = {
@@ -88,18 +90,19 @@ def turn(title, steps):
     Seconds of one step by each of `CLOCKS`, a tuple.
   """
   run = _opened[title]
-  before = _now()
+  before = now()
   run()
   done = 1
-  if _now()[0] - before[0] < LONG:
-    before, done = _now(), 0
+  if now()[0] - before[0] < LONG:
+    before, done = now(), 0
   for _ in range(steps - done):
     run()
-  return tuple((b - a) / steps for a, b in zip(before, _now(), strict=True))
+  return tuple(((now() - before) / steps).tolist())
 
 
-def _now():
-  return time.perf_counter(), time.process_time()
+def now():
+  """Seconds by each of `CLOCKS`, an array."""
+  return np.array([time.perf_counter(), time.process_time()])
 
 
 def devices():

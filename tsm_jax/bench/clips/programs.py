@@ -2,13 +2,16 @@
 
 import contextlib
 import functools
+import time
 
 import jax
 import numpy as np
 
 from tsm_jax import errors, evaluate, models, program, sharding
 from tsm_jax.bench import random_weights
+from tsm_jax.bench.clips import contenders
 from tsm_jax.data.input import preprocess
+from tsm_jax.data.sources import published
 from tsm_jax.plan import compilation
 
 
@@ -107,6 +110,50 @@ def runner(config, mode, mesh):
     return metrics['loss']
 
   return train
+
+
+def steps(config, mesh, count, clock):
+  """Compiles the training step and runs it once, from its own initial values.
+
+  Args:
+    config: a whole configuration.
+    mesh: of devices that are here.
+    count: of steps that are measured together.
+    clock: a function that returns seconds, a number or an array.
+
+  Returns:
+    `(turn, compiled)`: a function that runs the steps and returns the seconds
+    of one by the clock, and the `jax.stages.Compiled`. A short step is done
+    once before: others ran meanwhile and left the caches as they like.
+
+  Raises:
+    InputError: if a field has an impossible value.
+  """
+  classes = published.num_classes(config)
+  built = program.build(config, mesh, classes, num_clips(config))
+  compiled = built.train_step.lower(*built.arguments).compile()
+  batch = jax.device_put(
+    random_batch(built.arguments[1], classes), sharding.batched(mesh)
+  )
+  key = jax.device_put(jax.random.key(config.seed), sharding.replicated(mesh))
+  state = built.init(key)
+
+  def run(times):
+    nonlocal state  # the step frees the old one
+    before = clock()
+    for _ in range(times):
+      state, metrics = compiled(state, batch, key)
+    jax.block_until_ready((state, metrics))
+    return clock() - before
+
+  def turn():
+    begun, first = time.perf_counter(), run(1)
+    if time.perf_counter() - begun < contenders.LONG:
+      return run(count) / count
+    return (first + run(count - 1)) / count if count > 1 else first
+
+  run(1)
+  return turn, compiled
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tsm_jax.bench import markdown
 from tsm_jax.plan import moves
 
 PLAIN = 'no shift'
@@ -79,12 +80,11 @@ def table(rows):
   head, cells = (
     (_COMPILED, _compiled_cells) if compiled else (_MEASURED, _measured_cells)
   )
-  lines = [[*FACTS, 'way', *head]]
-  lines.append(['---'] * len(lines[0]))
+  lines = []
   for row in rows:
     way = f'{row["way"]} (auto)' if row['auto'] else row['way']
     lines.append([*(row[name] for name in FACTS), way, *cells(row)])
-  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  return markdown.table([*FACTS, 'way', *head], lines)
 
 
 _MEASURED = ('ms', 'quartiles', SHARE, 'quartiles')

@@ -1,14 +1,13 @@
 """What a training step costs against one field of its configuration."""
 
 import copy
-import time
 
 import jax
 import numpy as np
 
-from tsm_jax import program, sharding
+from tsm_jax import sharding
 from tsm_jax.bench import interleave
-from tsm_jax.data.sources import published
+from tsm_jax.bench.clips import contenders, programs
 
 # The fields that can be varied, by the name of their flag.
 FIELDS = {
@@ -84,29 +83,7 @@ def prepare(config, steps):
     one `[2]`, by `CLOCKS`; and what `describe` says.
   """
   mesh = sharding.create_mesh(jax.devices()[:1])
-  classes = published.num_classes(config)
-  built = program.build(config, mesh, classes, 1000 * config.batch_size)
-  compiled = built.train_step.lower(*built.arguments).compile()
-  rng, top = np.random.default_rng(0), {'frames': 256, 'label': classes}
-  batch = jax.device_put(
-    {
-      name: rng.integers(0, top[name], x.shape, x.dtype)
-      for name, x in built.arguments[1].items()
-    },
-    sharding.batched(mesh),
-  )
-  key = jax.device_put(jax.random.key(0), sharding.replicated(mesh))
-  state = built.init(key)
-
-  def turn(steps=steps):
-    nonlocal state  # the step frees the old one
-    before = _now()
-    for _ in range(steps):
-      state, metrics = compiled(state, batch, key)
-    jax.block_until_ready((state, metrics))
-    return (_now() - before) / steps
-
-  turn(1)
+  turn, compiled = programs.steps(config, mesh, steps, contenders.now)
   return turn, describe(compiled)
 
 
@@ -144,7 +121,3 @@ def slopes(axis, rows):
   return {
     name: slope(values, [row[name] for row in rows]) for name in CLOCKS + FACTS
   }
-
-
-def _now():
-  return np.array([time.perf_counter(), time.process_time()])

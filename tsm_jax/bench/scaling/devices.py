@@ -5,13 +5,13 @@ machine, so their time would mean nothing; the compiled program says what each
 of them does.
 """
 
-from concurrent import futures
 import copy
-import multiprocessing
 
 import jax
 
 from tsm_jax import program, sharding
+from tsm_jax.bench import processes
+from tsm_jax.bench.clips import programs
 from tsm_jax.bench.scaling import axes
 from tsm_jax.data.sources import published
 from tsm_jax.plan import hlo
@@ -33,12 +33,7 @@ def measure(config, counts):
     InputError: if a field has an impossible value.
   """
   # JAX sets up its devices once in a process; this one goes on with its own.
-  with futures.ProcessPoolExecutor(
-    1,
-    multiprocessing.get_context('spawn'),
-    initializer=_simulate,
-    initargs=(max(counts),),
-  ) as process:
+  with processes.start(_simulate, max(counts)) as process:
     return [
       process.submit(describe, config, count).result() for count in counts
     ]
@@ -55,7 +50,7 @@ def describe(config, count):
   changed.batch_size = count * config.batch_size
   mesh = sharding.create_mesh(jax.devices()[:count])
   built = program.build(
-    changed, mesh, published.num_classes(config), 1000 * changed.batch_size
+    changed, mesh, published.num_classes(config), programs.num_clips(changed)
   )
   compiled = built.train_step.lower(*built.arguments).compile()
   found = hlo.collectives(compiled.as_text(), count)

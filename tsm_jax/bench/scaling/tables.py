@@ -1,5 +1,6 @@
 """What was measured, as Markdown."""
 
+from tsm_jax.bench import markdown
 from tsm_jax.bench.scaling import axes
 
 _UNITS = {  # of the columns, by what they show, and its size
@@ -26,7 +27,7 @@ def of_axis(axis, found):
   ]
   exponents = [found['slopes'][name] for name in names]
   last = ['' if p is None else f'{p:.2f}' for p in exponents]
-  return markdown(head, [*lines, ['slope', *last]])
+  return markdown.table(head, [*lines, ['slope', *last]])
 
 
 def of_devices(rows):
@@ -34,7 +35,7 @@ def of_devices(rows):
   first = rows[0]['flops']
   head = ['devices', *(_UNITS[name][0] for name in axes.FACTS)]
   head += ['x the first, FLOP', 'collectives', 'MB sent']
-  return markdown(
+  return markdown.table(
     head,
     [
       [
@@ -52,7 +53,7 @@ def of_devices(rows):
 def of_processes(rows):
   """The table of `processes.measure`."""
   first = rows[0]['processor_time']
-  return markdown(
+  return markdown.table(
     ['processes', 'processor ms per clip', 'x the first', 'clips/s together'],
     [
       [
@@ -69,9 +70,3 @@ def of_processes(rows):
 def _shown(name, value):
   number = value / _UNITS[name][1]
   return f'{number:.0f}' if number >= 100 else f'{number:.3g}'
-
-
-def markdown(head, lines):
-  """A table of Markdown from lists of cells."""
-  rows = [head, ['---'] * len(head), *lines]
-  return '\n'.join(f'| {" | ".join(cells)} |' for cells in rows)

@@ -1,8 +1,5 @@
 """The input over several processes, each of which reads its part of a batch."""
 
-from concurrent import futures
-import contextlib
-import multiprocessing
 import os
 import pathlib
 import tempfile
@@ -11,7 +8,7 @@ import types
 
 import numpy as np
 
-from tsm_jax.bench import input_ways
+from tsm_jax.bench import input_ways, processes
 from tsm_jax.data import defaults
 from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import folder
@@ -33,13 +30,9 @@ def measure(counts, options):
     A list of dicts: `processes`; `processor_time`, seconds of all of them for a
     clip; `clips_per_s`, of all of them together; medians.
   """
-  with contextlib.ExitStack() as stack:
-    path = build(stack.enter_context(tempfile.TemporaryDirectory()), options)
-    context = multiprocessing.get_context('spawn')
-    workers = [
-      stack.enter_context(futures.ProcessPoolExecutor(1, context))
-      for _ in range(max(counts))
-    ]
+  with tempfile.TemporaryDirectory() as scratch, processes.opened() as open_:
+    path = build(scratch, options)
+    workers = [open_() for _ in range(max(counts))]
     found = {count: [] for count in counts}
     for turn in range(options.repeats + 1):  # the first one warms up
       for count in counts:
@@ -49,7 +42,7 @@ def measure(counts, options):
         ]
         parts = [task.result() for task in tasks]
         if turn:
-          found[count].append(together(parts, options.clips))
+          found[count].append(together(parts, whole(options.clips)))
   return [
     {'processes': count, **_medians(turns)} for count, turns in found.items()
   ]
@@ -85,10 +78,15 @@ def read(path, process, clips):
   for _ in range(DRAIN):
     next(batches)
   before = time.perf_counter(), time.process_time()
-  for _ in range(-(-clips // input_ways.BATCH)):
+  for _ in range(whole(clips) // input_ways.BATCH):
     next(batches)
   after = time.perf_counter(), time.process_time()
   return tuple(b - a for a, b in zip(before, after))
+
+
+def whole(clips):
+  """So many clips in whole batches, which is what is read."""
+  return -(-clips // input_ways.BATCH) * input_ways.BATCH
 
 
 def training(path, process):
