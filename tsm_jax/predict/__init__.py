@@ -15,7 +15,7 @@ from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
 from tsm_jax.models import views as seen
 from tsm_jax.runs import checkpoints, request
-from tsm_jax.stream import progress
+from tsm_jax.stream import batch, progress
 
 MAX_FRAMES = defaults.USUAL.max_frames
 
@@ -119,14 +119,19 @@ def make_predict(trained):
   activation = jax.nn.sigmoid if several else jax.nn.softmax
 
   # Weights are an argument: another checkpoint finds the same program, which is
-  # small, in the cache. They are placed once.
-  variables = jax.device_put(trained.variables, jax.local_devices()[0])
+  # small, in the cache. They are placed once, and on CPU without BatchNorm,
+  # which XLA would only fold into weights that it knows.
+  variables, applied = batch.prepare_model(
+    model, trained.variables, trained.preprocessing.clip_shape()
+  )
+  variables = jax.device_put(variables, jax.local_devices()[0])
 
   @jax.jit
   def predict(variables, frames):
-    logits = seen.view_logits(
-      model, variables, frames[None], trained.preprocessing
-    )
+    with applied():
+      logits = seen.view_logits(
+        model, variables, frames[None], trained.preprocessing
+      )
     return activation(logits[0])
 
   return functools.partial(predict, variables)
