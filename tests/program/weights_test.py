@@ -78,7 +78,7 @@ def test_parts_and_devices_give_the_same_steps():
   """With mixed clips, whose weights are mixed, too."""
   weights = np.array([0.5, 3.0, 0.25, 1.5], np.float32)
 
-  def train(devices, **changes):
+  def train(devices, start=None, **changes):
     config = helpers.tiny_config(
       *('', ''),
       batch_size=16,
@@ -90,7 +90,8 @@ def test_parts_and_devices_give_the_same_steps():
     )
     mesh = sharding.create_mesh(jax.devices()[:devices])
     built = program.build(config, mesh, 4, 160, None, weights)
-    state, losses = built.init(jax.random.key(0)), []
+    start = start or jax.device_get(built.init(jax.random.key(0)))
+    state, losses = jax.device_put(start, built.shardings), []
     rng = np.random.default_rng(0)
     for _ in range(2):
       batch = {
@@ -102,8 +103,8 @@ def test_parts_and_devices_give_the_same_steps():
         state, sharding.to_devices(batch, mesh), key
       )
       losses.append(float(values['loss']))
-    return jax.device_get(state.params), losses
+    return start, (jax.device_get(state.params), losses)
 
-  expected = train(1)
-  found = train(4, accumulation=2, fsdp=True)
+  start, expected = train(1)
+  _, found = train(4, start, accumulation=2, fsdp=True)
   chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
