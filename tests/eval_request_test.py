@@ -7,11 +7,10 @@ import re
 import jax
 import pytest
 
-from support import commands, helpers, trainings
-from tsm_jax import evaluate, program, sharding
+from support import commands, helpers, leaving, trainings
+from tsm_jax import evaluate, sharding
 from tsm_jax.data.store import dataset
-from tsm_jax.program import checks
-from tsm_jax.runs import checkpoints, identity
+from tsm_jax.runs import checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -25,22 +24,10 @@ def config(folder, data_dir):
 
 
 @pytest.fixture(scope='module')
-def workdir(config, tmp_path_factory):
+def workdir(folder, data_dir, tmp_path_factory):
   """Of a model whose weights are drawn."""
-  data = dataset.prepare(config.data, log=len)
-  mesh = sharding.create_mesh(jax.devices()[:1])
-  resolved = checks.resolve(config, mesh, 2, data.options)
-  state = program.build(resolved, mesh, 2, 20).init(jax.random.key(0))
-  params = {
-    **state.params,
-    'head': jax.tree.map(lambda x: 50 * x, state.params['head']),
-  }
   path = tmp_path_factory.mktemp('run')
-  checkpoints.save_model(
-    path,
-    {'params': params, 'batch_stats': state.batch_stats},
-    identity.describe(resolved, data.labels, data.name),
-  )
+  leaving.save(path, folder, data_dir, model__stage_sizes=(1,))
   return path
 
 

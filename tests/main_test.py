@@ -232,7 +232,7 @@ BAD_INPUT = (
   'call', [commands.call, lambda *args: commands.run(commands.command(*args))]
 )
 def test_bad_input_is_a_sentence_and_no_traceback(call, tmp_path):
-  cases = BAD_INPUT if call is commands.call else BAD_INPUT[-6:-5]
+  cases = BAD_INPUT if call is commands.call else BAD_INPUT[:1]
   for arguments, message in cases:
     done = call(
       'main',

@@ -2,12 +2,17 @@
 
 import pytest
 
-from support import commands, helpers, trainings
-from tsm_jax import files, train
+from support import commands, helpers, leaving, trainings
+from tsm_jax import files
 from tsm_jax.configs import common
 from tsm_jax.data import choosing
 from tsm_jax.insight import choices
 from tsm_jax.runs import again
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+  trainings.on_devices(monkeypatch, 1)
 
 
 @pytest.fixture(scope='module')
@@ -48,11 +53,7 @@ def test_a_run_tells_what_it_chose_and_keeps_it(videos, tmp_path):
 
 
 def test_weights_decide_the_network(videos, tmp_path):
-  first = helpers.tiny_config(
-    videos, tmp_path / 'data', epochs=0.5, model__width=16
-  )
-  with trainings.without_report():
-    train.train(first, tmp_path / 'first', log=lambda line: None)
+  leaving.save(tmp_path / 'first', videos, tmp_path / 'data', model__width=16)
   config = tiny(videos, tmp_path, init_from=str(tmp_path / 'first'))
   common.leave_open(config, 'model.width', 'model.fold_div', 'model.depth')
   lines = []
@@ -63,7 +64,7 @@ def test_weights_decide_the_network(videos, tmp_path):
 
 
 def test_describe_tells_the_choices_with_and_without_data(videos):
-  flags = ('--config=folder:depth=50', '--mode=describe')
+  flags = ('--config=folder:depth=18', '--mode=describe')
   done = commands.call('main', *flags, f'--config.data.source={videos}')
   assert 'Chosen for 6 training clips on a CPU:' in done.stdout
   assert 'base_learning_rate' in done.stdout

@@ -4,11 +4,12 @@ from ml_collections import config_dict
 import numpy as np
 import pytest
 
-from support import nets
+from support import leaving, nets
 from tsm_jax import errors, models
 from tsm_jax.models import mobilenet_v2
 
 CONFIG = nets.CONFIG
+short = leaving.short
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_modality_is_the_number_of_channels(name, modality, channels):
       jax.eval_shape(model.init, key, jnp.zeros(wrong))
 
 
-def test_names_of_first_and_last_layers_are_the_same_everywhere():
+def test_names_of_first_and_last_layers_are_the_same_everywhere(short):
   # The groups of the optimiser find them by these names.
   for name, shift in (
     ('resnet', 'blockres'),

@@ -9,10 +9,22 @@ import numpy as np
 import pytest
 
 from models import shift_test
+from support import nets
 from tsm_jax import models
 from tsm_jax.models import convolution, mobilenet_v2, shift, shift_forms
 
 FORMS = shift_forms.FORMS[1:]
+
+
+def with_gradient(f, cotangent, *args):
+  """A function's value and its gradients, as one program."""
+
+  @jax.jit
+  def both(cotangent, *args):
+    y, vjp = jax.vjp(f, *args)
+    return y, vjp(cotangent)
+
+  return both(cotangent, *args)
 
 
 @pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16, jnp.float32])
@@ -22,14 +34,14 @@ def test_every_form_is_the_rule_and_its_gradient(form, direction, dtype):
   for num_frames, channels in ((4, 17), (1, 8), (3, 7)):
     x = shift_test.clips(2, num_frames, 1, 2, channels).astype(dtype)
     g = shift_test.clips(2, num_frames, 1, 2, channels, seed=1).astype(dtype)
-    y, vjp = jax.vjp(
-      lambda x: shift.temporal_shift(x, 8, direction, form), jnp.asarray(x)
+    y, gradient = with_gradient(
+      lambda x: shift.temporal_shift(x, 8, direction, form), g, x
     )
     chex.assert_type(y, dtype)
     chex.assert_trees_all_equal(y, shift_test.by_hand(x, 8, direction))
     # The adjoint is the shift of reversed time.
     back = shift_test.by_hand(g[:, ::-1], 8, direction)[:, ::-1]
-    chex.assert_trees_all_equal(vjp(jnp.asarray(g))[0], back)
+    chex.assert_trees_all_equal(gradient[0], back)
 
 
 def test_unknown_forms_are_named():
@@ -75,12 +87,14 @@ def test_the_fused_convolution_is_that_of_shifted_features(
     move = shift_forms.Move(3, 2, shift.STEPS[direction])
     return shift_forms.convolved(x, kernel, move, *window)
 
-  y, vjp = jax.vjp(fused, x, kernel)
-  expected, expected_vjp = jax.vjp(apart, x, kernel)
-  g = jnp.asarray(shift_test.clips(*y.shape, seed=2), dtype)
+  shape = jax.eval_shape(apart, x, kernel).shape
+  g = jnp.asarray(shift_test.clips(*shape, seed=2), dtype)
   tolerance = {'atol': 1e-5 if dtype == jnp.float32 else 5e-2, 'rtol': 2e-2}
-  chex.assert_trees_all_close(y, expected, **tolerance)
-  chex.assert_trees_all_close(vjp(g), expected_vjp(g), **tolerance)
+  chex.assert_trees_all_close(
+    with_gradient(fused, g, x, kernel),
+    with_gradient(apart, g, x, kernel),
+    **tolerance,
+  )
 
 
 def test_the_fused_convolution_keeps_the_unshifted_input_only():
@@ -96,7 +110,7 @@ def test_the_fused_convolution_keeps_the_unshifted_input_only():
 
 
 def gradients(form, platform=None, **fields):
-  """Loss and gradients of a small ResNet, with the tree of its variables."""
+  """Variables, logits, loss and gradients of a small ResNet."""
   model = models.create_model(
     {
       **fields,
@@ -111,7 +125,7 @@ def gradients(form, platform=None, **fields):
     platform,
   )
   frames = shift_test.clips(2, 4, 32, 32, 3)
-  variables = model.init(jax.random.key(0), frames)
+  variables = nets.tiny_variables(model, frames)
 
   def loss(params):
     logits, _ = model.apply(
@@ -120,7 +134,7 @@ def gradients(form, platform=None, **fields):
     return jnp.square(logits - 1).sum()
 
   value = jax.jit(jax.value_and_grad(loss))(variables['params'])
-  return variables, value, model.apply(variables, frames)
+  return variables, value, jax.jit(model.apply)(variables, frames)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +164,8 @@ def test_the_block_of_mobilenet_is_the_same():
       out_channels=16,
       stride=1,
     )
-    variables = block.init(jax.random.key(0), x)
-    results.append((variables, block.apply(variables, x)))
+    y, variables = jax.jit(block.init_with_output)(jax.random.key(0), x)
+    results.append((variables, y))
   chex.assert_trees_all_close(*results, atol=1e-6)
   assert not np.allclose(results[0][1], x)
 

@@ -7,6 +7,8 @@ import os
 
 # PyTorch's threads, read when it is loaded: a process per core runs already.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Where a test asks for more, one that waits for another does not spin.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import gc
 import pathlib

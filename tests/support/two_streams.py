@@ -1,9 +1,8 @@
 """Models of RGB and of flow, of the same videos."""
 
-import jax
 import numpy as np
 
-from support import helpers
+from support import helpers, nets
 from tsm_jax import models
 from tsm_jax.configs import common
 from tsm_jax.data.input import preprocess
@@ -47,8 +46,7 @@ def write_run(workdir, source, data_dir, modality, num_frames=4, labels=LABELS):
   model = models.create_model(config.model)
   how = preprocess.Preprocessing.from_config(config)
   frames = np.zeros(how.clip_shape(), np.float32)
-  variables = jax.jit(model.init)(jax.random.key(num_frames), frames)
-  variables = jax.tree.map(np.asarray, variables)
+  variables = nets.tiny_variables(model, frames)
   head = np.random.default_rng(num_frames).normal(size=(8, len(labels)))
   variables['params']['head']['kernel'] = 8 * head.astype(np.float32)
   meta = identity.describe(config, list(labels), '')

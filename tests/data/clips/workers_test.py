@@ -14,7 +14,7 @@ from tsm_jax.data.clips import workers
 
 def square_or_crash(number):
   """Stands for a decoder that ends its process on some files."""
-  if number in (3, 4, 11):
+  if number in (3, 4):
     os._exit(1)
   if number == 5:
     raise errors.InputError('a reason')
@@ -33,10 +33,10 @@ def leave_a_mark(path):
 @pytest.mark.parametrize('size', [1, 2])
 def test_only_what_crashes_is_blamed(size):
   with workers.Workers(square_or_crash, size) as pool:
-    results = list(pool.outcomes(list(range(13))))
+    results = list(pool.outcomes(list(range(9))))
     again = list(pool.outcomes([2, 3]))
-  expected = [(i * i, '') for i in range(13)]
-  expected[3] = expected[4] = expected[11] = (None, workers.CRASHED)
+  expected = [(i * i, '') for i in range(9)]
+  expected[3] = expected[4] = (None, workers.CRASHED)
   expected[5] = (None, 'a reason')
   expected[6] = (None, 'KeyError: 6')
   assert results == expected

@@ -17,7 +17,7 @@ from tsm_jax.data.store import dataset
 # This process ends in the middle of its build if it is to hang.
 SCRIPT = """
 import functools, json, sys, time
-from tsm_jax.data.clips import codec
+from tsm_jax.data.clips import codec, workers
 from tsm_jax.data.store import builder, dataset
 
 def work(path, what, **options):
@@ -32,6 +32,7 @@ def log(line):
 if __name__ == '__main__':
   import script  # where its processes find the function
 
+  workers.DEFAULT_SIZE = 1  # a process that is not this one
   work = functools.partial(script.work, what=sys.argv[1])
   builder.Plan = functools.partial(builder.Plan, to_record=work)
   log(dataset.prepare(json.loads(sys.argv[2]), log=log).path)
