@@ -141,6 +141,21 @@ def test_local_is_every_device_by_itself():
   assert abs(np.asarray(whole - logits)).max() > 0.01  # another thing
 
 
+def test_a_factor_has_its_gradient_also_far_from_zero():
+  rng = np.random.default_rng(0)
+  x = (300 + rng.normal(size=(4, 40, 40, 3))).astype(np.float32)
+  slope = rng.normal(size=x.shape).astype(np.float32)
+  mean = x.mean((0, 1, 2), keepdims=True)
+
+  def value(factor):
+    return jnp.vdot(batch_norm._scaled(x, mean, factor), slope)
+
+  found = jax.jit(jax.grad(value))(jnp.ones((1, 1, 1, 3)))
+  difference = x.astype(np.float64) - mean
+  expected = (difference * slope).sum((0, 1, 2), keepdims=True)
+  np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 def test_ghost_batches_must_be_whole():
   config = {**CONFIG, 'bn_stats': 'ghost', 'ghost_clips': 3}
   model = models.create_model(config)

@@ -175,11 +175,11 @@ def test_the_block_of_mobilenet_is_the_same():
   [
     ('auto', 'tpu', 'fused', 'pad'),
     ('auto', 'gpu', 'select', 'select'),
-    ('auto', 'cpu', 'select', 'select'),
+    ('auto', 'cpu', 'concatenate', 'concatenate'),
     ('auto', None, 'select', 'select'),
     ('roll', 'tpu', 'roll', 'roll'),
     ('fused', 'tpu', 'fused', 'pad'),
-    ('fused', 'cpu', 'fused', 'select'),
+    ('fused', 'cpu', 'fused', 'concatenate'),
   ],
 )
 def test_the_table_decides_by_devices_and_use(

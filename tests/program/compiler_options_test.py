@@ -16,11 +16,10 @@ def test_only_the_training_of_large_frames_on_a_cpu_has_options():
     assert compiler_options.for_training(platform, SIZE) is None
   small = compiler_options.SMALL_FRAME
   assert compiler_options.for_training('cpu', small) is None
-  # None is what a jax whose XLA does not know them is given.
-  assert compiler_options.for_training('cpu', small + 1) in (
-    None,
-    compiler_options.SUMS,
-  )
+  found = compiler_options.for_training('cpu', small + 1)
+  # Another jax may have an XLA that does not know them.
+  known = jax.__version__.startswith('0.10.')
+  assert found == compiler_options.SUMS or (found is None and not known)
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,36 @@ def measure(use, form, device):
     What XLA counts, and how many full feature maps are copied or transposed
     without anything else.
   """
+  from tsm_jax.plan import hlo
+
+  compiled = compile_blocks(use, form, device)
+  computations, entry = hlo.parse(compiled.as_text())
+  copies = _count(computations[entry], 'copy', 'transpose')
+  return compiled.cost_analysis()['bytes accessed'], copies
+
+
+def selections(use, form, device):
+  """How many full feature maps the program chooses value by value."""
+  from tsm_jax.plan import hlo
+
+  compiled = compile_blocks(use, form, device)
+  computations, _ = hlo.parse(compiled.as_text())
+  return sum(_count(lines, 'select') for lines in computations.values())
+
+
+def _count(lines, *opcodes):
+  from tsm_jax.plan import hlo
+
+  return sum(
+    line.opcode in opcodes and hlo.shape_bytes(line.shape) >= MAP_BYTES
+    for line in lines
+  )
+
+
+def compile_blocks(use, form, device):
+  """The program of two bottleneck blocks, as of `measure`."""
   import jax
   import jax.numpy as jnp
-
-  from tsm_jax.plan import hlo
 
   dtype = usual_dtype(device.platform)
   place = jax.sharding.SingleDeviceSharding(device)
@@ -50,14 +76,7 @@ def measure(use, form, device):
     return gradient(variables['params'], variables, x)
 
   function = step if use == 'training' else forward
-  compiled = jax.jit(function).lower(variables, x).compile()
-  computations, entry = hlo.parse(compiled.as_text())
-  copies = sum(
-    line.opcode in ('copy', 'transpose')
-    and hlo.shape_bytes(line.shape) >= MAP_BYTES
-    for line in computations[entry]
-  )
-  return compiled.cost_analysis()['bytes accessed'], copies
+  return jax.jit(function).lower(variables, x).compile()
 
 
 def usual_dtype(platform):

@@ -78,7 +78,8 @@ def _scaled(x, mean, factor):
   """`(x - mean) * factor`, whose backward pass needs no `x - mean` on CPU.
 
   XLA would write it in the forward pass, or once more in the backward pass in
-  front of a sum, as its sums over pixels are calls of a library.
+  front of a sum, as its sums over pixels are calls of a library. `jax.jvp` does
+  not go through it.
   """
   return _by_library(x, mean, factor)
 
@@ -104,10 +105,12 @@ def _by_two_sums(x, mean, factor, gradient):
   axes = tuple(
     i for i, (side, all_) in enumerate(zip(mean.shape, x.shape)) if side != all_
   )
-  # Without the barrier, the compiler would find `x - mean` of the forward pass.
+  # Without the barrier, the compiler would keep `x - mean` of the forward pass.
+  # It is subtracted anew in the same pass: the sum of `gradient * x` would lose
+  # its digits where the mean is many deviations away.
   values = jax.lax.optimization_barrier(x)
   total = gradient.sum(axes, keepdims=True)
-  weighted = (gradient * values).sum(axes, keepdims=True) - mean * total
+  weighted = (gradient * (values - mean)).sum(axes, keepdims=True)
   return (gradient * factor).astype(x.dtype), -factor * total, weighted
 
 

@@ -15,8 +15,9 @@ def max_pool(x):
 
   Where several pixels of a window are its maximum, the first has the gradient,
   row by row, as in PyTorch and in XLA. On CPU, XLA's own gradient carries the
-  index of every pixel through its search, and takes about six times as long as
-  `_by_parity`, which stands for it if `convolution.is_large`.
+  index of every pixel through its search, and takes several times as long as
+  `_by_parity`, which stands for it if `convolution.is_large`. There `jax.jvp`
+  does not go through it, and the gradient of a NaN lies where it may.
 
   Args:
     x: `[N, H, W, C]`, any float dtype.

@@ -12,7 +12,12 @@ import jax.numpy as jnp
 FORMS = ('auto', 'select', 'pad', 'concatenate', 'roll', 'fused')
 # The way of 'auto', by the platform and by what is compiled: the one whose
 # program reads and writes least, see docs/performance.md.
-TABLE = {('tpu', 'training'): 'fused', ('tpu', 'inference'): 'pad'}
+TABLE = {
+  ('cpu', 'inference'): 'concatenate',
+  ('cpu', 'training'): 'concatenate',
+  ('tpu', 'training'): 'fused',
+  ('tpu', 'inference'): 'pad',
+}
 DEFAULT = 'select'
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsm_jax import errors
+from tsm_jax import allocation, errors
 
 PYTORCH = {
   'PyTorch, eager': {},
@@ -49,6 +49,7 @@ def prepare(contender):
 
 
 def _jax(contender):
+  allocation.keep_freed()  # as every command does, before JAX is there
   import jax
 
   from tsm_jax import sharding

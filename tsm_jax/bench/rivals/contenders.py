@@ -109,6 +109,7 @@ def frame_shape(image_size):
 
 
 def _jax(contender):
+  allocation.keep_freed()  # as every command does, before JAX is there
   import jax
 
   from tsm_jax.bench import random_weights
