@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tsm_jax import allocation
+
 PYTORCH = {
   'PyTorch, eager': {},
   'PyTorch, channels-last': {'channels_last': True},
