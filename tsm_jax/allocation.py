@@ -23,6 +23,9 @@ def keep_freed(devices='/dev'):
   such size back to the system, and Linux has to clear each of their pages anew
   in every step.
 
+  The steps of a stream want little memory at a time, and wait for each other
+  where all threads share an arena: it is for training and evaluation.
+
   What environment variables say of glibc's malloc holds. Other systems are left
   as they are, and so are machines with a GPU or TPU unless JAX_PLATFORMS is
   'cpu': their hosts load data in many threads, for which it was not measured.

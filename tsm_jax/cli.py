@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 
-from tsm_jax import allocation, configuration, errors, interrupts
+from tsm_jax import configuration, errors, interrupts
 from tsm_jax.configuration import flags
 
 
@@ -26,7 +26,6 @@ def command(interrupted='Interrupted.'):
     @functools.wraps(main)
     def run(argv=None):
       interrupts.under_way = True
-      allocation.keep_freed()
       try:
         return main(argv)
       except (errors.InputError, ImportError, OSError) as error:

@@ -14,7 +14,7 @@ import re
 import sys
 import time
 
-from tsm_jax import cli, compilation_cache, errors
+from tsm_jax import allocation, cli, compilation_cache, errors
 
 
 @cli.command()
@@ -22,6 +22,7 @@ def main(argv=None):
   args = _parser().parse_args(argv)
   if args.mode == 'check':
     return _check(args)
+  allocation.keep_freed()
   # JAX takes seconds to import, which --help and mistakes need not wait for.
   from tsm_jax.runs import identity, processes, stopping
 

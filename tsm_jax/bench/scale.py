@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 import tsm_jax
-from tsm_jax import cli, configuration
+from tsm_jax import allocation, cli, configuration
 from tsm_jax.bench import machine
 from tsm_jax.bench.scaling import axes, devices, shared_input, tables
 from tsm_jax.insight import choices
@@ -34,6 +34,7 @@ AXES = {
 
 def main(argv=None):
   options = _parser().parse_args(argv)
+  allocation.keep_freed()  # as tsm_jax.main does
   config = options.config or configuration.load('quickstart')
   config = choices.settle(config, log=_tell).copy_and_resolve_references()
   found = {'measured': _machine(config, options)}

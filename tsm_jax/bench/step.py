@@ -23,7 +23,7 @@ import jax
 from rich import table
 
 import tsm_jax
-from tsm_jax import cli, sharding
+from tsm_jax import allocation, cli, sharding
 from tsm_jax.bench import interleave, processes
 from tsm_jax.bench.clips import contenders, contests, programs
 from tsm_jax.data.sources import published
@@ -33,6 +33,7 @@ from tsm_jax.plan import columns, forecast
 
 def main(argv=None):
   options = _parser().parse_args(argv)
+  allocation.keep_freed()  # as tsm_jax.main does
   if options.pytorch:
     # Before JAX looks for devices: it shares the memory of a GPU with PyTorch.
     os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')

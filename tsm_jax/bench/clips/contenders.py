@@ -49,7 +49,7 @@ def prepare(contender):
 
 
 def _jax(contender):
-  allocation.keep_freed()  # as every command does, before JAX is there
+  allocation.keep_freed()  # as tsm_jax.main does, before JAX is there
   import jax
 
   from tsm_jax import sharding

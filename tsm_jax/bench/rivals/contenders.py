@@ -11,8 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tsm_jax import allocation
-
 PYTORCH = {
   'PyTorch, eager': {},
   'PyTorch, channels-last': {'channels_last': True},
@@ -111,7 +109,6 @@ def frame_shape(image_size):
 
 
 def _jax(contender):
-  allocation.keep_freed()  # as every command does, before JAX is there
   import jax
 
   from tsm_jax.bench import random_weights
