@@ -2,6 +2,8 @@
 
 from tsm_jax import progress
 
+LONG = 0.5  # seconds of a step that needs none before it to warm up
+
 
 def measure(runs, repeats):
   """Runs each function once in every turn, after one turn to warm up.

@@ -31,7 +31,7 @@ def choose(form, platform, use):
     use: 'inference' or 'training'.
 
   >>> choose('auto', 'tpu', 'training'), choose('auto', 'cpu', 'training')
-  ('fused', 'select')
+  ('fused', 'concatenate')
   >>> choose('roll', 'tpu', 'training'), choose('fused', 'tpu', 'inference')
   ('roll', 'pad')
   """

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tsm_jax import allocation, errors
+from tsm_jax.bench import interleave
 
 PYTORCH = {
   'PyTorch, eager': {},
@@ -13,7 +14,6 @@ PYTORCH = {
   'PyTorch, compiled': {'compiled': True},
 }
 CLOCKS = ('time', 'processor time')
-LONG = 0.5  # seconds of a step that needs no warming up
 
 
 class Contender(NamedTuple):
@@ -94,7 +94,7 @@ def turn(title, steps):
   before = now()
   run()
   done = 1
-  if now()[0] - before[0] < LONG:
+  if now()[0] - before[0] < interleave.LONG:
     before, done = now(), 0
   for _ in range(steps - done):
     run()

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 
 from tsm_jax import errors, evaluate, models, program, sharding
-from tsm_jax.bench import random_weights
-from tsm_jax.bench.clips import contenders
+from tsm_jax.bench import interleave, random_weights
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import published
 from tsm_jax.plan import compilation
@@ -148,7 +147,7 @@ def steps(config, mesh, count, clock):
 
   def turn():
     begun, first = time.perf_counter(), run(1)
-    if time.perf_counter() - begun < contenders.LONG:
+    if time.perf_counter() - begun < interleave.LONG:
       return run(count) / count
     return (first + run(count - 1)) / count if count > 1 else first
 
