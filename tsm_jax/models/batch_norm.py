@@ -7,8 +7,6 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from tsm_jax.models import convolution
-
 EPSILON = 1e-5  # added to the variance
 
 
@@ -63,55 +61,9 @@ class BatchNorm(nn.Module):
     each = (*groups, *(1,) * (x.ndim - 1), *shape)  # [(G,) 1, ..., 1, C]
     factor = jax.lax.rsqrt(group_var + EPSILON)
     factor = factor * jnp.broadcast_to(scale, factor.shape)
-    scaled = _scaled if convolution.is_large(x) else _by_library
-    y = scaled(y, group_mean.reshape(each), factor.reshape(each))
+    y = (y - group_mean.reshape(each)) * factor.reshape(each)
     y += bias.reshape((*(1,) * (y.ndim - 1), *shape))
     return y.reshape(x.shape).astype(self.dtype)
-
-
-def _by_library(x, mean, factor):
-  return (x - mean) * factor
-
-
-@jax.custom_vjp
-def _scaled(x, mean, factor):
-  """`(x - mean) * factor`, whose backward pass needs no `x - mean` on CPU.
-
-  XLA would write it in the forward pass, or once more in the backward pass in
-  front of a sum, as its sums over pixels are calls of a library. `jax.jvp` does
-  not go through it.
-  """
-  return _by_library(x, mean, factor)
-
-
-def _forward(x, mean, factor):
-  return _by_library(x, mean, factor), (x, mean, factor)
-
-
-def _backward(kept, gradient):
-  def by_library(x, mean, factor, gradient):
-    return jax.vjp(_by_library, x, mean, factor)[1](gradient)
-
-  return jax.lax.platform_dependent(
-    *kept, gradient, cpu=_by_two_sums, default=by_library
-  )
-
-
-_scaled.defvjp(_forward, _backward)
-
-
-def _by_two_sums(x, mean, factor, gradient):
-  """The gradients of the arguments of `_scaled`."""
-  axes = tuple(
-    i for i, (side, all_) in enumerate(zip(mean.shape, x.shape)) if side != all_
-  )
-  # Without the barrier, the compiler would keep `x - mean` of the forward pass.
-  # It is subtracted anew in the same pass: the sum of `gradient * x` would lose
-  # its digits where the mean is many deviations away.
-  values = jax.lax.optimization_barrier(x)
-  total = gradient.sum(axes, keepdims=True)
-  weighted = (gradient * (values - mean)).sum(axes, keepdims=True)
-  return (gradient * factor).astype(x.dtype), -factor * total, weighted
 
 
 def moments(x, first):
