@@ -1,8 +1,10 @@
 """`tsm-jax NAME ...`, which is the same as `python -m tsm_jax.NAME ...`."""
 
+import os
 import pathlib
 import runpy
 import signal
+import subprocess
 import sys
 import warnings
 
@@ -60,3 +62,22 @@ def test_windows_is_told_of_wsl(monkeypatch):
   package = pathlib.Path(helpers.ROOT / 'tsm_jax' / '__init__.py')
   with pytest.raises(ImportError, match=r'Windows.*install WSL2 \(wsl --inst'):
     runpy.run_path(str(package))
+
+
+def test_a_line_is_in_a_log_as_soon_as_it_is_said(tmp_path):
+  code = """
+import os
+from tsm_jax import cli
+
+@cli.command()
+def main(argv=None):
+  print('said')
+  os._exit(0)  # what is kept back until the end is lost
+
+main()
+"""
+  usual = {k: v for k, v in os.environ.items() if k != 'PYTHONUNBUFFERED'}
+  with (tmp_path / 'log').open('w') as log:
+    command = [sys.executable, '-c', code]
+    subprocess.run(command, cwd=helpers.ROOT, env=usual, stdout=log, check=True)
+  assert (tmp_path / 'log').read_text() == 'said\n'

@@ -26,6 +26,8 @@ def command(interrupted='Interrupted.'):
     @functools.wraps(main)
     def run(argv=None):
       interrupts.under_way = True
+      if hasattr(sys.stdout, 'reconfigure'):  # a line in a log is not kept back
+        sys.stdout.reconfigure(line_buffering=True)
       try:
         return main(argv)
       except (errors.InputError, ImportError, OSError) as error:
