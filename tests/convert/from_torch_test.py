@@ -133,6 +133,7 @@ def test_tsn_and_tsm_share_their_weights():
 
 
 def test_another_class_count_is_a_new_head(caplog):
+  caplog.set_level('WARNING', logger='absl')  # a command silences it
   weights = golden.weights(torch_weights.official_shapes('r18_shift'))
   config, variables = convert.from_torch(weights, num_classes=27)
   assert config['num_classes'] == 27
