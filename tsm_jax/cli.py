@@ -15,8 +15,11 @@ def command(interrupted='Interrupted.'):
   """Makes `main(argv)` a command, which explains in a sentence why it fails.
 
   What a user can put right (an InputError, a package that is missing, a file
-  that cannot be read or written, a device that is not there) ends it with
-  status 2, Ctrl-C with 130 and the line `interrupted`.
+  that cannot be read or written, a device that is not there) ends the program
+  with status 2, Ctrl-C with status 130.
+
+  Args:
+    interrupted: printed after Ctrl-C.
 
   Returns:
     A decorator. The decorated `main` returns the status, or None for 0.

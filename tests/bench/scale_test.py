@@ -14,11 +14,7 @@ from tsm_jax.bench.scaling import axes, shared_input, tables
 from tsm_jax.data.input import preprocess
 
 CONFIG = (
-  '--config=configs/quickstart.py',
-  '--config.model.stage_sizes=(1,)',
-  '--config.model.width=8',
-  '--config.data.image_size=32',
-  '--config.model.num_frames=4',
+  *commands.TINY,
   '--config.batch_size=2',
   '--steps=1',
   '--repeats=2',

@@ -3,18 +3,14 @@ import re
 import jax
 import pytest
 
-from support import helpers
+from support import commands, helpers
 from tsm_jax import sharding
 from tsm_jax.bench import __main__ as bench
 from tsm_jax.bench import step
 from tsm_jax.bench.clips import contenders
 
 CONFIG = (
-  '--config=configs/quickstart.py',
-  '--config.model.stage_sizes=(1,)',
-  '--config.model.width=8',
-  '--config.data.image_size=32',
-  '--config.model.num_frames=4',
+  *commands.TINY,
   '--config.batch_size=4',
   '--steps=2',
   '--repeats=3',

@@ -12,6 +12,15 @@ import jax
 
 from support import helpers, trainings
 
+# The smallest network that learns, on small frames.
+TINY = (
+  '--config=configs/quickstart.py',
+  '--config.model.stage_sizes=(1,)',
+  '--config.model.width=8',
+  '--config.data.image_size=32',
+  '--config.model.num_frames=4',
+)
+
 
 def call(module, *args, report=False):
   """Calls the `main` of a command here; what a process would give.
@@ -48,14 +57,11 @@ def training(folder, data_dir, workdir, *more):
   """The arguments of a training of 48 steps that takes some seconds."""
   return command(
     'main',
-    '--config=configs/quickstart.py',
+    TINY[0],
     f'--workdir={workdir}',
     f'--config.data.source={folder}',
     f'--config.data.data_dir={data_dir}',
-    '--config.data.image_size=32',
-    '--config.model.stage_sizes=(1,)',
-    '--config.model.width=8',
-    '--config.model.num_frames=4',
+    *TINY[1:],
     '--config.model.dropout=0.5',
     '--config.data.flip=on',
     '--config.batch_size=10',

@@ -73,23 +73,16 @@ def _parser():
   parser = cli.Parser('bench scale', description=__doc__)
   parser.add_config(unless=lambda args: not args.overrides)
   add, count = parser.add_argument, cli.at_least(1)
-  for axis, values in AXES.items():
-    add(
-      f'--{axis}',
-      type=count,
-      nargs='*',
-      default=values,
-      metavar='N',
-      help=f'values of {axes.FIELDS[axis]} ({" ".join(map(str, values))})',
-    )
-  for name, values in (('devices', (1, 2, 4, 8)), ('processes', (1, 2, 4))):
+  others = {'devices': (1, 2, 4, 8), 'processes': (1, 2, 4)}
+  for name, values in (AXES | others).items():
     add(
       f'--{name}',
       type=count,
       nargs='*',
       default=values,
       metavar='N',
-      help=f'numbers of {name} ({" ".join(map(str, values))})',
+      help=f'values of {axes.FIELDS.get(name, name)} ('
+      f'{" ".join(map(str, values))})',
     )
   add('--steps', type=count, default=3, help='of a turn (%(default)s)')
   add('--repeats', type=count, default=5, help='turns (%(default)s)')

@@ -1,4 +1,4 @@
-"""BatchNorm as part of the convolution in front of it, for use without JAX.
+"""BatchNorm as part of the convolution in front of it, where nothing trains.
 
 At evaluation a BatchNorm is a factor and a summand of each channel. A network
 that leaves has them in the weights and the bias of what it normalises, a
@@ -7,6 +7,7 @@ from names, so that no network needs to know of it.
 """
 
 import contextlib
+import functools
 
 from flax import linen as nn
 from flax import traverse_util
@@ -41,6 +42,26 @@ def fold(model, variables, clip_shape):
     params[*layer, 'kernel'] = np.float32(params[*layer, 'kernel'] * factor)
     params[*layer, 'bias'] = np.float32((bias - mean) * factor + shift)
   return {'params': traverse_util.unflatten_dict(params)}
+
+
+def prepare(model, variables, clip_shape):
+  """What a network computes with on this machine: on CPU without BatchNorm.
+
+  Args:
+    model: from `models.create_model`.
+    variables: its params and batch_stats.
+    clip_shape: `(1, T, H, W, C)`.
+
+  Returns:
+    `(variables, applied)`: for `model.apply`, which has to be traced inside of
+    the context manager `applied()`.
+  """
+  on_cpu = jax.default_backend() == 'cpu'
+  if not on_cpu or jnp.dtype(model.dtype) != np.float32:
+    return variables, contextlib.nullcontext
+  return fold(model, variables, clip_shape), functools.partial(
+    folded, native=True
+  )
 
 
 def _pairs(model, clip_shape):

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 FORMS = ('auto', 'select', 'pad', 'concatenate', 'roll', 'fused')
-# The way of 'auto', by the platform and by what is compiled: the one whose
-# program reads and writes least, see docs/performance.md.
+# The way of 'auto', by the platform and by what is compiled: on a TPU the one
+# whose program moves least, on a CPU the fastest, see docs/performance.md.
 TABLE = {
   ('cpu', 'inference'): 'concatenate',
   ('cpu', 'training'): 'concatenate',

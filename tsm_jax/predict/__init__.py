@@ -13,9 +13,10 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
+from tsm_jax.models import folding
 from tsm_jax.models import views as seen
 from tsm_jax.runs import checkpoints, request
-from tsm_jax.stream import batch, progress
+from tsm_jax.stream import progress
 
 MAX_FRAMES = defaults.USUAL.max_frames
 
@@ -121,7 +122,7 @@ def make_predict(trained):
   # Weights are an argument: another checkpoint finds the same program, which is
   # small, in the cache. They are placed once, and on CPU without BatchNorm,
   # which XLA would only fold into weights that it knows.
-  variables, applied = batch.prepare_model(
+  variables, applied = folding.prepare(
     model, trained.variables, trained.preprocessing.clip_shape()
   )
   variables = jax.device_put(variables, jax.local_devices()[0])

@@ -8,7 +8,8 @@ import numpy as np
 
 from tsm_jax import errors, files
 from tsm_jax.data.input import records
-from tsm_jax.stream import batch, cache
+from tsm_jax.models import folding
+from tsm_jax.stream import cache
 
 NUM_CLIPS = 256  # that are compared at most, spread evenly over a split
 FILE = 'early_recognition.json'
@@ -197,7 +198,7 @@ def _programs(model, variables, preprocessing):
   def clip(variables, frames):
     return model.apply(variables, preprocessing.normalize(frames), train=False)
 
-  streamed, applied = batch.prepare_model(
+  streamed, applied = folding.prepare(
     model, variables, preprocessing.clip_shape()
   )
   streamed = jax.device_put(streamed, jax.local_devices()[0])

@@ -6,8 +6,6 @@ run of its own of the program, as many at a time as there are cores.
 """
 
 from concurrent import futures
-import contextlib
-import functools
 import os
 
 import jax
@@ -62,7 +60,7 @@ class Batch:
       cache.init_cache(self._model, self._width, image_size)
       for _ in range(size // self._width)
     ]
-    variables, self._applied = prepare_model(
+    variables, self._applied = folding.prepare(
       self._model, trained.variables, self._preprocessing.clip_shape()
     )
     self._variables = jax.device_put(variables)
@@ -158,24 +156,6 @@ class Batch:
     frame = rgb(frame, bgr)
     frame = pixels.shrink(frame, self._preprocessing.short_side)
     return cropping.eval_crops([frame], self._preprocessing.image_size)[0, 0]
-
-
-def prepare_model(model, variables, clip_shape):
-  """What a step of a model computes with on this machine.
-
-  Args:
-    model: from `models.create_model`.
-    variables: its params and batch_stats.
-    clip_shape: `(1, T, H, W, C)`.
-
-  Returns:
-    `(variables, applied)`: for `cache.step`, which has to be traced inside of
-    the context manager `applied()`.
-  """
-  if not _on_cpu() or jnp.dtype(model.dtype) != np.float32:
-    return variables, contextlib.nullcontext
-  folded = functools.partial(folding.folded, native=True)
-  return folding.fold(model, variables, clip_shape), folded
 
 
 def rgb(frame, bgr=False):

@@ -64,7 +64,6 @@ def test_the_official_shift_moves_what_ours_moves(direction, channels):
   'fields, mode, platform, message',
   [
     ({}, 'inference', 'tpu', "JAX runs on 'tpu' here"),
-    ({}, 'inference', 'gpu', 'PyTorch .* finds none'),
     ({'model': {'dtype': 'bfloat16'}}, 'inference', 'cpu', 'on a GPU only'),
     ({'mixup_alpha': 0.2}, 'training', 'cpu', 'mixup_alpha is 0.2'),
     ({'optimizer': {'kind': 'adamw'}}, 'training', 'cpu', 'optimizer.kind is'),
@@ -76,11 +75,18 @@ def test_the_official_shift_moves_what_ours_moves(direction, channels):
 def test_what_pytorch_does_not_do_is_refused(fields, mode, platform, message):
   fields = {**fields}
   config = configured(fields.pop('model', {}), **fields)
-  if platform == 'gpu' and torch.cuda.is_available():
-    pytest.skip('there is a GPU')
   with pytest.raises(errors.InputError, match=message):
     pytorch.check(config, mode, platform)
     pytorch.torch_networks.check(config.model)
+
+
+def test_a_gpu_is_taken_where_pytorch_finds_one_too():
+  config = configured({})
+  if torch.cuda.is_available():
+    pytorch.check(config, 'inference', 'gpu')
+  else:
+    with pytest.raises(errors.InputError, match=r'PyTorch .* finds none'):
+      pytorch.check(config, 'inference', 'gpu')
 
 
 @pytest.mark.slow
