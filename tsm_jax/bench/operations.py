@@ -238,6 +238,6 @@ def _machine(config, options):
   return (
     f'tsm_jax {tsm_jax.__version__}, jax {jax.__version__}; '
     f'{jax.devices()[0].device_kind}; {machine.processor()}. {config.name}, '
-    f'{options.mode}: batch_size={config.batch_size}, {model.num_frames} frames '
-    f'of {size}x{size}, {model.dtype}; {options.steps} steps, medians.'
+    f'{options.mode}: batch_size={config.batch_size}, {model.num_frames} '
+    f'frames of {size}x{size}, {model.dtype}; {options.steps} steps, medians.'
   )
