@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax.models import depthwise
+
 # Some layers take another form on CPU where a side of their input or its number
 # of channels is larger. Those of the quickstart stay as they are, and so do its
 # numbers. Frames of 72 pixels begin with a map of 36.
@@ -68,7 +70,8 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   sum over images. With a stride it stays a convolution elsewhere, because XLA's
   compiler for GPUs crashes on a product of a sliced operand (openxla/xla issue
   47381), and for small features, see `is_large`. A depthwise convolution is a
-  sum of shifted products on CPU, where XLA's own is about 10 times slower.
+  sum of shifted products on CPU, where XLA's own is about 10 times slower, and
+  has gradients of its own there, through which `jax.jvp` does not go.
   One whose result is smaller than its kernel, as in the last stage of frames
   of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
@@ -84,8 +87,9 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
       'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
     )
 
-  def depthwise(x, kernel):
-    return sum_of_products(x, kernel, strides, padding)
+  def by_channel(x, kernel):
+    pads = tuple(map(tuple, padding))
+    return depthwise.convolve(x, kernel, tuple(strides), pads)
 
   def small(x, kernel):
     return product_of_patches(
@@ -101,7 +105,7 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
     if is_large(x):
       return jax.lax.platform_dependent(x, kernel, cpu=rows, default=conv)
   if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
-    return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
+    return jax.lax.platform_dependent(x, kernel, cpu=by_channel, default=conv)
   result = jax.eval_shape(conv, x, kernel).shape
   if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
@@ -136,25 +140,6 @@ def product_of_rows(x, kernel, strides=(1, 1), precision=None):
   return y.reshape((*x.shape[:-1], -1))
 
 
-def sum_of_products(x, kernel, strides, padding):
-  """Computes a depthwise convolution, one element of the kernel at a time.
-
-  Args:
-    x: `[N, H, W, C]`, any float dtype; the sum is in float32.
-    kernel: `[h, w, 1, C]`.
-    strides: of H and W.
-    padding: `(before, after)` of H and W.
-
-  Returns:
-    `[N, H', W', C]`, in the dtype of `x`.
-  """
-  total = 0.0
-  for (i, j), view in _views(x, kernel.shape, strides, padding):
-    weight = kernel[i, j].reshape((1, 1, 1, -1)).astype(jnp.float32)
-    total += view.astype(jnp.float32) * weight
-  return total.astype(x.dtype)
-
-
 def product_of_patches(x, kernel, strides, padding, precision=None):
   """Computes a convolution as one matrix product.
 
@@ -168,7 +153,7 @@ def product_of_patches(x, kernel, strides, padding, precision=None):
   Returns:
     `[N, H', W', D]`, in the dtype of `x`.
   """
-  elements, views = zip(*_views(x, kernel.shape, strides, padding))
+  elements, views = zip(*depthwise.views(x, kernel.shape, strides, padding))
   (top, left), (bottom, right) = elements[0], elements[-1]
   weights = kernel[top : bottom + 1, left : right + 1]
   return jnp.einsum(
@@ -177,27 +162,3 @@ def product_of_patches(x, kernel, strides, padding, precision=None):
     weights.reshape((-1, kernel.shape[-1])),
     precision=precision,
   )
-
-
-def _views(x, kernel_shape, strides, padding):
-  """What each element of a kernel is multiplied by.
-
-  Returns:
-    A list of `((i, j), view)`, row by row; a view is `[N, H', W', C]`. Outer
-    rows and columns that meet nothing but padding are left out.
-  """
-  axes = list(zip(x.shape[1:3], kernel_shape[:2], strides, padding))
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-  spans = [  # of the first pixels of all places, on a padded axis
-    (size + sum(pad) - k) // stride * stride + 1
-    for size, k, stride, pad in axes
-  ]
-  (height, width), views = spans, []
-  for i, j in np.ndindex(kernel_shape[:2]):
-    if all(
-      pad[0] - span < start < pad[0] + size
-      for start, span, (size, _, _, pad) in zip((i, j), spans, axes)
-    ):
-      view = x[:, i : i + height : strides[0], j : j + width : strides[1]]
-      views.append(((i, j), view))
-  return views
