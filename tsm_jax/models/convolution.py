@@ -21,6 +21,17 @@ FEW_INPUTS = 27
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 
 
+class Conv(nn.Conv):
+  """A convolution that may take or give features in two arrays.
+
+  Attributes:
+    apart: how many of the first channels of its input and of its output are the
+      moved ones of `parts.Parts`, where nothing trains, see `folding`.
+  """
+
+  apart: tuple[int, int] = (0, 0)
+
+
 def convolution(features, kernel, stride=1, groups=1, **fields):
   """A square convolution, padded by half its kernel on every side.
 
@@ -29,13 +40,13 @@ def convolution(features, kernel, stride=1, groups=1, **fields):
     kernel: side of the kernel.
     stride: of both axes.
     groups: of the channels, see `nn.Conv.feature_group_count`.
-    **fields: other fields of `nn.Conv`, such as `dtype` and `name`. There is no
+    **fields: other fields of `Conv`, such as `dtype` and `name`. There is no
       bias by default.
 
   Returns:
-    An `nn.Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
+    A `Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
   """
-  return nn.Conv(
+  return Conv(
     features,
     (kernel, kernel),
     (stride, stride),

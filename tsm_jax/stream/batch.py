@@ -60,8 +60,9 @@ class Batch:
       cache.init_cache(self._model, self._width, image_size)
       for _ in range(size // self._width)
     ]
+    shape = self._preprocessing.clip_shape()
     variables, self._applied = folding.prepare(
-      self._model, trained.variables, self._preprocessing.clip_shape()
+      self._model, trained.variables, shape, in_parts=True
     )
     self._variables = jax.device_put(variables)
     self._fresh = np.ones(size, bool)  # rows that begin with their next frame
