@@ -103,13 +103,9 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
       'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
     )
 
-  places = tuple(strides), tuple(map(tuple, padding))
-
-  def by_channel(x, kernel):
-    return depthwise.convolve(x, kernel, *places)
-
-  def by_input(x, kernel):
-    return sum_over_inputs(x, kernel, *places)
+  places = {'strides': tuple(strides), 'padding': tuple(map(tuple, padding))}
+  by_channel = functools.partial(depthwise.convolve, **places)
+  by_input = functools.partial(sum_over_inputs, **places)
 
   def small(x, kernel):
     return product_of_patches(
