@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm, parts, shift, shift_forms
+from tsm_jax.models import batch_norm, parts, pooling, shift, shift_forms
 
 _LAYERS = (nn.Conv, nn.Dense)
 
@@ -106,7 +106,8 @@ def folded(native=False):
     native: computes convolutions and shifts in the form that each platform of
       JAX runs fastest, as in training, except that the shift of a single frame
       is a concatenation, which CPUs do faster. Otherwise they are for other
-      compilers: a convolution is one operation, a shift a concatenation.
+      compilers: a convolution and a pooling are one operation each, a shift a
+      concatenation.
   """
 
   def without_norm(call, args, kwargs, context):
@@ -118,6 +119,8 @@ def folded(native=False):
       if native:
         convolve = module.conv_general_dilated
       return _conv(module, args[0], convolve)
+    if isinstance(module, pooling.MaxPool) and not native:
+      return pooling.library(args[0])
     if isinstance(module, shift.TemporalShift):
       if isinstance(args[0], parts.Parts):
         return _shift_parts(module, args[0])

@@ -136,7 +136,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
-    x = pooling.max_pool(x)
+    x = pooling.MaxPool()(x)
     moved = 0  # channels of the blocks' input that are apart, see `Block`
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
