@@ -11,6 +11,7 @@ import pytest
 from support import nets
 from tsm_jax import checkpoints, errors, models, stream
 from tsm_jax.data.input import preprocess
+from tsm_jax.stream import batch
 from tsm_jax.stream.events import rules
 
 LABELS = ['idle', 'wave', 'clap']
@@ -125,6 +126,27 @@ def test_rows_at_once_answer_as_row_by_row(trained, session, monkeypatch):
   for shown in ('a', 'ab', 'b', 'ab'):
     frames = {name: images(1, seed=len(shown))[0] for name in shown}
     found, expected = (s.step(frames) for s in (at_once, session))
+    assert_close(
+      found.values(), np.stack([x.logits for x in expected.values()])
+    )
+
+
+def test_rows_of_small_frames_together_answer_as_alone(trained, monkeypatch):
+  monkeypatch.setattr(batch, '_TOGETHER', 2)  # a and b; c is alone
+  together = stream.Session(trained, slots=3)
+  together.compile()
+  monkeypatch.setattr(batch, '_SMALL_FRAME', SIZE - 1)
+  alone = stream.Session(trained, slots=3)
+  for name in 'abc':
+    together.add(name)
+    alone.add(name)
+  for number, shown in enumerate(('abc', 'a', 'bc', 'c', 'abc', 'ab')):
+    if number == 4:
+      together.reset('b')
+      alone.reset('b')
+    frames = dict(zip(shown, images(3, seed=number)))
+    found, expected = (s.step(frames) for s in (together, alone))
+    assert list(found) == list(expected) == list(shown)
     assert_close(
       found.values(), np.stack([x.logits for x in expected.values()])
     )

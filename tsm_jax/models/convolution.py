@@ -14,8 +14,22 @@ from tsm_jax.models import depthwise
 # numbers. Frames of 72 pixels begin with a map of 36.
 SMALL_MAP = 36
 FEW_CHANNELS = 64
+# Inputs of a result, height by width by channels of the kernel: those of a 3x3
+# at colours. A fusion reads each of them for itself.
+FEW_INPUTS = 27
 
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class Conv(nn.Conv):
+  """A convolution that may take or give features in two arrays.
+
+  Attributes:
+    apart: how many of the first channels of its input and of its output are the
+      moved ones of `parts.Parts`, where nothing trains, see `folding`.
+  """
+
+  apart: tuple[int, int] = (0, 0)
 
 
 def convolution(features, kernel, stride=1, groups=1, **fields):
@@ -26,13 +40,13 @@ def convolution(features, kernel, stride=1, groups=1, **fields):
     kernel: side of the kernel.
     stride: of both axes.
     groups: of the channels, see `nn.Conv.feature_group_count`.
-    **fields: other fields of `nn.Conv`, such as `dtype` and `name`. There is no
+    **fields: other fields of `Conv`, such as `dtype` and `name`. There is no
       bias by default.
 
   Returns:
-    An `nn.Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
+    A `Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
   """
-  return nn.Conv(
+  return Conv(
     features,
     (kernel, kernel),
     (stride, stride),
@@ -76,6 +90,8 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
   what comes out: on maps of 2x2 and 512 channels, it takes 40 times as long.
+  A 3x3 at the colours of large frames is a sum of products there, too: the
+  operands of a matrix product would have to be arranged first.
   """
   groups = kwargs['feature_group_count']
 
@@ -87,9 +103,9 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
       'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
     )
 
-  def by_channel(x, kernel):
-    pads = tuple(map(tuple, padding))
-    return depthwise.convolve(x, kernel, tuple(strides), pads)
+  places = {'strides': tuple(strides), 'padding': tuple(map(tuple, padding))}
+  by_channel = functools.partial(depthwise.convolve, **places)
+  by_input = functools.partial(sum_over_inputs, **places)
 
   def small(x, kernel):
     return product_of_patches(
@@ -109,6 +125,8 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   result = jax.eval_shape(conv, x, kernel).shape
   if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
+  if groups == 1 and is_large(x) and np.prod(kernel.shape[:3]) <= FEW_INPUTS:
+    return jax.lax.platform_dependent(x, kernel, cpu=by_input, default=conv)
   return conv(x, kernel)
 
 
@@ -138,6 +156,46 @@ def product_of_rows(x, kernel, strides=(1, 1), precision=None):
   rows = x.reshape((-1, x.shape[-1]))
   y = jnp.matmul(rows, kernel[0, 0], precision=precision)
   return y.reshape((*x.shape[:-1], -1))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def sum_over_inputs(x, kernel, strides, padding):
+  """Computes a convolution, one input of a result at a time.
+
+  Its gradients are those of the convolution.
+
+  Args:
+    x: `[N, H, W, C]`, any float dtype; the sum is in float32.
+    kernel: `[h, w, C, D]`.
+    strides: of H and W; a tuple.
+    padding: `(before, after)` of H and W; a tuple of tuples.
+
+  Returns:
+    `[N, H', W', D]`, in the dtype of `x`.
+  """
+  total = 0.0
+  for (i, j), view in depthwise.views(x, kernel.shape, strides, padding):
+    for c in range(x.shape[-1]):
+      weights = kernel[i, j, c].reshape((1, 1, 1, -1)).astype(jnp.float32)
+      total += view[..., c : c + 1].astype(jnp.float32) * weights
+  return total.astype(x.dtype)
+
+
+def _sum_forward(x, kernel, strides, padding):
+  return sum_over_inputs(x, kernel, strides, padding), (x, kernel)
+
+
+def _sum_backward(strides, padding, kept, gradient):
+  def conv(x, kernel):
+    numbers = 'NHWC', 'HWIO', 'NHWC'
+    return jax.lax.conv_general_dilated(
+      x, kernel, strides, padding, dimension_numbers=numbers
+    )
+
+  return jax.vjp(conv, *kept)[1](gradient)
+
+
+sum_over_inputs.defvjp(_sum_forward, _sum_backward)
 
 
 def product_of_patches(x, kernel, strides, padding, precision=None):

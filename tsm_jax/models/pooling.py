@@ -29,16 +29,24 @@ def max_pool(x):
   Returns:
     `[N, (H + 1) // 2, (W + 1) // 2, C]`, in the dtype of `x`.
   """
-  return _max_pool(x) if convolution.is_large(x) else _library(x)
+  return _max_pool(x) if convolution.is_large(x) else library(x)
 
 
-def _library(x):
+class MaxPool(nn.Module):
+  """`max_pool` as a layer, so that `folding` finds it."""
+
+  def __call__(self, x):
+    return max_pool(x)
+
+
+def library(x):
+  """`max_pool` as one operation, which all compilers know."""
   return nn.max_pool(x, (_WINDOW,) * 2, (2, 2), padding=((1, 1), (1, 1)))
 
 
 @jax.custom_vjp
 def _max_pool(x):
-  return jax.lax.platform_dependent(x, cpu=_by_views, default=_library)
+  return jax.lax.platform_dependent(x, cpu=_by_views, default=library)
 
 
 def _forward(x):
@@ -47,12 +55,12 @@ def _forward(x):
 
 
 def _backward(kept, gradient):
-  def by_library(x, y, gradient):
+  def bylibrary(x, y, gradient):
     del y
-    return jax.vjp(_library, x)[1](gradient)[0]
+    return jax.vjp(library, x)[1](gradient)[0]
 
   result = jax.lax.platform_dependent(
-    *kept, gradient, cpu=_by_windows, default=by_library
+    *kept, gradient, cpu=_by_windows, default=bylibrary
   )
   return (result,)
 
