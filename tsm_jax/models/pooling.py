@@ -55,12 +55,12 @@ def _forward(x):
 
 
 def _backward(kept, gradient):
-  def bylibrary(x, y, gradient):
+  def by_library(x, y, gradient):
     del y
     return jax.vjp(library, x)[1](gradient)[0]
 
   result = jax.lax.platform_dependent(
-    *kept, gradient, cpu=_by_windows, default=bylibrary
+    *kept, gradient, cpu=_by_windows, default=by_library
   )
   return (result,)
 
