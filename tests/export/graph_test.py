@@ -20,6 +20,11 @@ def close(found, expected):
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
+def kernels(weights):
+  layers = jax.tree.leaves(weights, is_leaf=lambda x: 'kernel' in x)
+  return [layer['kernel'] for layer in layers]
+
+
 @pytest.mark.parametrize('image_size', [28, 30, 32, 40, 48, 224])
 def test_the_square_has_the_centre_that_evaluation_crops(image_size):
   side = cropping.full_size(image_size)
@@ -68,10 +73,16 @@ def test_no_operation_depends_on_a_platform(fields, short):
   )
 
 
-@pytest.mark.parametrize('fields', [{'fold_div': 16}, leaving.MOBILE])
-def test_steps_are_those_of_a_stream(fields, short):
+@pytest.mark.parametrize(
+  ('fields', 'in_parts'),
+  [({'fold_div': 16}, True), ({'fold_div': 16}, False), (leaving.MOBILE, True)],
+)
+def test_steps_are_those_of_a_stream(fields, in_parts, short):
   trained = leaving.trained(direction='past', **fields)
-  made = graph.create(trained, 'step', 2)
+  made = graph.create(trained, 'step', 2, in_parts)
+  in_tuples = [isinstance(x, tuple) for x in kernels(made.weights)]
+  is_resnet = fields is not leaving.MOBILE
+  assert any(in_tuples) == (in_parts and is_resnet)
   step = jax.jit(made.function)
   expected = stream_batch.Batch(trained, 2)
   names = [x.name for x in made.inputs]

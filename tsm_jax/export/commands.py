@@ -34,9 +34,9 @@ def export(args):
       f'The model was trained in {trained.config.dtype}; it leaves in float32.'
     )
     trained = graph.in_float32(trained)
-  made = graph.create(
-    trained, args.what or graph.default_kind(trained), args.batch
-  )
+  what = args.what or graph.default_kind(trained)
+  in_parts = args.precision != 'int8'
+  made = graph.create(trained, what, args.batch, in_parts)
   lowering.check_size(made, args.format)
   rule, _ = rule_file.choose(args.checkpoint, trained)
   clips = samples.find(args.checkpoint, trained, args.fields, log)

@@ -46,6 +46,7 @@ class Graph:
     outputs: a `Tensor` each, in the order of the results.
     caches: `(input name, output name)` of what goes on to the next step.
     trained: the `checkpoints.TrainedModel` that it was made of.
+    in_parts: as given to `create`.
   """
 
   what: str
@@ -55,6 +56,7 @@ class Graph:
   outputs: tuple[Tensor, ...]
   caches: tuple[tuple[str, str], ...]
   trained: Any = None
+  in_parts: bool = True
 
   def function(self, *inputs):
     """The outputs, a tuple, by operations that other compilers know."""
@@ -81,13 +83,16 @@ def in_float32(trained):
   return dataclasses.replace(trained, config=config)
 
 
-def create(trained, what, batch):
+def create(trained, what, batch, in_parts=True):
   """The graph of a trained model.
 
   Args:
     trained: a `checkpoints.TrainedModel`; it leaves `in_float32`.
     what: 'clip' or 'step'.
     batch: number of clips or streams, or None for any.
+    in_parts: whether the features of a step may be `parts.Parts`. That is
+      faster, but with 8 bits, each of the two products that make a sum is
+      rounded.
 
   Returns:
     A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
@@ -109,10 +114,11 @@ def create(trained, what, batch):
   # Where it will run is not known, whatever this machine is.
   model = in_float32(trained).module().clone(platform=None)
   shape = preprocessing.clip_shape()
-  weights = folding.fold(model, trained.variables, shape, what == 'step')
+  apart = in_parts and what == 'step'
+  weights = folding.fold(model, trained.variables, shape, apart)
   make = {'clip': _clip, 'step': _step}[what]
   made = make(model, weights, preprocessing, batch)
-  return dataclasses.replace(made, trained=trained)
+  return dataclasses.replace(made, trained=trained, in_parts=in_parts)
 
 
 def default_kind(trained):

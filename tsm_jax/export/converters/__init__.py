@@ -81,6 +81,7 @@ def _model(graph, folder):
   return {
     'what': graph.what,
     'batch': graph.inputs[0].shape[0],
+    'in_parts': graph.in_parts,
     'config': trained.config.to_dict(),
     'preprocessing': dataclasses.asdict(trained.preprocessing),
     'package': str(pathlib.Path(tsm_jax.__file__).parents[1]),

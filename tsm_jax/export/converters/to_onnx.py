@@ -86,7 +86,7 @@ def _graph(job, folder):
     meta={},
     step=0,
   )
-  return graph.create(trained, job['what'], job['batch'])
+  return graph.create(trained, job['what'], job['batch'], job['in_parts'])
 
 
 if __name__ == '__main__':
