@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import jax
@@ -63,6 +64,23 @@ def one_by_one(model, variables, source):
     views = (views - np.float32(0.5)) / np.float32(0.25)
     logits.append(np.mean([apply(view[None]) for view in views], axis=0))
   return np.array(logits)
+
+
+def test_large_frames_on_a_cpu_are_evaluated_without_norms(
+  model_and_variables,
+):
+  model, variables = model_and_variables
+  frames = np.random.default_rng(0).integers(0, 256, (2, 1, 4, 80, 80, 3))
+  for size, keys in ((72, ['batch_stats', 'params']), (80, ['params'])):
+    how = dataclasses.replace(PREPROCESSING, image_size=size)
+    prepared, applied = evaluate.prepare(model, variables, how)
+    assert sorted(prepared) == keys
+    shown = frames[..., :size, :size, :].astype(np.uint8)
+    with applied():
+      found = evaluate.view_logits(model, prepared, shown, how)
+    expected = evaluate.view_logits(model, variables, shown, how)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
 
 
 @pytest.mark.parametrize(('batch_size', 'devices'), [(8, (1, 8)), (16, (4,))])

@@ -1,5 +1,6 @@
 """Exact evaluation: every clip of a split counted once, on any devices."""
 
+import contextlib
 import functools
 import json
 
@@ -9,8 +10,10 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
+from tsm_jax.models import folding
 from tsm_jax.models.views import view_logits
 from tsm_jax.program import (
+  compiler_options,
   divergence,
   metrics,
   multi_label,
@@ -26,8 +29,27 @@ from tsm_jax.program.results import (
 from tsm_jax.runs import checkpoints, processes, request, stopping
 
 
+def prepare(model, variables, preprocessing):
+  """What evaluation computes with: on CPU, large frames without BatchNorm.
+
+  Numbers of small frames, the quickstart's among them, stay what they were.
+
+  Args:
+    model: a Flax module.
+    variables: its params and batch_stats.
+    preprocessing: a `preprocess.Preprocessing`.
+
+  Returns:
+    `(variables, applied)`, see `folding.prepare`.
+  """
+  is_small = preprocessing.image_size <= compiler_options.SMALL_FRAME
+  if is_small or jax.process_count() > 1:  # which may not hold all of them
+    return variables, contextlib.nullcontext
+  return folding.prepare(model, variables, preprocessing.clip_shape())
+
+
 @functools.lru_cache(maxsize=4)  # a checkpoint is evaluated after its training
-def _make_step(model, preprocessing, mesh):
+def _make_step(model, preprocessing, mesh, applied):
   """The jitted function `(variables, batch) -> (metrics.counts, clips)`.
 
   The clips are a dict for `results.Clips.add`, of the whole batch on every
@@ -36,7 +58,8 @@ def _make_step(model, preprocessing, mesh):
 
   @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
   def step(variables, batch):
-    logits = view_logits(model, variables, batch['frames'], preprocessing)
+    with applied():
+      logits = view_logits(model, variables, batch['frames'], preprocessing)
     counts = metrics.counts(logits, batch['label'], batch['mask'])
     clips = {name: batch[name] for name in ('label', 'number', 'mask')}
     return counts, {**clips, 'logits': logits}
@@ -55,9 +78,9 @@ class Evaluator:
       preprocessing: a `preprocess.Preprocessing`.
       mesh: from `sharding.create_mesh`.
     """
-    self._preprocessing, self._mesh = preprocessing, mesh
+    self._model, self._preprocessing = model, preprocessing
+    self._mesh = mesh
     self._compiled = None
-    self._step = _make_step(model, preprocessing, mesh)
 
   def evaluate(self, variables, source, config, validation=False, stop=None):
     """Counts every clip of a split once.
@@ -82,6 +105,10 @@ class Evaluator:
       config.data.num_threads,
       sharding.process(),
     )
+    variables, applied = prepare(self._model, variables, self._preprocessing)
+    if applied is not contextlib.nullcontext:
+      variables = jax.device_put(variables, sharding.replicated(self._mesh))
+    step = _make_step(self._model, self._preprocessing, self._mesh, applied)
     total, clips = None, None
     num_batches = -(-len(source) // batch_size)
     silent = jax.process_index() > 0
@@ -89,7 +116,7 @@ class Evaluator:
       batches, 'evaluate', num_batches, leave=False, disable=silent
     ):
       counts, found = self._count(
-        variables, sharding.to_devices(batch, self._mesh)
+        step, variables, sharding.to_devices(batch, self._mesh)
       )
       counts = jax.tree.map(lambda x: np.asarray(x, np.float64), counts)
       total = counts if total is None else jax.tree.map(np.add, total, counts)
@@ -106,12 +133,12 @@ class Evaluator:
       logits=clips.logits, labels=clips.labels, clips=names
     )
 
-  def _count(self, variables, batch):
+  def _count(self, step, variables, batch):
     """What the jitted step gives for a batch."""
     if jax.process_count() == 1:
-      return self._step(variables, batch)
+      return step(variables, batch)
     if self._compiled is None:
-      self._compiled = self._step.lower(variables, batch).compile()
+      self._compiled = step.lower(variables, batch).compile()
       # Processes take different times to compile, and some collective
       # operations wait half a minute only.
       sharding.barrier('evaluation is compiled')

@@ -65,8 +65,7 @@ def prepare(model, variables, clip_shape, in_parts=False):
   on_cpu = jax.default_backend() == 'cpu'
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
-  params = fold(model, variables, clip_shape, in_parts)
-  return params, functools.partial(folded, native=True)
+  return fold(model, variables, clip_shape, in_parts), _NATIVE
 
 
 def _pairs(model, clip_shape):
@@ -130,6 +129,10 @@ def folded(native=False):
 
   with nn.intercept_methods(without_norm):
     yield
+
+
+# One object, by which what is compiled in this context can be found again.
+_NATIVE = functools.partial(folded, native=True)
 
 
 def _conv(module, x, convolve):

@@ -14,16 +14,18 @@ from tsm_jax.data.sources import published
 from tsm_jax.plan import compilation
 
 
-def inference(config, mesh):
+def inference(config, mesh, variables=None):
   """The jitted forward pass of an evaluation, for the devices of a mesh.
 
   Args:
     config: a whole configuration, with `model.num_classes`.
     mesh: from `sharding.create_mesh`.
+    variables: params and batch_stats, or None: then the devices are not here.
 
   Returns:
     `(run, arguments)`: a function of variables and frames (uint8 `[B, T, S, S,
-    C]`) to logits `[B, K]`, and the shapes of both.
+    C]`) to logits `[B, K]`, and both; the frames as shapes, and so are the
+    variables if there are none.
 
   Raises:
     InputError: if a field has an impossible value.
@@ -31,17 +33,21 @@ def inference(config, mesh):
   platform = mesh.devices.flat[0].platform
   model = models.create_model(config.model, platform)
   how = preprocess.Preprocessing.from_config(config)
+  replicated, applied = sharding.replicated(mesh), contextlib.nullcontext
+  if variables is None:
+    shapes = models.shapes(model, how.clip_shape())
+    variables = sharding.placed(shapes, replicated)
+  else:
+    variables, applied = evaluate.prepare(model, variables, how)
+    variables = jax.device_put(variables, replicated)
 
   @functools.partial(jax.jit, out_shardings=sharding.batched(mesh))
   def run(variables, frames):
-    return evaluate.view_logits(model, variables, frames[:, None], how)
+    with applied():
+      return evaluate.view_logits(model, variables, frames[:, None], how)
 
-  variables = models.shapes(model, how.clip_shape())
   frames = program.batch_shapes(config.batch_size, how)['frames']
-  return run, (
-    sharding.placed(variables, sharding.replicated(mesh)),
-    sharding.placed(frames, sharding.batched(mesh)),
-  )
+  return run, (variables, sharding.placed(frames, sharding.batched(mesh)))
 
 
 def training(config, mesh):
@@ -90,9 +96,8 @@ def runner(config, mode, mesh):
   batch = jax.device_put(random_clips(config), sharding.batched(mesh))
   variables = random_weights.trained(config).variables
   if mode == 'inference':
-    run, arguments = inference(config, mesh)
-    compiled = run.lower(*arguments).compile()
-    variables = jax.device_put(variables, sharding.replicated(mesh))
+    run, arguments = inference(config, mesh, variables)
+    compiled, variables = run.lower(*arguments).compile(), arguments[0]
 
     def infer():
       return compiled(variables, batch['frames']).block_until_ready()
