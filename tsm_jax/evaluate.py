@@ -56,7 +56,13 @@ def _make_step(model, preprocessing, mesh, applied):
   device.
   """
 
-  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+  @functools.partial(
+    jax.jit,
+    out_shardings=sharding.replicated(mesh),
+    compiler_options=compiler_options.for_inference(
+      applied, preprocessing.image_size
+    ),
+  )
   def step(variables, batch):
     with applied():
       logits = view_logits(model, variables, batch['frames'], preprocessing)

@@ -69,9 +69,7 @@ def test_any_chunks_of_a_stream(fields):
   clip = jax.jit(model.clone(consensus='none').apply)
   expected = np.array(clip(variables, frames))
   expected[1, 3:] = clip(variables, frames[:, 3:])[1]  # it starts anew
-  folded, applied = folding.prepare(
-    model, variables, frames.shape, in_parts=True
-  )
+  folded, applied = folding.prepare(model, variables, frames.shape)
   assert num_parts(folded) == PARTS
   empty = stream.init_cache(model, 2, 32)
   for size in (1, 3):
@@ -103,10 +101,8 @@ def test_a_step_neither_cuts_nor_joins_features():
   cache = stream.init_cache(model, 1, 32)
   found = []
   for in_parts in (False, True):
-    folded, applied = folding.prepare(
-      model, variables, frames.shape, in_parts=in_parts
-    )
-    with applied():
+    folded = folding.fold(model, variables, frames.shape, in_parts)
+    with folding.folded(native=True):
       jaxpr = jax.make_jaxpr(lambda *args: stream.step(model, *args))(
         folded, cache, frames[:, 0]
       )

@@ -49,23 +49,22 @@ def fold(model, variables, clip_shape, in_parts=False):
   return {'params': traverse_util.unflatten_dict(params)}
 
 
-def prepare(model, variables, clip_shape, in_parts=False):
+def prepare(model, variables, clip_shape):
   """What a network computes with on this machine: on CPU without BatchNorm.
 
   Args:
     model: from `models.create_model`.
     variables: its params and batch_stats.
     clip_shape: `(1, T, H, W, C)`.
-    in_parts: see `fold`. It saves time for single frames of a stream.
 
   Returns:
     `(variables, applied)`: for `model.apply`, which has to be traced inside of
-    the context manager `applied()`.
+    the context manager `applied()`: `contextlib.nullcontext` if nothing is new.
   """
   on_cpu = jax.default_backend() == 'cpu'
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
-  return fold(model, variables, clip_shape, in_parts), _NATIVE
+  return fold(model, variables, clip_shape, True), _NATIVE
 
 
 def _pairs(model, clip_shape):

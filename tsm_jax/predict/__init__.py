@@ -15,6 +15,7 @@ from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
 from tsm_jax.models import folding
 from tsm_jax.models import views as seen
+from tsm_jax.program import compiler_options
 from tsm_jax.runs import checkpoints, request
 from tsm_jax.stream import progress
 
@@ -127,7 +128,12 @@ def make_predict(trained):
   )
   variables = jax.device_put(variables, jax.local_devices()[0])
 
-  @jax.jit
+  @functools.partial(
+    jax.jit,
+    compiler_options=compiler_options.for_inference(
+      applied, trained.preprocessing.image_size
+    ),
+  )
   def predict(variables, frames):
     with applied():
       logits = seen.view_logits(

@@ -1,11 +1,15 @@
-"""What XLA is asked for when it compiles a training step for a CPU.
+"""What XLA is asked for when it compiles for a CPU.
 
 By default XLA hands convolutions, products and sums to a library, YNNPACK.
 Large sums, as those of BatchNorm, are fast there. Convolutions and products are
 not in a backward pass: the library has the operands in other layouts, and XLA
 copies them. So the library is left the sums alone, and Eigen has the rest.
+
+A forward pass without BatchNorm has no large sums, and Eigen has it all. What
+shifts split into two products costs no more there than one.
 """
 
+import contextlib
 import functools
 
 import jax
@@ -16,6 +20,7 @@ SMALL_FRAME = 72  # pixels
 SUMS = {
   'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_REDUCE',
 }
+NO_LIBRARY = {'xla_cpu_experimental_ynn_fusion_type': ''}
 
 
 def for_training(platform, image_size):
@@ -31,6 +36,21 @@ def for_training(platform, image_size):
   if platform != 'cpu' or image_size <= SMALL_FRAME:
     return None
   return dict(SUMS) if are_known(tuple(SUMS.items())) else None
+
+
+def for_inference(applied, image_size):
+  """The options of a forward pass.
+
+  Args:
+    applied: from `folding.prepare`: the context that it is traced in.
+    image_size: side of the frames, in pixels.
+
+  Returns:
+    As `for_training`.
+  """
+  if applied is contextlib.nullcontext or image_size <= SMALL_FRAME:
+    return None
+  return dict(NO_LIBRARY) if are_known(tuple(NO_LIBRARY.items())) else None
 
 
 @functools.cache

@@ -199,7 +199,7 @@ def _programs(model, variables, preprocessing):
     return model.apply(variables, preprocessing.normalize(frames), train=False)
 
   shape = preprocessing.clip_shape()
-  streamed, applied = folding.prepare(model, variables, shape, in_parts=True)
+  streamed, applied = folding.prepare(model, variables, shape)
   streamed = jax.device_put(streamed, jax.local_devices()[0])
 
   @jax.jit

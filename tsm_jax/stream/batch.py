@@ -74,7 +74,7 @@ class Batch:
     shape = self._preprocessing.clip_shape()
     self._frame_shape = shape[2:]
     variables, self._applied = folding.prepare(
-      self._model, trained.variables, shape, in_parts=True
+      self._model, trained.variables, shape
     )
     self._variables = jax.device_put(variables)
     self._fresh = np.ones(size, bool)  # rows that begin with their next frame

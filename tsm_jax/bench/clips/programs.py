@@ -12,6 +12,7 @@ from tsm_jax.bench import interleave, random_weights
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import published
 from tsm_jax.plan import compilation
+from tsm_jax.program import compiler_options
 
 
 def inference(config, mesh, variables=None):
@@ -41,7 +42,11 @@ def inference(config, mesh, variables=None):
     variables, applied = evaluate.prepare(model, variables, how)
     variables = jax.device_put(variables, replicated)
 
-  @functools.partial(jax.jit, out_shardings=sharding.batched(mesh))
+  @functools.partial(
+    jax.jit,
+    out_shardings=sharding.batched(mesh),
+    compiler_options=compiler_options.for_inference(applied, how.image_size),
+  )
   def run(variables, frames):
     with applied():
       return evaluate.view_logits(model, variables, frames[:, None], how)
