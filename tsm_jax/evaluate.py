@@ -10,10 +10,9 @@ import numpy as np
 from tsm_jax import errors, files, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.data.store import dataset
-from tsm_jax.models import folding
+from tsm_jax.models import compiler_options, folding
 from tsm_jax.models.views import view_logits
 from tsm_jax.program import (
-  compiler_options,
   divergence,
   metrics,
   multi_label,

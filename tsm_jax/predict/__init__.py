@@ -13,9 +13,8 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
-from tsm_jax.models import folding
+from tsm_jax.models import compiler_options, folding
 from tsm_jax.models import views as seen
-from tsm_jax.program import compiler_options
 from tsm_jax.runs import checkpoints, request
 from tsm_jax.stream import progress
 

@@ -13,9 +13,9 @@ import optax
 
 from tsm_jax import errors, models, sharding
 from tsm_jax.data.input import preprocess
+from tsm_jax.models import compiler_options
 from tsm_jax.program import (
   checks,
-  compiler_options,
   eval_variables,
   optim,
   step,

@@ -11,8 +11,8 @@ from tsm_jax import errors, evaluate, models, program, sharding
 from tsm_jax.bench import interleave, random_weights
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import published
+from tsm_jax.models import compiler_options
 from tsm_jax.plan import compilation
-from tsm_jax.program import compiler_options
 
 
 def inference(config, mesh, variables=None):

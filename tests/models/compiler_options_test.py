@@ -1,3 +1,5 @@
+import contextlib
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -6,7 +8,7 @@ import pytest
 
 from support import helpers
 from tsm_jax import program, sharding
-from tsm_jax.program import compiler_options
+from tsm_jax.models import compiler_options, folding
 
 SIZE = compiler_options.SMALL_FRAME + 8
 
@@ -20,6 +22,16 @@ def test_only_the_training_of_large_frames_on_a_cpu_has_options():
   # Another jax may have an XLA that does not know them.
   known = jax.__version__.startswith('0.10.')
   assert found == compiler_options.SUMS or (found is None and not known)
+
+
+def test_only_the_inference_of_large_folded_frames_has_options():
+  unchanged, folded = contextlib.nullcontext, folding.folded
+  assert compiler_options.for_inference(unchanged, SIZE) is None
+  small = compiler_options.SMALL_FRAME
+  assert compiler_options.for_inference(folded, small) is None
+  found = compiler_options.for_inference(folded, small + 1)
+  known = jax.__version__.startswith('0.10.')
+  assert found == compiler_options.NO_LIBRARY or (found is None and not known)
 
 
 @pytest.mark.parametrize(
