@@ -91,6 +91,16 @@ def test_any_chunks_of_a_stream(fields):
     )
 
 
+@pytest.mark.parametrize(
+  ('form', 'layers'), [('auto', PARTS), ('concatenate', PARTS), ('select', 0)]
+)
+def test_another_form_of_the_shift_is_obeyed(form, layers):
+  frames = nets.clips(1, 4, 32, 32, 3)
+  model, variables = setup({'shift_form': form}, frames)
+  folded, _ = folding.prepare(model, variables, frames.shape)
+  assert num_parts(folded) == layers
+
+
 def test_a_step_neither_cuts_nor_joins_features():
   """But those of the first block, which come from the stem in one array.
 

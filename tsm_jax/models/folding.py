@@ -18,6 +18,8 @@ import numpy as np
 from tsm_jax.models import batch_norm, parts, pooling, shift, shift_forms
 
 _LAYERS = (nn.Conv, nn.Dense)
+# Who asks for another form of the shift gets it.
+_IN_PARTS = ('auto', 'concatenate')
 
 
 def fold(model, variables, clip_shape, in_parts=False):
@@ -64,7 +66,8 @@ def prepare(model, variables, clip_shape):
   on_cpu = jax.default_backend() == 'cpu'
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
-  return fold(model, variables, clip_shape, True), _NATIVE
+  in_parts = model.shift_form in _IN_PARTS
+  return fold(model, variables, clip_shape, in_parts), _NATIVE
 
 
 def _pairs(model, clip_shape):
