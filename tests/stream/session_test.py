@@ -152,6 +152,19 @@ def test_rows_of_small_frames_together_answer_as_alone(trained, monkeypatch):
     )
 
 
+def test_an_option_that_xla_does_not_know_is_left_out(
+  trained, session, monkeypatch
+):
+  options = {'xla_cpu_of_no_version': 'x', **batch._OPTIONS}
+  monkeypatch.setattr(batch, '_OPTIONS', options)
+  other = stream.Session(trained)
+  session.add('a')
+  other.add('a')
+  frames = {'a': images(1)[0]}
+  found, expected = (s.step(frames)['a'] for s in (other, session))
+  assert_close([found], expected.logits[None])
+
+
 def test_frames_of_any_size_are_those_of_evaluation(session, clip_logits):
   # To the short side of what is stored, 40, unless it is smaller, to 256/224
   # of 32, which is 36, and its centre.

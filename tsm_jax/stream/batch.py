@@ -40,7 +40,7 @@ class Batch:
   """A model's program for some streams, with what it remembers of each.
 
   Attributes:
-    size: number of rows. A step computes all of them; on CPU, those it shows.
+    size: number of rows. A step computes all; on CPU, mostly those it shows.
   """
 
   def __init__(self, trained, size):
