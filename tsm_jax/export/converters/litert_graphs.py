@@ -10,7 +10,8 @@ import numpy as np
 _KINDS = {code: name for name, code in vars(schema.BuiltinOperator).items()}
 # What only moves numbers, with the place of the input that they come from.
 _MOVES = {
-  **dict.fromkeys(('SLICE', 'STRIDED_SLICE', 'RESHAPE', 'TRANSPOSE', 'PAD'), 0),
+  **dict.fromkeys(('SLICE', 'STRIDED_SLICE', 'RESHAPE', 'TRANSPOSE'), 0),
+  **dict.fromkeys(('PAD', 'PADV2', 'MAX_POOL_2D'), 0),
   'SELECT_V2': 2,
 }
 _PIXELS = (0.0, 255.0)
@@ -34,10 +35,12 @@ def tie(model, ranges, caches):
   for group in {id(x): x for x in groups.values()}.values():
     known = [ranges.get(graph.name(i), {}) for i in group]
     known = [x for x in known if 'min' in x]
-    if not known:
+    # A maximum is surrounded by what is less than any number.
+    finite = [x for x in known if np.isfinite(x['min']).all()]
+    if not finite:
       continue
-    low = min(np.min(x['min']) for x in known)
-    high = max(np.max(x['max']) for x in known)
+    low = min(np.min(x['min']) for x in finite)
+    high = max(np.max(x['max']) for x in finite)
     if any(graph.is_pixels(i) for i in group):
       low, high = _PIXELS
     for x in known:
