@@ -98,7 +98,7 @@ def _without_floats(model):
     scale, zero = (numbers[x] for x in node.input[1:])
     if scale != 1 or zero != 0:
       continue
-    (cast,) = (casts[node.input[0]],)
+    cast = casts[node.input[0]]
     for other in graph.node:
       for i, name in enumerate(other.input):
         if name == node.output[0]:
