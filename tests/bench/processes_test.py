@@ -1,14 +1,17 @@
+import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
 import psutil
 import pytest
 
-from tsm_jax import errors
+from tsm_jax import allocation, errors
 from tsm_jax.bench import interleave, processes
 
 
@@ -71,6 +74,35 @@ def test_a_process_that_ends_between_turns_is_named():
     turn = processes.turns(opened, end)['one']
     with pytest.raises(errors.InputError, match='The process of one was ended'):
       turn()
+
+
+def heaps(path):
+  """How many heaps glibc has, once threads of this process took memory."""
+  allocation.keep_freed()
+  libc = ctypes.CDLL(None)
+  libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+  for _ in range(4):
+    thread = threading.Thread(target=libc.malloc, args=(2**20,))
+    thread.start()
+    thread.join()
+  file = ctypes.c_void_p(libc.fopen(bytes(path), b'w'))
+  libc.malloc_info(0, file)
+  libc.fclose(file)
+  return path.read_text().count('<heap nr=')
+
+
+@pytest.mark.skipif(
+  platform.libc_ver()[0] != 'glibc', reason='other allocators are left alone'
+)
+def test_threads_of_a_contender_find_the_memory_that_others_freed(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
+  for name in [x for x in os.environ if x.startswith(('MALLOC_', 'GLIBC_T'))]:
+    monkeypatch.delenv(name)
+  with processes.opened() as open_process:
+    found = open_process().submit(heaps, tmp_path / 'heaps.xml').result()
+  assert found == 1
 
 
 KILLED = """

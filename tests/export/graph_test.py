@@ -55,6 +55,19 @@ def test_a_clip_is_answered_as_by_evaluation(fields):
   assert made.outputs == (('probabilities', 'float32', (2, 3)),)
 
 
+@pytest.mark.parametrize('fields', [{}, leaving.MOBILE])
+def test_no_operation_depends_on_a_platform(fields, short):
+  """Which converters do not know; in large maps JAX has several forms."""
+  trained = leaving.trained(image_size=80, **fields)
+  made = graph.create(trained, 'clip', 1)
+  assert 'platform_index' in str(
+    jax.make_jaxpr(made.native)(made.weights, *made.shapes())
+  )
+  assert 'platform_index' not in str(
+    jax.make_jaxpr(made.function)(*made.shapes())
+  )
+
+
 @pytest.mark.parametrize('fields', [{'fold_div': 16}, leaving.MOBILE])
 def test_steps_are_those_of_a_stream(fields, short):
   trained = leaving.trained(direction='past', **fields)

@@ -157,6 +157,59 @@ def test_a_kernel_larger_than_the_map_is_a_product(size, stride):
     assert text.count('stablehlo.convolution') == number
 
 
+def convolved_by_pytorch(x, kernel, stride):
+  """The result, and the gradients of its sine: of `x` and of the kernel."""
+  image = torch.tensor(x.transpose((0, 3, 1, 2)), requires_grad=True)
+  weight = torch.tensor(kernel.transpose((3, 2, 0, 1)), requires_grad=True)
+  y = torch.nn.functional.conv2d(
+    image, weight, stride=stride, padding=len(kernel) // 2
+  )
+  y.sin().sum().backward()
+  return (
+    y.detach().numpy().transpose((0, 2, 3, 1)),
+    image.grad.numpy().transpose((0, 2, 3, 1)),
+    weight.grad.numpy().transpose((2, 3, 1, 0)),
+  )
+
+
+@pytest.mark.parametrize(
+  ('kernel', 'stride', 'dtype', 'tolerance'),
+  [
+    (3, 1, np.float32, 1e-5),
+    (3, 2, np.float32, 1e-5),
+    (2, 2, np.float32, 1e-5),
+    (3, 2, jnp.bfloat16, 2e-2),
+  ],
+)
+def test_few_inputs_of_a_large_map_are_summed(kernel, stride, dtype, tolerance):
+  rng = np.random.default_rng(0)
+  side = convolution.SMALL_MAP + 2
+  x = jnp.asarray(rng.normal(size=(2, side, side - 3, 3)), dtype)
+  conv = convolution.convolution(5, kernel, stride, dtype=dtype)
+  weights = rng.normal(size=(kernel, kernel, 3, 5)).astype(np.float32)
+
+  def ours(x, kernel):
+    return conv.apply({'params': {'kernel': kernel}}, x)
+
+  def with_gradients(x, kernel):
+    y, pullback = jax.vjp(ours, x, kernel)
+    return y, *pullback(jnp.cos(y))
+
+  traced = jax.jit(with_gradients).trace(x, weights)
+  found = traced.lower().compile()(x, weights)
+  expected = convolved_by_pytorch(np.asarray(x, np.float32), weights, stride)
+  for one, other in zip(found, expected):
+    scale = np.abs(other).max()
+    np.testing.assert_allclose(
+      np.asarray(one, np.float32), other, rtol=0, atol=tolerance * scale
+    )
+  # On a CPU none is left, on a TPU nothing else.
+  lowered = jax.jit(ours).trace(x, weights)
+  for platform, number in (('cpu', 0), ('tpu', 1)):
+    text = lowered.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count('stablehlo.convolution') == number
+
+
 def test_a_larger_map_stays_a_convolution():
   # Also one of 3x3, so that the numbers of the quickstart are what they were.
   x = jax.ShapeDtypeStruct((2, 3, 3, 3), np.float32)

@@ -8,7 +8,7 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import convert, models
-from tsm_jax.models import convolution, mobilenet_v2
+from tsm_jax.models import depthwise, mobilenet_v2
 
 CONFIG = {**nets.CONFIG, 'name': 'mobilenet_v2'}
 
@@ -63,7 +63,7 @@ def test_depthwise_sum_equals_the_convolution(stride, side):
   )
 
   def ours(x, kernel):
-    return convolution.sum_of_products(x, kernel, strides, padding)
+    return depthwise.sum_of_products(x, kernel, strides, padding)
 
   def with_gradient(f):
     def both(x, kernel):
@@ -75,7 +75,7 @@ def test_depthwise_sum_equals_the_convolution(stride, side):
   chex.assert_trees_all_close(
     with_gradient(ours), with_gradient(conv), rtol=1e-5, atol=1e-5
   )
-  half = convolution.sum_of_products(
+  half = depthwise.sum_of_products(
     jnp.bfloat16(x), jnp.bfloat16(kernel), strides, padding
   )
   assert half.dtype == jnp.bfloat16

@@ -11,6 +11,7 @@ import pytest
 from support import nets
 from tsm_jax import checkpoints, errors, models, stream
 from tsm_jax.data.input import preprocess
+from tsm_jax.stream import batch
 from tsm_jax.stream.events import rules
 
 LABELS = ['idle', 'wave', 'clap']
@@ -128,6 +129,40 @@ def test_rows_at_once_answer_as_row_by_row(trained, session, monkeypatch):
     assert_close(
       found.values(), np.stack([x.logits for x in expected.values()])
     )
+
+
+def test_rows_of_small_frames_together_answer_as_alone(trained, monkeypatch):
+  monkeypatch.setattr(batch, '_TOGETHER', 2)  # a and b; c is alone
+  together = stream.Session(trained, slots=3)
+  together.compile()
+  monkeypatch.setattr(batch, '_SMALL_FRAME', SIZE - 1)
+  alone = stream.Session(trained, slots=3)
+  for name in 'abc':
+    together.add(name)
+    alone.add(name)
+  for number, shown in enumerate(('abc', 'a', 'bc', 'c', 'abc', 'ab')):
+    if number == 4:
+      together.reset('b')
+      alone.reset('b')
+    frames = dict(zip(shown, images(3, seed=number)))
+    found, expected = (s.step(frames) for s in (together, alone))
+    assert list(found) == list(expected) == list(shown)
+    assert_close(
+      found.values(), np.stack([x.logits for x in expected.values()])
+    )
+
+
+def test_an_option_that_xla_does_not_know_is_left_out(
+  trained, session, monkeypatch
+):
+  options = {'xla_cpu_of_no_version': 'x', **batch._OPTIONS}
+  monkeypatch.setattr(batch, '_OPTIONS', options)
+  other = stream.Session(trained)
+  session.add('a')
+  other.add('a')
+  frames = {'a': images(1)[0]}
+  found, expected = (s.step(frames)['a'] for s in (other, session))
+  assert_close([found], expected.logits[None])
 
 
 def test_frames_of_any_size_are_those_of_evaluation(session, clip_logits):

@@ -9,6 +9,7 @@ from tsm_jax import cli
 # Imported by name when one is chosen: each needs other packages.
 BENCHMARKS = {
   'input': 'how many clips per second and core the input delivers',
+  'operations': 'where the time of a step goes, by operation',
   'scale': 'how time and memory grow with clips, networks and devices',
   'shift': 'what every way to write the shift costs',
   'step': 'how fast the devices of this machine train, without the input',

@@ -112,7 +112,8 @@ def create(trained, what, batch, together=0):
     )
   # Where it will run is not known, whatever this machine is.
   model = in_float32(trained).module().clone(platform=None)
-  weights = folding.fold(model, trained.variables, preprocessing.clip_shape())
+  shape = preprocessing.clip_shape()
+  weights = folding.fold(model, trained.variables, shape, what == 'step')
   make = {'clip': _clip, 'step': _step}[what]
   made = make(model, weights, _Entry(preprocessing, together), batch)
   return dataclasses.replace(made, trained=trained)

@@ -7,13 +7,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tsm_jax.models import depthwise
+
 # Some layers take another form on CPU where a side of their input or its number
 # of channels is larger. Those of the quickstart stay as they are, and so do its
 # numbers. Frames of 72 pixels begin with a map of 36.
 SMALL_MAP = 36
 FEW_CHANNELS = 64
+# Inputs of a result, height by width by channels of the kernel: those of a 3x3
+# at colours. A fusion reads each of them for itself.
+FEW_INPUTS = 27
 
 kaiming_fan_out = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class Conv(nn.Conv):
+  """A convolution that may take or give features in two arrays.
+
+  Attributes:
+    apart: how many of the first channels of its input and of its output are the
+      moved ones of `parts.Parts`, where nothing trains, see `folding`.
+  """
+
+  apart: tuple[int, int] = (0, 0)
 
 
 def convolution(features, kernel, stride=1, groups=1, **fields):
@@ -24,13 +40,13 @@ def convolution(features, kernel, stride=1, groups=1, **fields):
     kernel: side of the kernel.
     stride: of both axes.
     groups: of the channels, see `nn.Conv.feature_group_count`.
-    **fields: other fields of `nn.Conv`, such as `dtype` and `name`. There is no
+    **fields: other fields of `Conv`, such as `dtype` and `name`. There is no
       bias by default.
 
   Returns:
-    An `nn.Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
+    A `Conv` from `[N, H, W, C]` to `[N, H / stride, W / stride, features]`.
   """
-  return nn.Conv(
+  return Conv(
     features,
     (kernel, kernel),
     (stride, stride),
@@ -68,11 +84,14 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   sum over images. With a stride it stays a convolution elsewhere, because XLA's
   compiler for GPUs crashes on a product of a sliced operand (openxla/xla issue
   47381), and for small features, see `is_large`. A depthwise convolution is a
-  sum of shifted products on CPU, where XLA's own is about 10 times slower.
+  sum of shifted products on CPU, where XLA's own is about 10 times slower, and
+  has gradients of its own there, through which `jax.jvp` does not go.
   One whose result is smaller than its kernel, as in the last stage of frames
   of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
   what comes out: on maps of 2x2 and 512 channels, it takes 40 times as long.
+  A 3x3 at the colours of large frames is a sum of products there, too: the
+  operands of a matrix product would have to be arranged first.
   """
   groups = kwargs['feature_group_count']
 
@@ -84,8 +103,9 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
       'nhwc,cd->nhwd', x, kernel[0, 0], precision=kwargs.get('precision')
     )
 
-  def depthwise(x, kernel):
-    return sum_of_products(x, kernel, strides, padding)
+  places = {'strides': tuple(strides), 'padding': tuple(map(tuple, padding))}
+  by_channel = functools.partial(depthwise.convolve, **places)
+  by_input = functools.partial(sum_over_inputs, **places)
 
   def small(x, kernel):
     return product_of_patches(
@@ -101,10 +121,12 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
     if is_large(x):
       return jax.lax.platform_dependent(x, kernel, cpu=rows, default=conv)
   if groups > 1 and groups == kernel.shape[-1] == x.shape[-1]:
-    return jax.lax.platform_dependent(x, kernel, cpu=depthwise, default=conv)
+    return jax.lax.platform_dependent(x, kernel, cpu=by_channel, default=conv)
   result = jax.eval_shape(conv, x, kernel).shape
   if groups == 1 and np.prod(kernel.shape[:2]) > np.prod(result[1:3]):
     return jax.lax.platform_dependent(x, kernel, cpu=small, default=conv)
+  if groups == 1 and is_large(x) and np.prod(kernel.shape[:3]) <= FEW_INPUTS:
+    return jax.lax.platform_dependent(x, kernel, cpu=by_input, default=conv)
   return conv(x, kernel)
 
 
@@ -136,23 +158,44 @@ def product_of_rows(x, kernel, strides=(1, 1), precision=None):
   return y.reshape((*x.shape[:-1], -1))
 
 
-def sum_of_products(x, kernel, strides, padding):
-  """Computes a depthwise convolution, one element of the kernel at a time.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def sum_over_inputs(x, kernel, strides, padding):
+  """Computes a convolution, one input of a result at a time.
+
+  Its gradients are those of the convolution.
 
   Args:
     x: `[N, H, W, C]`, any float dtype; the sum is in float32.
-    kernel: `[h, w, 1, C]`.
-    strides: of H and W.
-    padding: `(before, after)` of H and W.
+    kernel: `[h, w, C, D]`.
+    strides: of H and W; a tuple.
+    padding: `(before, after)` of H and W; a tuple of tuples.
 
   Returns:
-    `[N, H', W', C]`, in the dtype of `x`.
+    `[N, H', W', D]`, in the dtype of `x`.
   """
   total = 0.0
-  for (i, j), view in _views(x, kernel.shape, strides, padding):
-    weight = kernel[i, j].reshape((1, 1, 1, -1)).astype(jnp.float32)
-    total += view.astype(jnp.float32) * weight
+  for (i, j), view in depthwise.views(x, kernel.shape, strides, padding):
+    for c in range(x.shape[-1]):
+      weights = kernel[i, j, c].reshape((1, 1, 1, -1)).astype(jnp.float32)
+      total += view[..., c : c + 1].astype(jnp.float32) * weights
   return total.astype(x.dtype)
+
+
+def _sum_forward(x, kernel, strides, padding):
+  return sum_over_inputs(x, kernel, strides, padding), (x, kernel)
+
+
+def _sum_backward(strides, padding, kept, gradient):
+  def conv(x, kernel):
+    numbers = 'NHWC', 'HWIO', 'NHWC'
+    return jax.lax.conv_general_dilated(
+      x, kernel, strides, padding, dimension_numbers=numbers
+    )
+
+  return jax.vjp(conv, *kept)[1](gradient)
+
+
+sum_over_inputs.defvjp(_sum_forward, _sum_backward)
 
 
 def product_of_patches(x, kernel, strides, padding, precision=None):
@@ -168,7 +211,7 @@ def product_of_patches(x, kernel, strides, padding, precision=None):
   Returns:
     `[N, H', W', D]`, in the dtype of `x`.
   """
-  elements, views = zip(*_views(x, kernel.shape, strides, padding))
+  elements, views = zip(*depthwise.views(x, kernel.shape, strides, padding))
   (top, left), (bottom, right) = elements[0], elements[-1]
   weights = kernel[top : bottom + 1, left : right + 1]
   return jnp.einsum(
@@ -177,27 +220,3 @@ def product_of_patches(x, kernel, strides, padding, precision=None):
     weights.reshape((-1, kernel.shape[-1])),
     precision=precision,
   )
-
-
-def _views(x, kernel_shape, strides, padding):
-  """What each element of a kernel is multiplied by.
-
-  Returns:
-    A list of `((i, j), view)`, row by row; a view is `[N, H', W', C]`. Outer
-    rows and columns that meet nothing but padding are left out.
-  """
-  axes = list(zip(x.shape[1:3], kernel_shape[:2], strides, padding))
-  x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-  spans = [  # of the first pixels of all places, on a padded axis
-    (size + sum(pad) - k) // stride * stride + 1
-    for size, k, stride, pad in axes
-  ]
-  (height, width), views = spans, []
-  for i, j in np.ndindex(kernel_shape[:2]):
-    if all(
-      pad[0] - span < start < pad[0] + size
-      for start, span, (size, _, _, pad) in zip((i, j), spans, axes)
-    ):
-      view = x[:, i : i + height : strides[0], j : j + width : strides[1]]
-      views.append(((i, j), view))
-  return views

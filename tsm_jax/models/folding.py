@@ -15,42 +15,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm, shift
+from tsm_jax.models import batch_norm, parts, pooling, shift, shift_forms
 
 _LAYERS = (nn.Conv, nn.Dense)
 
 
-def fold(model, variables, clip_shape):
+def fold(model, variables, clip_shape, in_parts=False):
   """The parameters of a model without its BatchNorms.
 
   Args:
     model: from `models.create_model`.
     variables: its params and batch_stats.
     clip_shape: `(1, T, H, W, C)`.
+    in_parts: whether features are `parts.Parts` where the model permits it.
 
   Returns:
-    A dict of params only, float32 NumPy arrays, for `folded`.
+    A dict of params only, float32 NumPy arrays, for `folded`; if in parts,
+    kernels and biases may be tuples, see `parts.split`.
   """
   variables = jax.tree.map(np.asarray, variables)
   stats = traverse_util.flatten_dict(variables.get('batch_stats', {}))
   params = traverse_util.flatten_dict(variables['params'])
-  for layer, norm in _pairs(model, clip_shape).items():
+  for layer, (norm, apart) in _pairs(model, clip_shape).items():
     scale, shift = (params.pop((*norm, name)) for name in ('scale', 'bias'))
     mean, var = (stats[*norm, name] for name in ('mean', 'var'))
     factor = scale / np.sqrt(np.float64(var) + batch_norm.EPSILON)
     bias = params.get((*layer, 'bias'), 0.0)
-    params[*layer, 'kernel'] = np.float32(params[*layer, 'kernel'] * factor)
-    params[*layer, 'bias'] = np.float32((bias - mean) * factor + shift)
+    kernel = np.float32(params[*layer, 'kernel'] * factor)
+    bias = np.float32((bias - mean) * factor + shift)
+    if in_parts and any(apart):
+      kernel, bias = parts.split(kernel, bias, apart)
+    params[*layer, 'kernel'], params[*layer, 'bias'] = kernel, bias
   return {'params': traverse_util.unflatten_dict(params)}
 
 
-def prepare(model, variables, clip_shape):
+def prepare(model, variables, clip_shape, in_parts=False):
   """What a network computes with on this machine: on CPU without BatchNorm.
 
   Args:
     model: from `models.create_model`.
     variables: its params and batch_stats.
     clip_shape: `(1, T, H, W, C)`.
+    in_parts: see `fold`. It saves time for single frames of a stream.
 
   Returns:
     `(variables, applied)`: for `model.apply`, which has to be traced inside of
@@ -59,26 +65,31 @@ def prepare(model, variables, clip_shape):
   on_cpu = jax.default_backend() == 'cpu'
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
-  return fold(model, variables, clip_shape), functools.partial(
-    folded, native=True
-  )
+  params = fold(model, variables, clip_shape, in_parts)
+  return params, functools.partial(folded, native=True)
 
 
 def _pairs(model, clip_shape):
-  """A dict from the path of each layer to that of the norm behind it."""
+  """The layers in front of a norm.
+
+  Returns:
+    A dict from the path of each to `(path of the norm, apart)`, see
+    `convolution.Conv`.
+  """
   found, last = {}, None
 
   def note(call, args, kwargs, context):
     nonlocal last
     module = context.module
     if isinstance(module, batch_norm.BatchNorm):
-      path, output = last
+      layer, output = last
       if output is not args[0]:
         raise AssertionError(f'{module.path} normalises no layer.')
-      found[path] = module.scope.path
+      apart = getattr(layer, 'apart', (0, 0))
+      found[layer.scope.path] = module.scope.path, apart
     output = call(*args, **kwargs)
     if isinstance(module, _LAYERS):
-      last = module.scope.path, output
+      last = module, output
     return output
 
   frames = jax.ShapeDtypeStruct(clip_shape, np.float32)
@@ -95,7 +106,8 @@ def folded(native=False):
     native: computes convolutions and shifts in the form that each platform of
       JAX runs fastest, as in training, except that the shift of a single frame
       is a concatenation, which CPUs do faster. Otherwise they are for other
-      compilers: a convolution is one operation, a shift a concatenation.
+      compilers: a convolution and a pooling are one operation each, a shift a
+      concatenation.
   """
 
   def without_norm(call, args, kwargs, context):
@@ -107,10 +119,13 @@ def folded(native=False):
       if native:
         convolve = module.conv_general_dilated
       return _conv(module, args[0], convolve)
-    if isinstance(module, shift.TemporalShift) and (
-      not native or (module.streaming and module.num_frames == 1)
-    ):
-      return _shift(module, args[0])
+    if isinstance(module, pooling.MaxPool) and not native:
+      return pooling.library(args[0])
+    if isinstance(module, shift.TemporalShift):
+      if isinstance(args[0], parts.Parts):
+        return _shift_parts(module, args[0])
+      if not native or (module.streaming and module.num_frames == 1):
+        return _shift(module, args[0])
     return call(*args, **kwargs)
 
   with nn.intercept_methods(without_norm):
@@ -119,16 +134,21 @@ def folded(native=False):
 
 def _conv(module, x, convolve):
   """A layer of `convolution.convolution`, with a bias."""
-  params = module.variables['params']
-  y = convolve(
-    x,
-    params['kernel'],
-    module.strides,
-    [(module.padding, module.padding)] * 2,
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=module.feature_group_count,
-  )
-  return y + params['bias'].reshape((1, 1, 1, -1))
+
+  def conv(x, kernel):
+    return convolve(
+      x,
+      kernel,
+      module.strides,
+      [(module.padding, module.padding)] * 2,
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+      feature_group_count=module.feature_group_count,
+    )
+
+  kernel, bias = (module.variables['params'][x] for x in ('kernel', 'bias'))
+  if isinstance(kernel, tuple):
+    return parts.convolve(x, kernel, bias, conv)
+  return conv(x, kernel) + bias.reshape((1, 1, 1, -1))
 
 
 def _shift(module, x):
@@ -143,3 +163,19 @@ def _shift(module, x):
   clips = x.reshape((-1, module.num_frames, *x.shape[1:]))
   y = shift.concatenated_shift(clips, module.fold_div, module.direction)
   return y.reshape(x.shape)
+
+
+def _shift_parts(module, x):
+  """The same of `parts.Parts`."""
+  y = x.moved
+  clips = y.reshape((-1, module.num_frames, *y.shape[1:]))
+  if module.streaming:
+    cache = module.get_variable('cache', 'past')
+    module.put_variable('cache', 'past', clips[:, -1])
+    before = [cache[:, None]]
+    if module.num_frames > 1:  # ONNX knows no empty parts
+      before.append(clips[:, :-1])
+    clips = jnp.concatenate(before, axis=1)
+  else:
+    clips = shift_forms.moved(clips, shift.STEPS[module.direction])
+  return parts.Parts(clips.reshape(y.shape), x.rest)

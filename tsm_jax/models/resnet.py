@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flax import linen as nn
+import jax
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, non_local, pooling, shift
+from tsm_jax.models import classifier, non_local, parts, pooling, shift
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -39,6 +40,7 @@ class Block(nn.Module):
     groups: of a bottleneck's 3x3 convolution.
     bottleneck: 1x1, 3x3, 1x1 if true, otherwise 3x3, 3x3.
     downsample: as in `ResNet`.
+    apart: of a bottleneck's input and output, see `convolution.Conv`.
   """
 
   conv: Callable[..., Any]
@@ -51,20 +53,24 @@ class Block(nn.Module):
   groups: int
   bottleneck: bool
   downsample: str
+  apart: tuple[int, int] = (0, 0)
 
   @nn.compact
-  def __call__(self, x):  # [B * T, H, W, C]
+  def __call__(self, x):  # [B * T, H, W, C], an array or `parts.Parts`
     fields = {}
+    taken, given = self.apart
     if self.shift_identity:
       y = x = self.shift(name='shift')(x) if self.shift else x
     else:
       y, fields = shift.into_convolution(self.shift, x)
     if self.bottleneck:
+      fields['apart'] = taken, 0
       y = self.conv(self.width, 1, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
       y = self.conv(self.width, 3, self.stride, self.groups, name='conv2')(y)
       y = nn.relu(self.norm(name='bn2')(y))
-      y = self.conv(self.out_channels, 1, name='conv3')(y)
+      last = self.conv(self.out_channels, 1, name='conv3', apart=(0, given))
+      y = last(y)
       y = self.norm(name='bn3')(y)
     else:
       y = self.conv(self.width, 3, self.stride, name='conv1', **fields)(y)
@@ -73,15 +79,18 @@ class Block(nn.Module):
       y = self.norm(name='bn2')(y)
     if x.shape != y.shape:
       x = self.identity(x)
-    return nn.relu(x + y)  # [B * T, H / stride, W / stride, out_channels]
+    # [B * T, H / stride, W / stride, out_channels]
+    return jax.tree.map(nn.relu, x + y)
 
   def identity(self, x):
     """The identity in the shape of the residual branch."""
     stride, name = self.stride, 'downsample'
     if self.downsample == 'avg':
       # Other names than those of 'conv': the files have other ones, too.
-      x, stride, name = halve(x) if stride == 2 else x, 1, 'avg_downsample'
-    x = self.conv(self.out_channels, 1, stride, name=f'{name}_conv')(x)
+      x = jax.tree.map(halve, x) if stride == 2 else x
+      stride, name = 1, 'avg_downsample'
+    fields = {'name': f'{name}_conv', 'apart': self.apart}
+    x = self.conv(self.out_channels, 1, stride, **fields)(x)
     return self.norm(name=f'{name}_bn')(x)
 
 
@@ -127,14 +136,18 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     conv = self.convolutions()
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
-    x = pooling.max_pool(x)
+    x = pooling.MaxPool()(x)
+    moved = 0  # channels of the blocks' input that are apart, see `Block`
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
         x = pool_time(x, num_frames)
         num_frames //= 2
       planes = self.width * 2**stage
       blocks = []
+      out_channels = planes * (4 if self.bottleneck else 1)
       for index in range(size):
+        apart = moved, self.moved_channels(out_channels)
+        moved = apart[1]
         name = f'layer{stage + 1}_{index}'
         shifted = is_shifted(
           self.shift, self.shift_every, self.stage_sizes, index
@@ -145,11 +158,12 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           shift=self.temporal_shift(num_frames, train) if shifted else None,
           shift_identity=self.shift == 'block',
           width=planes * self.width_per_group // 64 * self.groups,
-          out_channels=planes * (4 if self.bottleneck else 1),
+          out_channels=out_channels,
           stride=2 if stage > 0 and index == 0 else 1,
           groups=self.groups,
           bottleneck=self.bottleneck,
           downsample=self.downsample,
+          apart=apart,
           name=name,
           parent=None,
         )
@@ -160,7 +174,21 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           )
           blocks[-1].append(attention)
       x = self.apply_stage(blocks, x, train)
-    return jnp.mean(x, axis=(1, 2))
+    return parts.joined(jax.tree.map(lambda x: jnp.mean(x, axis=(1, 2)), x))
+
+  def moved_channels(self, channels):
+    """How many of a bottleneck's output the shifts behind it move.
+
+    Returns:
+      Their number, or 0 if they are to stay with the others: where a sum of two
+      convolutions costs more than the shift, or something else reads them.
+    """
+    others = self.shift == 'none' or self.non_local or self.temporal_pool
+    if others or not self.bottleneck:
+      return 0
+    moved = shift.fold_channels(channels, self.fold_div)
+    moved *= len(shift.STEPS[self.direction])
+    return moved if moved < channels else 0
 
   def begin(self, x, conv, first_norm, norm):
     """The stem without its pooling."""

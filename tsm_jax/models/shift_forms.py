@@ -56,13 +56,28 @@ def shifted(x, fold, steps, form):
   if not fold:
     return x
   if form == 'concatenate':
-    parts = [
-      _joined(x[..., i * fold : (i + 1) * fold], step)
-      for i, step in enumerate(steps)
-    ]
-    return jnp.concatenate([*parts, x[..., len(parts) * fold :]], axis=-1)
+    return _concatenated(x, fold, steps)
   view = {'select': _joined, 'roll': _rolled}.get(form, _padded)
   return _selected(x, {step: view(x, step) for step in steps}, fold, steps)
+
+
+def moved(x, steps):
+  """`shifted` of the groups alone.
+
+  Args:
+    x: `[B, T, H, W, C]`, of which each group has an equal part.
+    steps: see `shifted`.
+  """
+  return _concatenated(x, x.shape[-1] // len(steps), steps)
+
+
+def _concatenated(x, fold, steps):
+  parts = [
+    _joined(x[..., i * fold : (i + 1) * fold], step)
+    for i, step in enumerate(steps)
+  ]
+  rest = x[..., len(parts) * fold :]  # ONNX knows no empty parts
+  return jnp.concatenate([*parts, rest] if rest.shape[-1] else parts, axis=-1)
 
 
 def _selected(x, views, fold, steps):

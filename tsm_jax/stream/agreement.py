@@ -198,9 +198,8 @@ def _programs(model, variables, preprocessing):
   def clip(variables, frames):
     return model.apply(variables, preprocessing.normalize(frames), train=False)
 
-  streamed, applied = folding.prepare(
-    model, variables, preprocessing.clip_shape()
-  )
+  shape = preprocessing.clip_shape()
+  streamed, applied = folding.prepare(model, variables, shape, in_parts=True)
   streamed = jax.device_put(streamed, jax.local_devices()[0])
 
   @jax.jit

@@ -2,10 +2,12 @@
 
 A CPU spends its time on the network alone. There BatchNorm is folded into the
 convolutions when a batch is made, XLA multiplies by Eigen, and each row is a
-run of its own of the program, as many at a time as there are cores.
+run of its own of the program, as many at a time as there are cores. Rows of
+small frames that come together are one run.
 """
 
 from concurrent import futures
+import functools
 import os
 
 import jax
@@ -15,21 +17,30 @@ import numpy as np
 from tsm_jax import errors
 from tsm_jax.data.clips import pixels
 from tsm_jax.data.input import cropping
-from tsm_jax.models import folding
+from tsm_jax.models import convolution, folding
 from tsm_jax.runs import request
 from tsm_jax.stream import cache
 
 # YNNPACK, XLA's own choice, arranges all weights anew in every step. The last
 # stages of a network multiply each weight by no more than 49 pixels of a single
 # frame, which does not make up for it. Where nothing is chosen, Eigen is left.
-_EIGEN = {'xla_cpu_experimental_ynn_fusion_type': ''}
+# The loops that XLA writes itself, as those of depthwise convolutions, use
+# registers of 512 bits where a CPU has them; others do the same in two halves.
+_OPTIONS = {
+  'xla_cpu_experimental_ynn_fusion_type': '',
+  'xla_cpu_prefer_vector_width': 512,
+}
+# Of small frames the calls of operations take longer than what they compute:
+# eight rows cost as much as three or four of their own.
+_SMALL_FRAME = 2 * convolution.SMALL_MAP  # pixels
+_TOGETHER = 8
 
 
 class Batch:
   """A model's program for some streams, with what it remembers of each.
 
   Attributes:
-    size: number of rows. A step computes all of them; on CPU, those it shows.
+    size: number of rows. A step computes all; on CPU, mostly those it shows.
   """
 
   def __init__(self, trained, size):
@@ -52,20 +63,22 @@ class Batch:
       )
     self._model = trained.module()
     image_size = self._preprocessing.image_size
-    # On CPU the features of several frames would leave the caches; rows of
-    # their own also need no waiting for each other, layer by layer.
-    self._width = 1 if _on_cpu() else size  # rows of one program
-    self._shape = (self._width, image_size, image_size, 3)
+    # On CPU the features of several large frames would leave the caches; rows
+    # of their own also need no waiting for each other, layer by layer.
+    self._width = 1 if _on_cpu() else size  # rows of a part
+    self._parts = _parts(size // self._width, image_size)
     self._caches = [
       cache.init_cache(self._model, self._width, image_size)
       for _ in range(size // self._width)
     ]
+    shape = self._preprocessing.clip_shape()
+    self._frame_shape = shape[2:]
     variables, self._applied = folding.prepare(
-      self._model, trained.variables, self._preprocessing.clip_shape()
+      self._model, trained.variables, shape, in_parts=True
     )
     self._variables = jax.device_put(variables)
     self._fresh = np.ones(size, bool)  # rows that begin with their next frame
-    self._compiled = None
+    self._compiled = {}  # by the number of parts
     self.size = size
 
   def begin(self, row):
@@ -74,14 +87,15 @@ class Batch:
 
   def compile(self):
     """Compiles the step, unless it is."""
-    if self._compiled is None:
-      frames = jax.ShapeDtypeStruct(self._shape, np.uint8)
-      flags = jax.ShapeDtypeStruct((self._width,), np.bool_)
+    for count in {1, *map(len, self._parts)} - self._compiled.keys():
+      shape = count * self._width, *self._frame_shape
+      frames = jax.ShapeDtypeStruct(shape, np.uint8)
+      flags = jax.ShapeDtypeStruct(shape[:1], np.bool_)
       step = jax.jit(self._step, donate_argnums=1)
       with self._applied():
-        args = self._variables, self._caches[0], frames, flags, flags
+        args = self._variables, self._caches[:count], frames, flags, flags
         lowered = step.lower(*args)
-      self._compiled = _compile(lowered)
+      self._compiled[count] = _compile(lowered)
 
   def step(self, frames):
     """Shows some rows their next frame; the others stay as they are.
@@ -93,48 +107,59 @@ class Batch:
       Logits, float32 `[B, K]`; those of other rows mean nothing.
     """
     self.compile()
-    parts = {}
-    for row, frame in frames.items():
-      parts.setdefault(row // self._width, {})[row] = frame
+    runs = []  # the parts that each of them computes
+    for parts in self._parts:
+      seen = [p for p in parts if any(r in frames for r in self._rows([p]))]
+      together = 2 * len(seen) >= len(parts)
+      runs += [parts] if together and seen else [[part] for part in seen]
     logits = np.zeros((self.size, self._model.num_classes), np.float32)
-    shaped = logits.reshape((-1, self._width, logits.shape[1]))
-    if len(parts) < 2:
-      for part, seen in parts.items():
-        shaped[part] = self._show(part, seen)
+
+    def run(parts):
+      logits[self._rows(parts)] = self._show(parts, frames)
+
+    if len(runs) < 2:
+      list(map(run, runs))
       return logits
     # Threads take a tenth of a millisecond, and a step ends with its last one.
-    with futures.ThreadPoolExecutor(min(_cores(), len(parts))) as pool:
-      runs = {p: pool.submit(self._show, p, f) for p, f in parts.items()}
-    for part, run in runs.items():
-      shaped[part] = run.result()
+    with futures.ThreadPoolExecutor(min(_cores(), len(runs))) as pool:
+      list(pool.map(run, runs))
     return logits
 
-  def _step(self, variables, old, frames, active, reset):
+  def _rows(self, parts):
+    """The rows of parts that follow each other."""
+    return range(parts[0] * self._width, (parts[-1] + 1) * self._width)
+
+  def _step(self, variables, caches, frames, active, reset):
+    """The logits of all rows of some parts, and their new caches, a list."""
     frames = self._preprocessing.normalize(frames)
+    old = jax.tree.map(lambda *x: jnp.concatenate(x), *caches)
     logits, new = cache.step(self._model, variables, old, frames, reset)
-    if len(frames) == 1:
-      return logits, new
+    if len(frames) > 1:
+      new = jax.tree.map(functools.partial(_kept, active), new, old)
 
-    def kept(new, old):
-      return jnp.where(active.reshape((-1, *(1,) * (new.ndim - 1))), new, old)
+    def part(start):
+      return jax.tree.map(lambda x: x[start : start + self._width], new)
 
-    return logits, jax.tree.map(kept, new, old)
+    return logits, list(map(part, range(0, len(frames), self._width)))
 
-  def _show(self, part, frames):
-    """Lets a part of the rows see their frames, a dict; the logits of all."""
-    rows = slice(part * self._width, (part + 1) * self._width)
-    batch = np.zeros(self._shape, np.uint8)
-    active = np.zeros(self._width, bool)
-    for row, frame in frames.items():
-      batch[row - rows.start], active[row - rows.start] = frame, True
-    logits, self._caches[part] = self._compiled(
+  def _show(self, parts, frames):
+    """Lets the rows of parts see those of the frames that are theirs."""
+    rows = self._rows(parts)
+    batch = np.zeros((len(rows), *self._frame_shape), np.uint8)
+    active = np.zeros(len(rows), bool)
+    for i, row in enumerate(rows):
+      if row in frames:
+        batch[i], active[i] = frames[row], True
+    span = slice(rows.start, rows.stop)
+    logits, caches = self._compiled[len(parts)](
       self._variables,
-      self._caches[part],
+      self._caches[parts[0] : parts[-1] + 1],
       batch,
       active,
-      self._fresh[rows] & active,
+      self._fresh[span] & active,
     )
-    self._fresh[rows] &= ~active
+    self._caches[parts[0] : parts[-1] + 1] = caches
+    self._fresh[span] &= ~active
     return np.asarray(logits)
 
   def prepare(self, frame, bgr=False):
@@ -194,12 +219,32 @@ def _on_cpu():
   return jax.default_backend() == 'cpu'
 
 
+def _parts(count, image_size):
+  """Which parts of a batch are one run where most of them see a frame.
+
+  Returns:
+    A list of lists of those that follow each other.
+  """
+  together = _TOGETHER if image_size <= _SMALL_FRAME else 1
+  runs = np.array_split(np.arange(count), -(-count // together))
+  return [run.tolist() for run in runs]
+
+
+def _kept(active, new, old):
+  """`[B, ...]` of the rows that are active, and what was of the others."""
+  return jnp.where(active.reshape((-1, *(1,) * (new.ndim - 1))), new, old)
+
+
 def _compile(lowered):
-  """Compiles for this machine; an XLA without the option does without it."""
-  if _on_cpu():
+  """Compiles for this machine, with the options that this XLA knows."""
+  options = dict(_OPTIONS) if _on_cpu() else {}
+  while True:
     try:
-      return lowered.compile(compiler_options=_EIGEN)
+      return lowered.compile(compiler_options=options)
     except jax.errors.JaxRuntimeError as error:
-      if 'No such compile option' not in str(error):
+      unknown = [
+        x for x in options if f'No such compile option: {x!r}' in str(error)
+      ]
+      if not unknown:
         raise
-  return lowered.compile()
+      del options[unknown[0]]

@@ -39,7 +39,7 @@ def test_pytorch_does_the_same_work(model, mode):
   if model == MOBILE:  # whose gradients hang on rounding: maps of more values
     config.data.image_size, config.learning_rate = 64, 3e-4
   mesh = sharding.create_mesh(jax.devices()[:1])
-  ours = programs.runner(config, mode, mesh)
+  ours, _ = programs.runner(config, mode, mesh)
   theirs = pytorch.runner(config, mode, 'cpu', channels_last=True)
   steps = 1 if mode == 'inference' else 3
   expected = np.array([ours() for _ in range(steps)])

@@ -57,7 +57,7 @@ def _jax(contender):
 
   config = contender.config
   with programs.explained(config):
-    run = programs.runner(config, contender.mode, sharding.create_mesh())
+    run, _ = programs.runner(config, contender.mode, sharding.create_mesh())
     run()
   return run, {'jax': jax.__version__}
 

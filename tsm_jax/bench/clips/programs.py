@@ -84,8 +84,8 @@ def runner(config, mode, mesh):
     mesh: of devices that are here.
 
   Returns:
-    A function that runs the program once, waits, and returns the logits `[B,
-    K]` or the loss.
+    `(run, compiled)`: a function that runs the program once, waits, and returns
+    the logits `[B, K]` or the loss; and the `jax.stages.Compiled`.
   """
   batch = jax.device_put(random_clips(config), sharding.batched(mesh))
   variables = random_weights.trained(config).variables
@@ -93,7 +93,11 @@ def runner(config, mode, mesh):
     run, arguments = inference(config, mesh)
     compiled = run.lower(*arguments).compile()
     variables = jax.device_put(variables, sharding.replicated(mesh))
-    return lambda: compiled(variables, batch['frames']).block_until_ready()
+
+    def infer():
+      return compiled(variables, batch['frames']).block_until_ready()
+
+    return infer, compiled
   step, arguments = training(config, mesh)
   compiled = step.lower(*arguments).compile()
   state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), arguments[0])
@@ -108,7 +112,7 @@ def runner(config, mode, mesh):
     jax.block_until_ready((state, metrics))
     return metrics['loss']
 
-  return train
+  return train, compiled
 
 
 def steps(config, mesh, count, clock):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+WARM_UP = 0.1  # seconds
 PYTORCH = {
   'PyTorch, eager': {},
   'PyTorch, channels-last': {'channels_last': True},
@@ -63,7 +64,10 @@ def prepare(threads, contender):
 
 
 def turn(title, count):
-  """Shows a contender of this process frames, after one to warm up.
+  """Shows a contender of this process frames, after some to warm up.
+
+  It has slept. Its threads may wake on the same core, where they stay for some
+  frames, and so may those of the contender before, which look for work a while.
 
   Args:
     title: of the contender.
@@ -73,7 +77,10 @@ def turn(title, count):
     Milliseconds of each, `[count, 2]`: time, and processor time of all threads.
   """
   step, frames = _opened[title]
+  awake = time.perf_counter() + WARM_UP
   step(frames[-1])
+  while time.perf_counter() < awake:
+    step(frames[-1])
   times = np.zeros((count, 2))
   for i in range(count):
     before = time.perf_counter(), time.process_time()

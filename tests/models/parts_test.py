@@ -1,0 +1,132 @@
+"""Features in two arrays give what features in one give."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from support import nets
+from tsm_jax import models, stream
+from tsm_jax.models import folding, parts
+
+SMALL = {**nets.CONFIG, 'stage_sizes': (1, 2), 'width': 8}
+# Layers whose weights are in parts, block by block: what reads parts is the
+# first convolution and that of the identity, what gives them the last one and,
+# again, that of the identity.
+PARTS = 2 + 3 + 2
+
+
+def setup(fields, frames):
+  model = models.create_model({**SMALL, **fields})
+  return model, nets.tiny_variables(model, frames)
+
+
+def num_parts(folded):
+  """How many layers have their kernel in parts."""
+  layers = jax.tree.leaves(folded, is_leaf=lambda x: 'kernel' in x)
+  return sum(isinstance(x['kernel'], tuple) for x in layers)
+
+
+@pytest.mark.parametrize('native', [False, True])
+@pytest.mark.parametrize(
+  ('fields', 'layers'),
+  [
+    ({}, PARTS),
+    ({'shift': 'block'}, PARTS),
+    ({'shift_every': 2}, PARTS),
+    ({'fold_div': 3}, PARTS),
+    ({'stem': 'deep', 'downsample': 'avg'}, PARTS),
+    ({'direction': 'past', 'num_frames': 3}, PARTS),
+    ({'groups': 2, 'width_per_group': 32}, PARTS),
+    ({'shift': 'none'}, 0),
+    ({'fold_div': 128}, 0),  # too few channels to move any
+    ({'fold_div': 2}, 0),  # all channels move
+    ({'depth': 18}, 0),
+    ({'non_local': True}, 0),
+    ({'temporal_pool': True}, 0),
+    ({'name': 'mobilenet_v2', 'width_multiplier': 0.25}, 0),
+  ],
+)
+def test_clips(fields, layers, native):
+  frames = nets.clips(2, 4, 32, 32, 3)
+  model, variables = setup(fields, frames)
+  folded = folding.fold(model, variables, frames.shape, in_parts=True)
+  assert num_parts(folded) == layers
+  expected = jax.jit(model.apply)(variables, frames)
+  with folding.folded(native):
+    found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
+  largest = np.abs(expected).max()
+  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+@pytest.mark.parametrize(
+  'fields', [{}, {'shift_every': 2}, {'shift': 'block', 'fold_div': 3}]
+)
+def test_any_chunks_of_a_stream(fields):
+  frames = nets.clips(2, 6, 32, 32, 3)
+  model, variables = setup({**fields, 'direction': 'past'}, frames)
+  clip = jax.jit(model.clone(consensus='none').apply)
+  expected = np.array(clip(variables, frames))
+  expected[1, 3:] = clip(variables, frames[:, 3:])[1]  # it starts anew
+  folded, applied = folding.prepare(
+    model, variables, frames.shape, in_parts=True
+  )
+  assert num_parts(folded) == PARTS
+  empty = stream.init_cache(model, 2, 32)
+  for size in (1, 3):
+    cache, found = empty, []
+    with applied():
+      run = jax.jit(lambda *args: stream.run(model, *args))
+      for t in range(0, 6, size):
+        reset = np.array([False, t == 3])
+        chunk = frames[:, t : t + size]
+        logits, cache = run(folded, cache, chunk, reset)
+        found.append(logits)
+    shapes = [
+      jax.tree.map(lambda x: (x.shape, x.dtype), c) for c in (empty, cache)
+    ]
+    assert shapes[0] == shapes[1]
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(
+      np.concatenate(found, 1), expected, rtol=0, atol=1e-5 * largest
+    )
+
+
+def test_a_step_neither_cuts_nor_joins_features():
+  """But those of the first block, which come from the stem in one array.
+
+  The other joined ones are the means behind the last block.
+  """
+  frames = nets.clips(1, 1, 32, 32, 3)
+  model, variables = setup({'direction': 'past'}, frames)
+  cache = stream.init_cache(model, 1, 32)
+  found = []
+  for in_parts in (False, True):
+    folded, applied = folding.prepare(
+      model, variables, frames.shape, in_parts=in_parts
+    )
+    with applied():
+      jaxpr = jax.make_jaxpr(lambda *args: stream.step(model, *args))(
+        folded, cache, frames[:, 0]
+      )
+    names = [str(x.primitive) for x in jaxpr.eqns]
+    found.append((names.count('concatenate'), names.count('slice')))
+  assert found == [(3, 6), (2, 2)]
+
+
+@pytest.mark.parametrize('apart', list(itertools.product((0, 1), (0, 2))))
+def test_convolve_by_hand(apart):
+  kernel = np.arange(12.0).reshape((1, 1, 3, 4))
+  bias = np.array([100.0, 200, 300, 400])
+  x = np.array([1.0, 10, 100]).reshape((1, 1, 1, 3))
+  taken, given = apart
+  weights = parts.split(kernel, bias, apart)
+  if taken:
+    x = parts.Parts(x[..., :1], x[..., 1:])
+  y = parts.convolve(x, *weights, lambda x, k: x @ k[0, 0])
+  assert y.shape == (1, 1, 1, 4)
+  found = [np.ravel(part) for part in jax.tree.leaves(y)]
+  expected = np.array([940.0, 1151, 1362, 1573])
+  assert [len(part) for part in found] == ([2, 2] if given else [4])
+  np.testing.assert_array_equal(np.concatenate(found), expected)
