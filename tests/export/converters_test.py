@@ -115,3 +115,23 @@ def test_a_batch_of_any_size(tmp_path):
     expected = jax.jit(made.function)(*arrays)
     for a, b in zip(onnx(path, made, arrays), expected, strict=True):
       np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
+
+
+def test_no_number_of_8_bits_is_rounded_twice(tmp_path):
+  trained = leaving.trained(direction='past')
+  made = graph.create(trained, 'step', 1)
+  samples = [inputs(made, seed) for seed in range(2)]
+  paths = {
+    format: convert(format, made, tmp_path, 'int8', calibration=samples)
+    for format in RUN
+  }
+  found = interpreter.Interpreter(str(paths['litert']))
+  dtypes = {x['index']: x['dtype'] for x in found.get_tensor_details()}
+  changed = [
+    [dtypes[i] for i in (*x['inputs'], *x['outputs'])]
+    for x in found._get_ops_details()
+    if x['op_name'] == 'QUANTIZE'
+  ]
+  assert changed and [np.int8, np.int8] not in changed
+  # Of reset, not of frames: pixels are bytes.
+  assert paths['onnx'].read_bytes().count(b'\x22\x04Cast') == 1

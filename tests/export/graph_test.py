@@ -73,16 +73,12 @@ def test_no_operation_depends_on_a_platform(fields, short):
   )
 
 
-@pytest.mark.parametrize(
-  ('fields', 'in_parts'),
-  [({'fold_div': 16}, True), ({'fold_div': 16}, False), (leaving.MOBILE, True)],
-)
-def test_steps_are_those_of_a_stream(fields, in_parts, short):
+@pytest.mark.parametrize('fields', [{'fold_div': 16}, leaving.MOBILE])
+def test_steps_are_those_of_a_stream(fields, short):
   trained = leaving.trained(direction='past', **fields)
-  made = graph.create(trained, 'step', 2, in_parts)
+  made = graph.create(trained, 'step', 2)
   in_tuples = [isinstance(x, tuple) for x in kernels(made.weights)]
-  is_resnet = fields is not leaving.MOBILE
-  assert any(in_tuples) == (in_parts and is_resnet)
+  assert any(in_tuples) == (fields is not leaving.MOBILE)  # in parts
   step = jax.jit(made.function)
   expected = stream_batch.Batch(trained, 2)
   names = [x.name for x in made.inputs]

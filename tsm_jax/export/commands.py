@@ -35,8 +35,7 @@ def export(args):
     )
     trained = graph.in_float32(trained)
   what = args.what or graph.default_kind(trained)
-  in_parts = args.precision != 'int8'
-  made = graph.create(trained, what, args.batch, in_parts)
+  made = graph.create(trained, what, args.batch)
   lowering.check_size(made, args.format)
   rule, _ = rule_file.choose(args.checkpoint, trained)
   clips = samples.find(args.checkpoint, trained, args.fields, log)

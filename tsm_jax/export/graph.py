@@ -5,6 +5,7 @@ takes and gives what `stream.cache` keeps between two frames.
 """
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from tsm_jax import errors
 from tsm_jax.data.input import cropping
+from tsm_jax.export import entry
 from tsm_jax.models import folding
 from tsm_jax.stream import agreement, cache
 
@@ -46,7 +48,6 @@ class Graph:
     outputs: a `Tensor` each, in the order of the results.
     caches: `(input name, output name)` of what goes on to the next step.
     trained: the `checkpoints.TrainedModel` that it was made of.
-    in_parts: as given to `create`.
   """
 
   what: str
@@ -56,7 +57,6 @@ class Graph:
   outputs: tuple[Tensor, ...]
   caches: tuple[tuple[str, str], ...]
   trained: Any = None
-  in_parts: bool = True
 
   def function(self, *inputs):
     """The outputs, a tuple, by operations that other compilers know."""
@@ -83,16 +83,17 @@ def in_float32(trained):
   return dataclasses.replace(trained, config=config)
 
 
-def create(trained, what, batch, in_parts=True):
+def create(trained, what, batch, together=0):
   """The graph of a trained model.
 
   Args:
     trained: a `checkpoints.TrainedModel`; it leaves `in_float32`.
     what: 'clip' or 'step'.
     batch: number of clips or streams, or None for any.
-    in_parts: whether the features of a step may be `parts.Parts`. That is
-      faster, but with 8 bits, each of the two products that make a sum is
-      rounded.
+    together: 0, or for a graph to be quantised, whose first convolution takes
+      pixels, see `entry.of_pixels`; such a graph has `function` only. Otherwise
+      the features of a step may be `parts.Parts`, which is faster; with 8 bits,
+      each of two products that make a sum would be rounded.
 
   Returns:
     A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
@@ -114,11 +115,11 @@ def create(trained, what, batch, in_parts=True):
   # Where it will run is not known, whatever this machine is.
   model = in_float32(trained).module().clone(platform=None)
   shape = preprocessing.clip_shape()
-  apart = in_parts and what == 'step'
-  weights = folding.fold(model, trained.variables, shape, apart)
+  in_parts = what == 'step' and not together
+  weights = folding.fold(model, trained.variables, shape, in_parts)
   make = {'clip': _clip, 'step': _step}[what]
-  made = make(model, weights, preprocessing, batch)
-  return dataclasses.replace(made, trained=trained, in_parts=in_parts)
+  made = make(model, weights, _Entry(preprocessing, together), batch)
+  return dataclasses.replace(made, trained=trained)
 
 
 def default_kind(trained):
@@ -128,11 +129,35 @@ def default_kind(trained):
   return 'step' if past else 'clip'
 
 
-def _clip(model, weights, preprocessing, batch):
+class _Entry(NamedTuple):
+  """How frames come to the network, see `entry`."""
+
+  preprocessing: Any
+  together: int
+
+  def frames(self, given):
+    """What the network is applied to."""
+    if self.together:
+      given = cropping.centre(given, self.preprocessing.image_size)
+      return given.astype(np.float32)
+    return entry.normalized(given, self.preprocessing)
+
+  @contextlib.contextmanager
+  def applied(self, native):
+    """Lets it be applied."""
+    first = contextlib.nullcontext()
+    if self.together:
+      first = entry.of_pixels(self.preprocessing, self.together)
+    with first, folding.folded(native):
+      yield
+
+
+def _clip(model, weights, begin, batch):
+  preprocessing = begin.preprocessing
+
   def apply(native, weights, frames):
-    frames = _normalized(frames, preprocessing)
-    with folding.folded(native):
-      logits = model.apply(weights, frames)
+    with begin.applied(native):
+      logits = model.apply(weights, begin.frames(frames))
     return (jax.nn.softmax(logits),)
 
   shape = (batch, preprocessing.num_frames, *_square(preprocessing))
@@ -142,7 +167,8 @@ def _clip(model, weights, preprocessing, batch):
   )
 
 
-def _step(model, weights, preprocessing, batch):
+def _step(model, weights, begin, batch):
+  preprocessing = begin.preprocessing
   fresh = cache.init_cache(model, 1, preprocessing.image_size)
   # A shift of too few channels moves none, and has an empty cache.
   leaves = [x for x in jax.tree.leaves_with_path(fresh) if x[1].size]
@@ -153,11 +179,12 @@ def _step(model, weights, preprocessing, batch):
     old = jax.tree.map(
       lambda x: next(given) if x.size else jnp.zeros(shape + x.shape[1:]), fresh
     )
-    frames = _normalized(frames, preprocessing)
     # Not every runtime takes flags, as that of browsers; nor compares bytes.
     begins = reset.astype('int32') != 0
-    with folding.folded(native):
-      logits, new = cache.step(model, weights, old, frames, begins)
+    with begin.applied(native):
+      logits, new = cache.step(
+        model, weights, old, begin.frames(frames), begins
+      )
     new = [x for x in jax.tree.leaves(new) if x.size]
     return jax.nn.softmax(logits), *new
 
@@ -180,21 +207,6 @@ def _caches(prefix, leaves, batch):
     name = '_'.join((prefix, *(key.key for key in path)))
     found.append(Tensor(name, 'float32', (batch, *leaf.shape[1:])))
   return tuple(found)
-
-
-def _normalized(frames, preprocessing):
-  """`cropping.normalize` of the centres, as a difference and a product."""
-  frames = cropping.centre(frames, preprocessing.image_size)
-  if preprocessing.channel_order == 'bgr':
-    frames = frames[..., ::-1]
-  mean, std = (
-    np.asarray(x).reshape((1,) * (frames.ndim - 1) + (-1,))
-    for x in (preprocessing.mean, preprocessing.std)
-  )
-  # Not a sum, which a quantiser would give 8 bits as those of the features:
-  # they would not be the 8 bits of the pixels.
-  frames = frames.astype(np.float32) - np.float32(mean * preprocessing.divisor)
-  return frames * np.float32(1 / (std * preprocessing.divisor))
 
 
 def _square(preprocessing):

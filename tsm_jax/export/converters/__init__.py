@@ -16,8 +16,12 @@ import numpy as np
 import tsm_jax
 from tsm_jax import errors
 from tsm_jax.export import environments, lowering, process
+from tsm_jax.export import graph as graphs
 
 _NAMES = {'litert': 'LiteRT', 'onnx': 'ONNX'}
+# Outputs of the first convolution of 8 bits at once, see `entry.of_pixels`.
+# onnxruntime has its fast kernels for 4, 8, 12, ... channels only.
+_TOGETHER = {'litert': 1, 'onnx': 2}
 RESULT = 'model'  # what a script leaves in the folder
 
 
@@ -46,11 +50,16 @@ def convert(
   """
   log = environment.get('log', print)
   found = environments.find(format, **environment)
+  together = _TOGETHER[format] if precision == 'int8' else 0
+  if together:
+    batch = graph.inputs[0].shape[0]
+    graph = graphs.create(graph.trained, graph.what, batch, together)
   with tempfile.TemporaryDirectory(prefix='tsm_jax_export_') as folder:
     folder = pathlib.Path(folder)
-    job = {'precision': precision}
+    job = {'precision': precision, 'together': together}
     for name in ('inputs', 'outputs'):
       job[name] = [x.name for x in getattr(graph, name)]
+    job['caches'] = graph.caches
     job |= {'litert': _text, 'onnx': _model}[format](graph, folder)
     for number, arrays in enumerate(calibration or ()):
       np.savez(folder / f'sample{number:05}.npz', *arrays)
@@ -81,7 +90,6 @@ def _model(graph, folder):
   return {
     'what': graph.what,
     'batch': graph.inputs[0].shape[0],
-    'in_parts': graph.in_parts,
     'config': trained.config.to_dict(),
     'preprocessing': dataclasses.asdict(trained.preprocessing),
     'package': str(pathlib.Path(tsm_jax.__file__).parents[1]),

@@ -10,15 +10,8 @@ import tempfile
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnxruntime import quantization
 from onnxruntime.quantization import shape_inference
 
-# What is computed with 8 bits: products, and what moves or joins their
-# features. The softmax, and what makes frames of pixels, stay float.
-OPERATIONS = (
-  *('Conv', 'Gemm', 'MatMul', 'Add', 'Concat', 'Slice', 'Clip', 'Relu'),
-  *('MaxPool', 'AveragePool', 'Transpose', 'Reshape', 'Pad'),
-)
 _FLOATS = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 
 
@@ -174,41 +167,6 @@ def halve(model):
     casts.append(helper.make_node('Cast', [tensor.name], [name], to=_FLOATS[0]))
   for node in casts:
     graph.node.insert(0, node)
-
-
-def quantised(model, names, folder):
-  """A model of 8 bits, calibrated by the samples of a folder."""
-  source, target = (str(folder / f'{x}.onnx') for x in ('float', 'int8'))
-  onnx.save(model, source)
-  quantization.quantize_static(
-    source,
-    target,
-    _Samples(names, folder),
-    quant_format=quantization.QuantFormat.QDQ,
-    op_types_to_quantize=list(OPERATIONS),
-    per_channel=True,
-    activation_type=quantization.QuantType.QUInt8,
-    weight_type=quantization.QuantType.QInt8,
-    # Without this, two products of 8 bits may not fit into the 16 bits that
-    # processors without VNNI add them in.
-    reduce_range=True,
-  )
-  return onnx.load(target)
-
-
-class _Samples(quantization.CalibrationDataReader):
-  """The samples of a folder, one at a time in memory."""
-
-  def __init__(self, names, folder):
-    self._names = names
-    self._paths = iter(sorted(folder.glob('sample*.npz')))
-
-  def get_next(self):
-    """The next one as a dict of arrays, or None after the last."""
-    if (path := next(self._paths, None)) is None:
-      return None
-    with np.load(path) as arrays:
-      return dict(zip(self._names, arrays.values()))
 
 
 def _attribute(node, name):

@@ -14,8 +14,7 @@ import numpy as np
 
 SIGNATURE = 'serving_default'
 # What is computed with 8 bits: convolutions, and what moves or joins their
-# features. The softmax stays float, and so do the frames, up to the first
-# convolution: 8 bits of a pixel, once normalised, would be other 8 bits.
+# features. The softmax stays float.
 OPERATIONS = (
   *('CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED', 'BATCH_MATMUL'),
   *('ADD', 'CONCATENATION', 'SLICE', 'STRIDED_SLICE', 'PAD', 'PADV2'),
@@ -30,7 +29,7 @@ def main(folder):
   if job['precision'] == 'float16':
     model = _halve(model)
   elif job['precision'] == 'int8':
-    model = _quantise(model, job['inputs'], folder)
+    model = _quantise(model, job, folder)
   (folder / 'model').write_bytes(model)
 
 
@@ -66,7 +65,9 @@ def _halve(model):
   return _result(made)
 
 
-def _quantise(model, names, folder):
+def _quantise(model, job, folder):
+  sys.path.insert(0, str(pathlib.Path(__file__).parent))
+  import litert_graphs
   from litert_quantizer import calibrator, qtyping, quantizer, recipe_manager
 
   made = quantizer.Quantizer(model)
@@ -78,9 +79,11 @@ def _quantise(model, names, folder):
   seen = calibrator.Calibrator(model, num_threads=os.cpu_count())
   for path in sorted(folder.glob('sample*.npz')):  # one at a time in memory
     with np.load(path) as arrays:
-      sample = dict(zip(names, arrays.values()))
+      sample = dict(zip(job['inputs'], arrays.values()))
     seen.calibrate({SIGNATURE: [sample]}, recipe)
-  return _result(made, seen.get_model_qsvs())
+  ranges = seen.get_model_qsvs()
+  litert_graphs.tie(model, ranges, job['caches'])
+  return _result(made, ranges)
 
 
 def _result(made, ranges=None):

@@ -17,13 +17,14 @@ def main(folder):
   os.environ['JAX_PLATFORMS'] = 'cpu'
   sys.path.insert(0, str(pathlib.Path(__file__).parent))
   import onnx
+  import onnx_bytes
   import onnx_graphs
 
   model = onnx_graphs.simplified(_convert(job, folder))
   if job['precision'] == 'float16':
     onnx_graphs.halve(model)
   elif job['precision'] == 'int8':
-    model = onnx_graphs.quantised(model, job['inputs'], folder)
+    model = onnx_bytes.quantised(model, job['inputs'], folder)
   onnx.save(model, folder / 'model')
 
 
@@ -86,7 +87,7 @@ def _graph(job, folder):
     meta={},
     step=0,
   )
-  return graph.create(trained, job['what'], job['batch'], job['in_parts'])
+  return graph.create(trained, job['what'], job['batch'], job['together'])
 
 
 if __name__ == '__main__':

@@ -143,9 +143,22 @@ def _litert(module, path, card, threads):
   interpreter = module.Interpreter(path, num_threads=threads)
   with _silent():  # it tells everybody that it has a delegate
     interpreter.allocate_tensors()
-  run = interpreter.get_signature_runner()
-  # It returns copies, which its next call leaves alone.
-  return lambda inputs: run(**inputs)
+  runner = interpreter.get_signature_runner()
+  given, got = (
+    {name: detail['index'] for name, detail in details.items()}
+    for details in (runner.get_input_details(), runner.get_output_details())
+  )
+  # It would ask for the size of every input again, each time it runs.
+  del runner
+
+  def run(inputs):
+    for name, array in inputs.items():
+      interpreter.set_tensor(given[name], array)
+    interpreter.invoke()
+    # Copies, which the next call leaves alone.
+    return {name: interpreter.get_tensor(index) for name, index in got.items()}
+
+  return run
 
 
 def _onnx(module, path, card, threads):
