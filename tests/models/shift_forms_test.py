@@ -10,8 +10,15 @@ import pytest
 
 from models import shift_test
 from support import nets
-from tsm_jax import models
-from tsm_jax.models import convolution, mobilenet_v2, shift, shift_forms
+from tsm_jax import models, sharding
+from tsm_jax.models import (
+  convolution,
+  mobilenet_v2,
+  shift,
+  shift_convolution,
+  shift_forms,
+)
+from tsm_jax.plan import hlo
 
 FORMS = shift_forms.FORMS[1:]
 
@@ -84,8 +91,8 @@ def test_the_fused_convolution_is_that_of_shifted_features(
     )
 
   def fused(x, kernel):
-    move = shift_forms.Move(3, 2, shift.STEPS[direction])
-    return shift_forms.convolved(x, kernel, move, *window)
+    move = shift_convolution.Move(3, 2, shift.STEPS[direction])
+    return shift_convolution.convolved(x, kernel, move, *window)
 
   shape = jax.eval_shape(apart, x, kernel).shape
   g = jnp.asarray(shift_test.clips(*shape, seed=2), dtype)
@@ -101,21 +108,55 @@ def test_the_fused_convolution_is_that_of_shifted_features(
   )
 
 
+@pytest.mark.parametrize('num_frames', [1, 3, 8, 16])
 @pytest.mark.parametrize('direction', shift.DIRECTIONS)
-def test_the_fused_convolution_by_one_moves_as_the_rule_says(direction):
-  x = jnp.asarray(shift_test.clips(6, 4, 3, 16), jnp.bfloat16)
-  move = shift_forms.Move(3, 2, shift.STEPS[direction])
+def test_the_fused_convolution_by_one_moves_as_the_rule_says(
+  direction, num_frames
+):
+  clips = shift_test.clips(2, num_frames, 3, 2, 16).astype(jnp.bfloat16)
+  x = jnp.asarray(clips.reshape((-1, 3, 2, 16)))
+  g = jnp.asarray(shift_test.clips(*x.shape, seed=1), x.dtype)
+  move = shift_convolution.Move(num_frames, 2, shift.STEPS[direction])
   one = jnp.eye(16, dtype=x.dtype)[None, None]
-  y = jax.jit(lambda x: shift_forms.convolved(x, one, move))(x)
-  clips = x.reshape((2, 3, *x.shape[1:]))
-  by_hand = shift_test.by_hand(clips, 8, direction)
-  chex.assert_trees_all_equal(y.reshape(clips.shape), by_hand)
+
+  def fused(x):
+    return shift_convolution.convolved(x, one, move)
+
+  by_hand = shift_test.by_hand(clips, 8, direction).reshape(x.shape)
+  y, (gradient,) = with_gradient(fused, g, x)
+  chex.assert_trees_all_equal(y, by_hand)
+  chex.assert_trees_all_equal(jax.jit(fused)(x), by_hand)
+  back = np.asarray(g).reshape(clips.shape)[:, ::-1]
+  back = shift_test.by_hand(back, 8, direction)[:, ::-1]
+  chex.assert_trees_all_equal(gradient, back.reshape(x.shape))
+
+
+@pytest.mark.parametrize('num_frames', [3, 8])
+def test_the_fused_convolution_sends_no_frames_between_devices(num_frames):
+  mesh = sharding.create_mesh(jax.devices()[:2])
+  x = jnp.asarray(shift_test.clips(4 * num_frames, 2, 2, 16))
+  kernel = jnp.asarray(shift_test.clips(1, 1, 16, 5, seed=1))
+  move = shift_convolution.Move(num_frames, 2, (1, -1))
+
+  def fused(x, kernel):
+    return jnp.square(shift_convolution.convolved(x, kernel, move)).sum(0)
+
+  both = jax.jit(jax.value_and_grad(lambda *args: fused(*args).sum()))
+  placed = jax.device_put(x, sharding.batched(mesh))
+  alone = both(x, kernel)
+  chex.assert_trees_all_close(both(placed, kernel), alone, rtol=1e-5, atol=1e-5)
+  kernel = jax.device_put(kernel, sharding.replicated(mesh))
+  for f in (fused, both):
+    text = jax.jit(f).lower(placed, kernel).compile().as_text()
+    found = hlo.collectives(text, 2)
+    assert {c.kind for c in found} == {'all-reduce'}  # the sum over frames
 
 
 def test_the_fused_convolution_keeps_the_unshifted_input_only():
   x, kernel = jnp.ones((4, 2, 2, 16)), jnp.ones((1, 1, 16, 4))
+  move = shift_convolution.Move(4, 2, (1, -1))
   _, vjp = jax.vjp(
-    lambda *args: shift_forms.convolved(*args, shift_forms.Move(4, 2, (1, -1))),
+    lambda *args: shift_convolution.convolved(*args, move),
     x,
     kernel,
   )
