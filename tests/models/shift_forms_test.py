@@ -108,16 +108,20 @@ def test_the_fused_convolution_is_that_of_shifted_features(
   )
 
 
-@pytest.mark.parametrize('num_frames', [1, 3, 8, 16])
+@pytest.mark.parametrize(
+  'num_frames, channels', [(1, 16), (3, 16), (8, 16), (8, 64), (16, 64)]
+)
 @pytest.mark.parametrize('direction', shift.DIRECTIONS)
 def test_the_fused_convolution_by_one_moves_as_the_rule_says(
-  direction, num_frames
+  direction, num_frames, channels
 ):
-  clips = shift_test.clips(2, num_frames, 3, 2, 16).astype(jnp.bfloat16)
-  x = jnp.asarray(clips.reshape((-1, 3, 2, 16)))
+  clips = shift_test.clips(2, num_frames, 3, 2, channels).astype(jnp.bfloat16)
+  x = jnp.asarray(clips.reshape((-1, 3, 2, channels)))
   g = jnp.asarray(shift_test.clips(*x.shape, seed=1), x.dtype)
-  move = shift_convolution.Move(num_frames, 2, shift.STEPS[direction])
-  one = jnp.eye(16, dtype=x.dtype)[None, None]
+  move = shift_convolution.Move(
+    num_frames, channels // 8, shift.STEPS[direction]
+  )
+  one = jnp.eye(channels, dtype=x.dtype)[None, None]
 
   def fused(x):
     return shift_convolution.convolved(x, one, move)
@@ -131,12 +135,14 @@ def test_the_fused_convolution_by_one_moves_as_the_rule_says(
   chex.assert_trees_all_equal(gradient, back.reshape(x.shape))
 
 
-@pytest.mark.parametrize('num_frames', [3, 8])
-def test_the_fused_convolution_sends_no_frames_between_devices(num_frames):
+@pytest.mark.parametrize('num_frames, channels', [(3, 16), (8, 64)])
+def test_the_fused_convolution_sends_no_frames_between_devices(
+  num_frames, channels
+):
   mesh = sharding.create_mesh(jax.devices()[:2])
-  x = jnp.asarray(shift_test.clips(4 * num_frames, 2, 2, 16))
-  kernel = jnp.asarray(shift_test.clips(1, 1, 16, 5, seed=1))
-  move = shift_convolution.Move(num_frames, 2, (1, -1))
+  x = jnp.asarray(shift_test.clips(4 * num_frames, 2, 2, channels))
+  kernel = jnp.asarray(shift_test.clips(1, 1, channels, 5, seed=1))
+  move = shift_convolution.Move(num_frames, channels // 8, (1, -1))
 
   def fused(x, kernel):
     return jnp.square(shift_convolution.convolved(x, kernel, move)).sum(0)

@@ -10,6 +10,7 @@ import json
 import sys
 
 CLIPS, FRAMES, SIDE, WIDTH = 8, 8, 28, 64
+TRAINED = ('training', 'long')
 MAP_BYTES = CLIPS * FRAMES * SIDE**2 * WIDTH * 2  # the smallest full map
 
 
@@ -18,7 +19,8 @@ def measure(use, form, device):
 
   Args:
     use: 'training' or 'inference', of the first blocks of ResNet-50, or
-      'strided': inference where its stage 3 begins.
+      'strided': inference where its stage 3 begins, or 'long': training with
+      clips of 16 frames, half as many.
     form: see `shift_forms.FORMS`; 'none' is without a shift.
     device: of `jax`, which does not have to be there.
 
@@ -76,7 +78,7 @@ def compile_blocks(use, form, device):
     gradient = jax.grad(loss, argnums=(0, 2), has_aux=True)
     return gradient(variables['params'], variables, x)
 
-  function = step if use == 'training' else forward
+  function = step if use in TRAINED else forward
   return jax.jit(function).lower(variables, x).compile()
 
 
@@ -90,11 +92,11 @@ def two_blocks(form, platform, use):
 
   from tsm_jax.models import batch_norm, convolution, resnet, shift, shift_forms
 
-  train = use == 'training'
+  train = use in TRAINED
   dtype = usual_dtype(platform)
   temporal_shift = functools.partial(
     shift.TemporalShift,
-    FRAMES,
+    2 * FRAMES if use == 'long' else FRAMES,
     form=shift_forms.choose(
       form, platform, 'training' if train else 'inference'
     ),
@@ -129,7 +131,7 @@ def main(*forms):
   device = topology.devices(topology.parse('v5e:1x1'))[0]
   found = {
     use: {form: measure(use, form, device) for form in forms}
-    for use in ('training', 'inference', 'strided')
+    for use in ('training', 'long', 'inference', 'strided')
   }
   print(json.dumps(found))
 

@@ -12,7 +12,9 @@ import jax.numpy as jnp
 
 from tsm_jax.models import shift_forms
 
-TILE = 8  # rows of a tile of a TPU's memory
+# Frames in a tile of a TPU's memory, where there are enough channels that they
+# are the other side of it.
+TILE, WIDE = 8, 64
 
 
 class Move(NamedTuple):
@@ -135,8 +137,12 @@ def _tiles(x, num_frames, axis):
   Clips of as many frames as a tile are split from each other. What is smaller
   or larger would be copied from one tile to the next.
   """
-  size = TILE if num_frames == TILE else 1
+  size = TILE if _is_tile(x, num_frames) else 1
   return x.reshape((*x.shape[:axis], -1, size, *x.shape[axis + 1 :]))
+
+
+def _is_tile(x, num_frames):
+  return num_frames == TILE and x.shape[-1] >= WIDE
 
 
 def _folded(tiles, axis):
@@ -171,7 +177,7 @@ def _on_each_device(shift, x, move):
   """
   mesh = jax.typeof(x).sharding.mesh
   clips = x.shape[0] // move.num_frames
-  if move.num_frames == TILE or mesh.size < 2 or clips % mesh.size:
+  if _is_tile(x, move.num_frames) or mesh.size < 2 or clips % mesh.size:
     return shift(x)
   spec = jax.sharding.PartitionSpec(mesh.axis_names)
   return jax.shard_map(shift, mesh=mesh, in_specs=spec, out_specs=spec)(x)
