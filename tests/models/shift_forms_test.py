@@ -151,6 +151,15 @@ def test_the_fused_convolution_sends_no_frames_between_devices(
   placed = jax.device_put(x, sharding.batched(mesh))
   alone = both(x, kernel)
   chex.assert_trees_all_close(both(placed, kernel), alone, rtol=1e-5, atol=1e-5)
+  batched = jax.sharding.PartitionSpec('data')
+  inside = jax.shard_map(
+    lambda x: shift_convolution.convolved(x, kernel, move),
+    mesh=mesh,
+    in_specs=batched,
+    out_specs=batched,
+  )
+  expected = shift_convolution.convolved(x, kernel, move)
+  chex.assert_trees_all_close(jax.jit(inside)(placed), expected, atol=1e-5)
   kernel = jax.device_put(kernel, sharding.replicated(mesh))
   for f in (fused, both):
     text = jax.jit(f).lower(placed, kernel).compile().as_text()

@@ -179,6 +179,8 @@ def _on_each_device(shift, x, move):
   clips = x.shape[0] // move.num_frames
   if _is_tile(x, move.num_frames) or mesh.size < 2 or clips % mesh.size:
     return shift(x)
+  if set(mesh.axis_types) != {jax.sharding.AxisType.Auto}:
+    return shift(x)  # for example, these are the frames of one device already
   spec = jax.sharding.PartitionSpec(mesh.axis_names)
   return jax.shard_map(shift, mesh=mesh, in_specs=spec, out_specs=spec)(x)
 
