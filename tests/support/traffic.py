@@ -10,6 +10,7 @@ import json
 import sys
 
 CLIPS, FRAMES, SIDE, WIDTH = 8, 8, 28, 64
+TRAINED = ('training', 'long')
 MAP_BYTES = CLIPS * FRAMES * SIDE**2 * WIDTH * 2  # the smallest full map
 
 
@@ -17,7 +18,9 @@ def measure(use, form, device):
   """`(bytes, copies)` of the program of two bottleneck blocks.
 
   Args:
-    use: 'training' or 'inference'.
+    use: 'training' or 'inference', of the first blocks of ResNet-50, or
+      'strided': inference where its stage 3 begins, or 'long': training with
+      clips of 16 frames, half as many.
     form: see `shift_forms.FORMS`; 'none' is without a shift.
     device: of `jax`, which does not have to be there.
 
@@ -61,7 +64,7 @@ def compile_blocks(use, form, device):
   x = jax.ShapeDtypeStruct(
     (CLIPS * FRAMES, SIDE, SIDE, WIDTH), dtype, sharding=place
   )
-  blocks = two_blocks(form, device.platform, use == 'training')
+  blocks = two_blocks(form, device.platform, use)
   variables = jax.eval_shape(blocks.init, jax.random.key(0), x)
 
   def forward(variables, x):
@@ -75,7 +78,7 @@ def compile_blocks(use, form, device):
     gradient = jax.grad(loss, argnums=(0, 2), has_aux=True)
     return gradient(variables['params'], variables, x)
 
-  function = step if use == 'training' else forward
+  function = step if use in TRAINED else forward
   return jax.jit(function).lower(variables, x).compile()
 
 
@@ -83,18 +86,20 @@ def usual_dtype(platform):
   return 'float32' if platform == 'cpu' else 'bfloat16'
 
 
-def two_blocks(form, platform, train):
-  """The first blocks of ResNet-50's first stage, as `ResNet` makes them."""
+def two_blocks(form, platform, use):
+  """The blocks of `measure`, as `ResNet` makes them."""
   from flax import linen as nn
 
   from tsm_jax.models import batch_norm, convolution, resnet, shift, shift_forms
 
-  use = 'training' if train else 'inference'
+  train = use in TRAINED
   dtype = usual_dtype(platform)
   temporal_shift = functools.partial(
     shift.TemporalShift,
-    FRAMES,
-    form=shift_forms.choose(form, platform, use),
+    2 * FRAMES if use == 'long' else FRAMES,
+    form=shift_forms.choose(
+      form, platform, 'training' if train else 'inference'
+    ),
   )
   block = functools.partial(
     resnet.Block,
@@ -106,14 +111,17 @@ def two_blocks(form, platform, train):
     norm=functools.partial(batch_norm.BatchNorm, train, dtype=dtype),
     shift=None if form == 'none' else temporal_shift,
     shift_identity=False,
-    width=WIDTH,
-    out_channels=4 * WIDTH,
-    stride=1,
     groups=1,
     bottleneck=True,
     downsample='conv',
   )
-  return nn.Sequential([block(), block()])
+  scales = ((2, 1), (4, 2)) if use == 'strided' else ((1, 1), (1, 1))
+  return nn.Sequential(
+    [
+      block(width=n * WIDTH, out_channels=4 * n * WIDTH, stride=stride)
+      for n, stride in scales
+    ]
+  )
 
 
 def main(*forms):
@@ -123,7 +131,7 @@ def main(*forms):
   device = topology.devices(topology.parse('v5e:1x1'))[0]
   found = {
     use: {form: measure(use, form, device) for form in forms}
-    for use in ('training', 'inference')
+    for use in ('training', 'long', 'inference', 'strided')
   }
   print(json.dumps(found))
 

@@ -23,8 +23,7 @@ class VideoClassifier(nn.Module):
     num_classes: number of logits.
     direction: 'both' or 'past', see `temporal_shift`.
     fold_div: see `temporal_shift`.
-    shift_form: how the shift is written, see `shift_forms.FORMS`; 'fused' is in
-      training only.
+    shift_form: how the shift is written, see `shift_forms.choose`.
     platform: of the devices that run it, 'cpu', 'gpu' or 'tpu'; None is any. It
       decides how convolutions and, with `shift_form='auto'`, shifts are
       written, which changes no number but by rounding.

@@ -8,7 +8,7 @@ two groups is that of the released checkpoints.
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import shift_forms
+from tsm_jax.models import shift_convolution, shift_forms
 
 # By direction: where each group of channels comes from, see `shift_forms`.
 STEPS = {'both': (1, -1), 'past': (-1,)}
@@ -237,7 +237,7 @@ def into_convolution(make_shift, x):
   module = make_shift(name='shift')
   if module.form != 'fused' or module.streaming:
     return module(x), {}
-  move = shift_forms.Move(
+  move = shift_convolution.Move(
     module.num_frames,
     fold_channels(x.shape[-1], module.fold_div),
     STEPS[module.direction],
@@ -245,6 +245,6 @@ def into_convolution(make_shift, x):
 
   def shift_and_convolve(x, kernel, strides, padding, **_):
     pads = tuple(map(tuple, padding))
-    return shift_forms.convolved(x, kernel, move, tuple(strides), pads)
+    return shift_convolution.convolved(x, kernel, move, tuple(strides), pads)
 
   return x, {'conv_general_dilated': shift_and_convolve}

@@ -70,7 +70,7 @@ def test_the_page_is_markdown(run, monkeypatch):
   table = [line for line in lines if line.startswith('|')]
   assert len({line.count('|') for line in table}) == 1
   ways = [line.split('|')[4].strip() for line in table[2:]]
-  assert ways == ['no shift', 'roll']  # 'fused' is in training only
+  assert ways == ['no shift', 'roll']  # 'fused' is for TPUs
   assert lines[-1].startswith('Left out: PyTorch, resnet18, inference, float32')
   assert 'it takes one device here' in lines[-1]
 

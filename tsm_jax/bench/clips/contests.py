@@ -72,7 +72,8 @@ def network_name(model):
 def ways(config, mode, platform, forms):
   """The configurations of the ways to write the shift, by title.
 
-  A form that this mode does not have is left out: 'fused' is in training only.
+  A form that this mode does not have is left out: without a gradient, 'fused'
+  is for TPUs only.
 
   Args:
     config: with the shift.
