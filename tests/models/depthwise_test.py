@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tsm_jax.models import depthwise
+from tsm_jax.plan import hlo
 
 
 def library(x, kernel, strides, padding):
@@ -65,3 +66,30 @@ def test_bfloat16_is_added_up_in_float32():
   assert of_kernel[1, 1, 0, 0] == 8192
   assert of_kernel[0, 0, 0, 0] == jnp.bfloat16(8 * 31 * 31)
   assert of_x[0, 0, 0, 0] == 4 and of_x[0, 5, 5, 0] == 9
+
+
+@pytest.mark.parametrize('frames', [16, 24, 44])
+def test_devices_send_each_other_nothing_but_sums(frames):
+  devices = jax.devices()[:4]
+  assert len(devices) == 4
+  mesh = jax.sharding.Mesh(np.array(devices), 'data')
+  placed, everywhere = (
+    jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+    for axes in (['data'], [])
+  )
+
+  def loss(x, kernel):
+    y = depthwise.convolve(x, kernel, (1, 1), ((1, 1), (1, 1)))
+    return jnp.square(y).sum()
+
+  program = jax.jit(
+    jax.grad(loss, (0, 1)),
+    in_shardings=(placed, everywhere),
+    out_shardings=(placed, everywhere),
+  )
+  shapes = (
+    jax.ShapeDtypeStruct(shape, np.float32)
+    for shape in ((frames, 5, 4, 3), (3, 3, 1, 3))
+  )
+  text = program.lower(*shapes).compile().as_text()
+  assert {x.kind for x in hlo.collectives(text, 4)} == {'all-reduce'}

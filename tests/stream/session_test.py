@@ -132,8 +132,11 @@ def test_rows_at_once_answer_as_row_by_row(trained, session, monkeypatch):
     )
 
 
-def test_rows_of_small_frames_together_answer_as_alone(trained, monkeypatch):
-  monkeypatch.setattr(batch, '_TOGETHER', 2)  # a and b; c is alone
+@pytest.mark.parametrize('count', [2, 3])  # 2: a and b; c is alone
+def test_rows_of_small_frames_together_answer_as_alone(
+  count, trained, monkeypatch
+):
+  monkeypatch.setattr(batch, '_TOGETHER', count)
   together = stream.Session(trained, slots=3)
   together.compile()
   monkeypatch.setattr(batch, '_SMALL_FRAME', SIZE - 1)

@@ -36,18 +36,22 @@ def limit(threads=None, platforms=''):
 
 
 def start(initializer, *arguments):
-  """An executor with one new process, in which the initializer was called."""
+  """An executor with one new process, in which the initializer was called.
+
+  What is submitted first is submitted by the thread that calls this.
+  """
+  lasting = threading.current_thread() is threading.main_thread()
   return futures.ProcessPoolExecutor(
     1,
     multiprocessing.get_context('spawn'),
     initializer=_begin,
-    initargs=(initializer, *arguments),
+    initargs=(lasting, initializer, *arguments),
   )
 
 
-def _begin(initializer, *arguments):
+def _begin(lasting, initializer, *arguments):
   # If the parent is killed, nobody else would end this process.
-  if sys.platform == 'linux':
+  if sys.platform == 'linux' and lasting:  # Linux means the parent's thread
     # A thread would have memory of its own, which threads that compute would
     # find and share, see `allocation.keep_freed`: in some processes, each step
     # of a training took a quarter longer.

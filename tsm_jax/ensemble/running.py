@@ -9,6 +9,7 @@ import numpy as np
 from tsm_jax import errors, evaluate, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.ensemble import matching, scoring
+from tsm_jax.models import compiler_options
 from tsm_jax.program import metrics
 
 
@@ -112,14 +113,21 @@ def _check(members, mean):
 
 
 @functools.lru_cache(maxsize=4)  # members are often runs of one model
-def _make_step(model, preprocessing, mesh):
+def _make_step(model, preprocessing, mesh, applied):
   """The jitted function `(variables, batch) -> batch` with its logits."""
 
-  @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+  @functools.partial(
+    jax.jit,
+    out_shardings=sharding.replicated(mesh),
+    compiler_options=compiler_options.for_inference(
+      applied, preprocessing.image_size
+    ),
+  )
   def step(variables, batch):
-    logits = evaluate.view_logits(
-      model, variables, batch['frames'], preprocessing
-    )
+    with applied():
+      logits = evaluate.view_logits(
+        model, variables, batch['frames'], preprocessing
+      )
     return {**batch, 'frames': (), 'logits': logits}
 
   return step
@@ -128,8 +136,10 @@ def _make_step(model, preprocessing, mesh):
 def _logits(opened, reading, mesh):
   """`(logits [N, K], label [N])` of the clips, the mean over their views."""
   trained, preprocessing = opened.trained, opened.trained.preprocessing
-  step = _make_step(trained.module(), preprocessing, mesh)
-  variables = jax.device_put(trained.variables, sharding.replicated(mesh))
+  model = trained.module()
+  variables, applied = evaluate.prepare(model, trained.variables, preprocessing)
+  step = _make_step(model, preprocessing, mesh, applied)
+  variables = jax.device_put(variables, sharding.replicated(mesh))
   count = len(opened.records)
   batches = pipeline.eval_batches(
     opened.records,

@@ -85,13 +85,14 @@ def conv_or_product(x, kernel, strides, padding, **kwargs):
   compiler for GPUs crashes on a product of a sliced operand (openxla/xla issue
   47381), and for small features, see `is_large`. A depthwise convolution is a
   sum of shifted products on CPU, where XLA's own is about 10 times slower, and
-  has gradients of its own there, through which `jax.jvp` does not go.
+  has gradients of its own there.
   One whose result is smaller than its kernel, as in the last stage of frames
   of 64 pixels or less, is a product of patches there. XLA would exchange a
   kernel and a smaller map, and only a plain loop of its own for CPUs computes
   what comes out: on maps of 2x2 and 512 channels, it takes 40 times as long.
   A 3x3 at the colours of large frames is a sum of products there, too: the
-  operands of a matrix product would have to be arranged first.
+  operands of a matrix product would have to be arranged first. `jax.jvp` goes
+  through neither of these two sums.
   """
   groups = kwargs['feature_group_count']
 

@@ -1,6 +1,7 @@
 """Depthwise convolutions as sums of products, which are fast on CPUs."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -53,15 +54,20 @@ convolve.defvjp(_forward, _backward)
 def _of_kernel(x, kernel, gradient, strides, padding):
   """The gradient of a depthwise kernel: its products, summed over all pixels.
 
-  Some frames are added up at once, pixel by pixel, as XLA sums one array faster
-  than nine products.
+  Some frames that follow each other are added up at once, pixel by pixel, as
+  XLA sums one array faster than nine products. They are of one device.
   """
-  together = max(n for n in range(1, 9) if not len(x) % n)
+  frames = len(x) // math.gcd(len(x), jax.device_count())
+  together = max(n for n in range(1, 9) if not frames % n)
   sums, elements = [], []
   for element, view in views(x, kernel.shape, strides, padding):
     products = view.astype(jnp.float32) * gradient.astype(jnp.float32)
-    groups = products.reshape((together, -1, *products.shape[1:]))
-    sums.append(sum(groups[i] for i in range(together)))
+    if together > 1:
+      groups = products.reshape((-1, together, *products.shape[1:]))
+      products = sum(groups[:, i] for i in range(together))
+    else:  # nine whole products at once would take much memory
+      products = jnp.sum(products, axis=(0, 1, 2), keepdims=True)
+    sums.append(products)
     elements.append(element)
   sums = jnp.sum(jnp.stack(sums), axis=(1, 2, 3)).astype(kernel.dtype)
   rows, columns = zip(*elements)

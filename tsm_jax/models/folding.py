@@ -41,10 +41,11 @@ def fold(model, variables, clip_shape, in_parts=False):
   for layer, (norm, apart) in _pairs(model, clip_shape).items():
     scale, shift = (params.pop((*norm, name)) for name in ('scale', 'bias'))
     mean, var = (stats[*norm, name] for name in ('mean', 'var'))
-    factor = scale / np.sqrt(np.float64(var) + batch_norm.EPSILON)
     bias = params.get((*layer, 'bias'), 0.0)
-    kernel = np.float32(params[*layer, 'kernel'] * factor)
-    bias = np.float32((bias - mean) * factor + shift)
+    with np.errstate(all='ignore'):  # what diverged says so by its results
+      factor = scale / np.sqrt(np.float64(var) + batch_norm.EPSILON)
+      kernel = np.float32(params[*layer, 'kernel'] * factor)
+      bias = np.float32((bias - mean) * factor + shift)
     if in_parts and any(apart):
       kernel, bias = parts.split(kernel, bias, apart)
     params[*layer, 'kernel'], params[*layer, 'bias'] = kernel, bias

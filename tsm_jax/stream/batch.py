@@ -17,7 +17,7 @@ import numpy as np
 from tsm_jax import errors
 from tsm_jax.data.clips import pixels
 from tsm_jax.data.input import cropping
-from tsm_jax.models import convolution, folding
+from tsm_jax.models import compiler_options, folding
 from tsm_jax.runs import request
 from tsm_jax.stream import cache
 
@@ -26,13 +26,10 @@ from tsm_jax.stream import cache
 # frame, which does not make up for it. Where nothing is chosen, Eigen is left.
 # The loops that XLA writes itself, as those of depthwise convolutions, use
 # registers of 512 bits where a CPU has them; others do the same in two halves.
-_OPTIONS = {
-  'xla_cpu_experimental_ynn_fusion_type': '',
-  'xla_cpu_prefer_vector_width': 512,
-}
+_OPTIONS = compiler_options.NO_LIBRARY | {'xla_cpu_prefer_vector_width': 512}
 # Of small frames the calls of operations take longer than what they compute:
 # eight rows cost as much as three or four of their own.
-_SMALL_FRAME = 2 * convolution.SMALL_MAP  # pixels
+_SMALL_FRAME = compiler_options.SMALL_FRAME
 _TOGETHER = 8
 
 
@@ -110,8 +107,8 @@ class Batch:
     runs = []  # the parts that each of them computes
     for parts in self._parts:
       seen = [p for p in parts if any(r in frames for r in self._rows([p]))]
-      together = 2 * len(seen) >= len(parts)
-      runs += [parts] if together and seen else [[part] for part in seen]
+      together = 2 * len(seen) > len(parts)
+      runs += [parts] if together else [[part] for part in seen]
     logits = np.zeros((self.size, self._model.num_classes), np.float32)
 
     def run(parts):
@@ -237,14 +234,9 @@ def _kept(active, new, old):
 
 def _compile(lowered):
   """Compiles for this machine, with the options that this XLA knows."""
-  options = dict(_OPTIONS) if _on_cpu() else {}
-  while True:
-    try:
-      return lowered.compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError as error:
-      unknown = [
-        x for x in options if f'No such compile option: {x!r}' in str(error)
-      ]
-      if not unknown:
-        raise
-      del options[unknown[0]]
+  options = {
+    name: value
+    for name, value in _OPTIONS.items()
+    if _on_cpu() and compiler_options.are_known(((name, value),))
+  }
+  return lowered.compile(compiler_options=options)

@@ -51,7 +51,7 @@ class Session:
     Args:
       trained: a `checkpoints.TrainedModel` of direction 'past' for RGB frames.
       slots: number of streams at most; a step computes all of them, but on CPU
-        only those that it shows.
+        those that it shows, and of small frames more where most are shown.
       rule: a `rules.Rule` that makes events of the logits; None makes none.
       make_batch: what runs `trained`: `(trained, slots)` to a `batch.Batch`, or
         to what has its methods, as of an exported model.
