@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
 
 from support import leaving
+from tsm_jax import errors
 from tsm_jax.export import __main__ as export
-from tsm_jax.export import card, lowering, proof, runtimes
+from tsm_jax.export import card, converters, lowering, proof, runtimes
 from tsm_jax.export.runner import engine
 
 
@@ -176,6 +178,14 @@ def test_a_network_that_no_file_holds(
   monkeypatch.setattr(lowering, 'MAX_BYTES', 1000)
   line = ends(capsys, whole_clips, tmp_path / 'out', '--format=stablehlo')
   assert 'export a smaller network' in line
+
+
+def test_what_a_quantiser_cannot_convert_is_named():
+  network = types.SimpleNamespace(name='bn_inception')
+  with pytest.raises(errors.InputError, match="model.name is 'bn_inception'"):
+    converters.check('litert', 'int8', network)
+  for format, precision in (('onnx', 'int8'), ('litert', 'float16')):
+    converters.check(format, precision, network)
 
 
 def test_a_folder_of_something_else(whole_clips, tmp_path, capsys):

@@ -117,6 +117,21 @@ def test_a_batch_of_any_size(tmp_path):
       np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize('format', RUN)
+@pytest.mark.parametrize(
+  'fields', [{'non_local': True}, {'temporal_pool': True}]
+)
+def test_clips_of_8_bits_are_near(fields, format, tmp_path):
+  """Of networks whose operations have graphs of their own in a file."""
+  trained = leaving.trained(32, 4, depth=50, stage_sizes=(1, 2), **fields)
+  made = graph.create(trained, 'clip', 1)
+  samples = [inputs(made, seed) for seed in range(4)]
+  path = convert(format, made, tmp_path, 'int8', calibration=samples)
+  (found,) = RUN[format](path, made, samples[0])
+  (expected,) = jax.jit(made.function)(*samples[0])
+  np.testing.assert_allclose(found, expected, atol=0.05)
+
+
 def test_no_number_of_8_bits_is_rounded_twice(tmp_path):
   trained = leaving.trained(direction='past')
   made = graph.create(trained, 'step', 1)

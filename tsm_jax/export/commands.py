@@ -34,6 +34,7 @@ def export(args):
       f'The model was trained in {trained.config.dtype}; it leaves in float32.'
     )
     trained = graph.in_float32(trained)
+  converters.check(args.format, args.precision, trained.config)
   what = args.what or graph.default_kind(trained)
   made = graph.create(trained, what, args.batch)
   lowering.check_size(made, args.format)

@@ -25,6 +25,22 @@ _TOGETHER = {'litert': 1, 'onnx': 2}
 RESULT = 'model'  # what a script leaves in the folder
 
 
+def check(format, precision, model):
+  """Raises InputError for what a converter is known not to do.
+
+  Args:
+    format: see `convert`.
+    precision: see `convert`.
+    model: the configuration of the network, with `name`.
+  """
+  # The quantiser looks for ranges of the sums inside of its pools.
+  if (format, precision, model.name) == ('litert', 'int8', 'bn_inception'):
+    raise errors.InputError(
+      f'model.name is {model.name!r}, which the quantiser of LiteRT cannot '
+      'convert; choose --format onnx, or --precision float32 or float16.'
+    )
+
+
 def convert(
   format, graph, path, precision='float32', calibration=None, **environment
 ):

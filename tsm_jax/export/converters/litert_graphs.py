@@ -1,4 +1,4 @@
-"""Ranges of a graph of LiteRT by which no number is rounded twice.
+"""Ranges of a graph of LiteRT by which no number of a step is rounded twice.
 
 Part of `to_litert.py`, in its environment.
 """
@@ -66,11 +66,12 @@ def _groups(graph, caches):
 
 
 class _Graph:
-  """The only graph of a model."""
+  """The graph of a model; others are bodies of its operators."""
 
   def __init__(self, model):
     self._model = flatbuffer_utils.read_model_from_bytearray(model)
-    (graph,), (signature,) = self._model.subgraphs, self._model.signatureDefs
+    (signature,) = self._model.signatureDefs
+    graph = self._model.subgraphs[signature.subgraphIndex]
     self.tensors, self.operators = graph.tensors, graph.operators
     self.named = {
       _text(x.name): x.tensorIndex
