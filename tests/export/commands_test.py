@@ -182,7 +182,7 @@ def test_a_network_that_no_file_holds(
 
 def test_what_a_quantiser_cannot_convert_is_named():
   network = types.SimpleNamespace(name='bn_inception')
-  with pytest.raises(errors.InputError, match="model.name is 'bn_inception'"):
+  with pytest.raises(errors.InputError, match=r"model.name is 'bn_inc"):
     converters.check('litert', 'int8', network)
   for format, precision in (('onnx', 'int8'), ('litert', 'float16')):
     converters.check(format, precision, network)
