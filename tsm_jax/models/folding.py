@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm, parts, pooling, shift, shift_forms
+from tsm_jax.models import shift, shift_forms
+from tsm_jax.models.layers import batch_norm, parts, pooling
 
 _LAYERS = (nn.Conv, nn.Dense)
 # Who asks for another form of the shift gets it.

@@ -11,7 +11,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, non_local, parts, pooling, shift
+from tsm_jax.models import classifier, shift
+from tsm_jax.models.layers import non_local, parts, pooling
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
