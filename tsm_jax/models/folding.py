@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import shift, shift_forms
+from tsm_jax.models import compiler_options, shift, shift_forms
 from tsm_jax.models.layers import batch_norm, parts, pooling
 
 _LAYERS = (nn.Conv, nn.Dense)
@@ -70,6 +70,27 @@ def prepare(model, variables, clip_shape):
     return variables, contextlib.nullcontext
   in_parts = model.shift_form in _IN_PARTS
   return fold(model, variables, clip_shape, in_parts), _NATIVE
+
+
+def jit(function, applied, image_size, **options):
+  """A forward pass, compiled for what `prepare` returned.
+
+  Args:
+    function: of variables, and of what else it takes.
+    applied: from `prepare`.
+    image_size: side of the frames, in pixels.
+    **options: of `jax.jit`.
+  """
+
+  @functools.wraps(function)  # the program has its name
+  def traced(*args):
+    with applied():
+      return function(*args)
+
+  options['compiler_options'] = compiler_options.for_inference(
+    applied, image_size
+  )
+  return jax.jit(traced, **options)
 
 
 def _pairs(model, clip_shape):
