@@ -2,25 +2,25 @@
 
 As a program it compiles for one TPU v5e and prints what `measure` found:
 
-  python tests/support/traffic.py none auto select
+  python tests/support/traffic.py
 """
 
 import functools
 import json
-import sys
 
 CLIPS, FRAMES, SIDE, WIDTH = 8, 8, 28, 64
-TRAINED = ('training', 'long')
+TRAINED = ('training', 'long', 'in place', 'inverted')
 MAP_BYTES = CLIPS * FRAMES * SIDE**2 * WIDTH * 2  # the smallest full map
 
 
 def measure(use, form, device):
-  """`(bytes, copies)` of the program of two bottleneck blocks.
+  """`(bytes, copies)` of the program of two blocks.
 
   Args:
     use: 'training' or 'inference', of the first blocks of ResNet-50, or
       'strided': inference where its stage 3 begins, or 'long': training with
-      clips of 16 frames, half as many.
+      clips of 16 frames, half as many, or 'in place': training with
+      `model.shift=block`, or 'inverted': training of MobileNetV2's blocks.
     form: see `shift_forms.FORMS`; 'none' is without a shift.
     device: of `jax`, which does not have to be there.
 
@@ -55,7 +55,7 @@ def _count(lines, *opcodes):
 
 
 def compile_blocks(use, form, device):
-  """The program of two bottleneck blocks, as of `measure`."""
+  """The program of two blocks, as of `measure`."""
   import jax
   import jax.numpy as jnp
 
@@ -87,10 +87,10 @@ def usual_dtype(platform):
 
 
 def two_blocks(form, platform, use):
-  """The blocks of `measure`, as `ResNet` makes them."""
+  """The blocks of `measure`, as their networks make them."""
   from flax import linen as nn
 
-  from tsm_jax.models import resnet, shift, shift_forms
+  from tsm_jax.models import mobilenet_v2, resnet, shift, shift_forms
   from tsm_jax.models.layers import batch_norm, convolution
 
   train = use in TRAINED
@@ -102,8 +102,7 @@ def two_blocks(form, platform, use):
       form, platform, 'training' if train else 'inference'
     ),
   )
-  block = functools.partial(
-    resnet.Block,
+  fields = dict(
     conv=functools.partial(
       convolution.convolution,
       dtype=dtype,
@@ -111,10 +110,18 @@ def two_blocks(form, platform, use):
     ),
     norm=functools.partial(batch_norm.BatchNorm, train, dtype=dtype),
     shift=None if form == 'none' else temporal_shift,
-    shift_identity=False,
+  )
+  if use == 'inverted':
+    block = functools.partial(mobilenet_v2.InvertedResidual, expansion=6)
+    fields.update(out_channels=WIDTH, stride=1)
+    return nn.Sequential([block(**fields), block(**fields)])
+  block = functools.partial(
+    resnet.Block,
+    shift_identity=use == 'in place',
     groups=1,
     bottleneck=True,
     downsample='conv',
+    **fields,
   )
   scales = ((2, 1), (4, 2)) if use == 'strided' else ((1, 1), (1, 1))
   return nn.Sequential(
@@ -125,17 +132,24 @@ def two_blocks(form, platform, use):
   )
 
 
-def main(*forms):
+def main():
   from tsm_jax.plan import topology
 
   topology.prepare()
   device = topology.devices(topology.parse('v5e:1x1'))[0]
   found = {
-    use: {form: measure(use, form, device) for form in forms}
-    for use in ('training', 'long', 'inference', 'strided')
+    use: {form: measure(use, form, device) for form in ('none', 'auto', *more)}
+    for use, *more in (
+      ('training', 'select'),
+      ('long', 'select'),
+      ('inference', 'select'),
+      ('strided', 'select'),
+      ('in place',),
+      ('inverted',),
+    )
   }
   print(json.dumps(found))
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  main()

@@ -154,11 +154,9 @@ def concatenated_shift(x, fold_div=8, direction='both'):
 
 
 def _moved(previous, x, fold):
-  """The first channels of the previous frame, the others of `x`.
-
-  A selection is fused into what makes `x`, where a concatenation would write
-  and read all of it once more: on CPU, with ResNet-50, 19 MB of every step.
-  """
+  """The first channels of the previous frame, the others of `x`."""
+  # A selection is fused into what makes `x`, where a concatenation would write
+  # and read it once more: on CPU, with ResNet-50, 19 MB of every step.
   return jnp.where(jnp.arange(x.shape[-1]) < fold, previous, x)
 
 
@@ -218,8 +216,15 @@ class TemporalShift(nn.Module):
         return y
       y, cache.value = temporal_shift_chunk(clips, cache.value, self.fold_div)
       return y.reshape(x.shape)
+    if self.form == 'fused':
+      return shift_convolution.shifted(x, self.move(x))
     y = temporal_shift(clips, self.fold_div, self.direction, self.form)
     return y.reshape(x.shape)
+
+  def move(self, x):
+    """What moves of frames `[B * T, H, W, C]`."""
+    fold = fold_channels(x.shape[-1], self.fold_div)
+    return shift_convolution.Move(self.num_frames, fold, STEPS[self.direction])
 
 
 def into_convolution(make_shift, x):
@@ -237,14 +242,9 @@ def into_convolution(make_shift, x):
   module = make_shift(name='shift')
   if module.form != 'fused' or module.streaming:
     return module(x), {}
-  move = shift_convolution.Move(
-    module.num_frames,
-    fold_channels(x.shape[-1], module.fold_div),
-    STEPS[module.direction],
-  )
 
   def shift_and_convolve(x, kernel, strides, padding, **_):
-    pads = tuple(map(tuple, padding))
-    return shift_convolution.convolved(x, kernel, move, tuple(strides), pads)
+    places = tuple(strides), tuple(map(tuple, padding))
+    return shift_convolution.convolved(x, kernel, module.move(x), *places)
 
   return x, {'conv_general_dilated': shift_and_convolve}

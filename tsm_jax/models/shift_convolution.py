@@ -24,6 +24,10 @@ class Move(NamedTuple):
   fold: int
   steps: tuple[int, ...]
 
+  def back(self):
+    """The shift of the gradient."""
+    return self._replace(steps=tuple(-step for step in self.steps))
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def convolved(x, kernel, move, strides=(1, 1), padding=((0, 0), (0, 0))):
@@ -58,17 +62,20 @@ def _forward(x, kernel, move, strides, padding):
 
 
 def _backward(move, strides, padding, kept, gradient):
-  # Without the barriers the compiler would find the same shift in the forward
-  # pass and keep what it gave, and would compute the gradient once for each
-  # product that reads it.
-  x, gradient = jax.lax.optimization_barrier((kept[0], gradient))
-  kernel = kept[1]
+  # Without the barrier the compiler would find the same shift in the forward
+  # pass and keep what it gave.
+  x, kernel = jax.lax.optimization_barrier(kept[0]), kept[1]
+  height, width, channels, features = kernel.shape
+  narrows = channels > features and (height, width, *strides) == (1, 1, 1, 1)
+  if narrows:
+    # Smaller than `x`, and several views read it, so that it is stored. Without
+    # the barrier, so is what it is computed from. Others are a part of the two
+    # convolutions that read them.
+    gradient = jax.lax.optimization_barrier(gradient)
   y = _in_memory(x, move)
   _, vjp = jax.vjp(lambda *args: _conv(*args, strides, padding), y, kernel)
   of_shifted, of_kernel = vjp(gradient)
-  back = move._replace(steps=tuple(-step for step in move.steps))
-  height, width, channels, features = kernel.shape
-  narrows = channels > features and (height, width, *strides) == (1, 1, 1, 1)
+  back = move.back()
   if narrows and move.fold:
     return _of_input(gradient, kernel, back), of_kernel
   return _in_memory(of_shifted, back), of_kernel
@@ -101,6 +108,36 @@ def _of_input(gradient, kernel, back):
 
 
 convolved.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def shifted(x, move):
+  """The shift alone, of what several layers read.
+
+  Args:
+    x: `[B * T, H, W, C]`.
+    move: a `Move`.
+
+  Returns:
+    `[B * T, H, W, C]`.
+  """
+  shift = functools.partial(_of_frames, move=move, axis=0)
+  return _on_each_device(shift, x, move)
+
+
+def _shift_forward(x, move):
+  # Behind a barrier it is stored once. Else a convolution shifts for itself,
+  # and the identity once more.
+  return jax.lax.optimization_barrier(_in_memory(x, move)), None
+
+
+def _shift_backward(move, _, gradient):
+  # The barrier: the sum of the gradients of all readers is stored once, too.
+  gradient = jax.lax.optimization_barrier(gradient)
+  return (_in_memory(gradient, move.back()),)
+
+
+shifted.defvjp(_shift_forward, _shift_backward)
 
 
 def _in_memory(x, move):
