@@ -135,13 +135,7 @@ def concatenated_shift(x, fold_div=8, direction='both'):
   Other compilers than XLA know these from all networks, where a selection
   among features is rare.
 
-  Args:
-    x: see `temporal_shift`.
-    fold_div: see `temporal_shift`.
-    direction: see `temporal_shift`.
-
-  Returns:
-    `[B, T, H, W, C]`, same dtype.
+  Takes and returns `[B, T, H, W, C]`, any dtype; see `temporal_shift`.
 
   >>> x = jnp.arange(12).reshape((1, 3, 1, 1, 4))
   >>> concatenated_shift(x, fold_div=4).reshape((3, 4))
@@ -204,8 +198,15 @@ class TemporalShift(nn.Module):
   streaming: bool = False
   form: str = shift_forms.DEFAULT
 
+  @property
+  def fuses(self):
+    """Whether a convolution behind it takes the shift over."""
+    return self.form == 'fused' and not self.streaming
+
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C]
+    if self.fuses:
+      return shift_convolution.shifted(x, self.move(x))
     clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
     if self.streaming:
       channels = fold_channels(x.shape[-1], self.fold_div)
@@ -216,8 +217,6 @@ class TemporalShift(nn.Module):
         return y
       y, cache.value = temporal_shift_chunk(clips, cache.value, self.fold_div)
       return y.reshape(x.shape)
-    if self.form == 'fused':
-      return shift_convolution.shifted(x, self.move(x))
     y = temporal_shift(clips, self.fold_div, self.direction, self.form)
     return y.reshape(x.shape)
 
@@ -240,7 +239,7 @@ def into_convolution(make_shift, x):
   if not make_shift:
     return x, {}
   module = make_shift(name='shift')
-  if module.form != 'fused' or module.streaming:
+  if not module.fuses:
     return module(x), {}
 
   def shift_and_convolve(x, kernel, strides, padding, **_):

@@ -112,7 +112,7 @@ convolved.defvjp(_forward, _backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def shifted(x, move):
-  """The shift alone, of what several layers read.
+  """The shift alone, for what is no convolution or for several readers.
 
   Args:
     x: `[B * T, H, W, C]`.
@@ -126,13 +126,12 @@ def shifted(x, move):
 
 
 def _shift_forward(x, move):
-  # Behind a barrier it is stored once. Else a convolution shifts for itself,
-  # and the identity once more.
-  return jax.lax.optimization_barrier(_in_memory(x, move)), None
+  return _in_memory(x, move), None
 
 
 def _shift_backward(move, _, gradient):
-  # The barrier: the sum of the gradients of all readers is stored once, too.
+  # What the compiler makes a part of the sum that the result belongs to is a
+  # shift of what is stored, and no shift of another sum.
   gradient = jax.lax.optimization_barrier(gradient)
   return (_in_memory(gradient, move.back()),)
 
