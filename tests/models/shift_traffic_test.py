@@ -48,9 +48,10 @@ def test_on_a_tpu_the_chosen_form_moves_hardly_more_than_no_shift():
   found = json.loads(done.stdout)
   # In inference, the masks of the channels are all.
   shares = {'inference': 1.0001, 'strided': 1.0001}
-  shares.update({'training': 1.03, 'long': 1.03, 'inverted': 1.035})
-  # Both branches read what is shifted, which is stored beside the rest.
-  shares['in place'] = 1.13
+  shares.update({'training': 1.02, 'long': 1.02, 'inverted': 1.035})
+  # Of the first block, what is shifted is stored, and of the last one the
+  # gradient of the sum: 1.05 for a whole ResNet-50.
+  shares['in place'] = 1.1
   assert found.keys() == shares.keys()
   for use, share in shares.items():
     (none, copies), (chosen, more), *usual = found[use].values()

@@ -1,4 +1,4 @@
-"""What two blocks of a network move, by compiled programs that nobody runs.
+"""What some blocks of a network move, by compiled programs that nobody runs.
 
 As a program it compiles for one TPU v5e and prints what `measure` found:
 
@@ -14,13 +14,13 @@ MAP_BYTES = CLIPS * FRAMES * SIDE**2 * WIDTH * 2  # the smallest full map
 
 
 def measure(use, form, device):
-  """`(bytes, copies)` of the program of two blocks.
+  """`(bytes, copies)` of the program of some blocks.
 
   Args:
     use: 'training' or 'inference', of the first blocks of ResNet-50, or
       'strided': inference where its stage 3 begins, or 'long': training with
-      clips of 16 frames, half as many, or 'in place': training with
-      `model.shift=block`, or 'inverted': training of MobileNetV2's blocks.
+      clips of 16 frames, half as many, or 'in place': training of four
+      with `model.shift=block`, or 'inverted': training of MobileNetV2's blocks.
     form: see `shift_forms.FORMS`; 'none' is without a shift.
     device: of `jax`, which does not have to be there.
 
@@ -55,7 +55,7 @@ def _count(lines, *opcodes):
 
 
 def compile_blocks(use, form, device):
-  """The program of two blocks, as of `measure`."""
+  """The program of some blocks, as of `measure`."""
   import jax
   import jax.numpy as jnp
 
@@ -64,7 +64,7 @@ def compile_blocks(use, form, device):
   x = jax.ShapeDtypeStruct(
     (CLIPS * FRAMES, SIDE, SIDE, WIDTH), dtype, sharding=place
   )
-  blocks = two_blocks(form, device.platform, use)
+  blocks = some_blocks(form, device.platform, use)
   variables = jax.eval_shape(blocks.init, jax.random.key(0), x)
 
   def forward(variables, x):
@@ -86,7 +86,7 @@ def usual_dtype(platform):
   return 'float32' if platform == 'cpu' else 'bfloat16'
 
 
-def two_blocks(form, platform, use):
+def some_blocks(form, platform, use):
   """The blocks of `measure`, as their networks make them."""
   from flax import linen as nn
 
@@ -123,7 +123,9 @@ def two_blocks(form, platform, use):
     downsample='conv',
     **fields,
   )
-  scales = ((2, 1), (4, 2)) if use == 'strided' else ((1, 1), (1, 1))
+  # In place, the first and the last block are not as those between them.
+  count = 4 if use == 'in place' else 2
+  scales = ((2, 1), (4, 2)) if use == 'strided' else ((1, 1),) * count
   return nn.Sequential(
     [
       block(width=n * WIDTH, out_channels=4 * n * WIDTH, stride=stride)
