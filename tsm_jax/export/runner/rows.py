@@ -63,17 +63,14 @@ class Streams:
 
   def _take(self, frames, rows):
     given = [
-      {'frames': frame[None], 'reset': self._fresh[row : row + 1]}
-      | self._caches[row]
+      {
+        'frames': np.ascontiguousarray(frame)[None],
+        'reset': self._fresh[row : row + 1],
+        **self._caches[row],
+      }
       for frame, row in zip(frames, rows)
     ]
-    missing = self._batch - len(rows)
-    outputs = self._run(
-      {
-        name: self._joined(name, [x[name] for x in given], missing)
-        for name in self._tensors
-      }
-    )
+    outputs = self._run(given[0] if self._batch == 1 else self._joined(given))
     for i, row in enumerate(rows):
       self._caches[row] = {
         name: outputs[result][i : i + 1] for name, result in self._names.items()
@@ -81,13 +78,15 @@ class Streams:
     self._fresh[rows] = 0
     return outputs['probabilities'][: len(rows)]
 
-  def _joined(self, name, arrays, missing):
-    """Arrays `[1, ...]` as one, and zeros for the rows that are missing."""
-    if missing:
-      arrays = [*arrays, self._zeros(name, missing)]
-    if len(arrays) > 1:
-      return np.concatenate(arrays)
-    return np.ascontiguousarray(arrays[0])
+  def _joined(self, given):
+    """The inputs of some streams as one batch; missing rows are zeros."""
+    missing = self._batch - len(given)
+    return {
+      name: np.concatenate(
+        [*(x[name] for x in given), self._zeros(name, missing)]
+      )
+      for name in self._tensors
+    }
 
   def _zeros(self, name, size):
     tensor = self._tensors[name]
