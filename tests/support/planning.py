@@ -40,8 +40,8 @@ needs_cuda = pytest.mark.skipif(
 )
 
 # To look for the fastest program takes most of a compiler's time. The first one
-# that it finds takes and sends as much. Every JAX knows the level; the effort of
-# -1 that was given before means the same, but jax 0.11 passes it over.
+# that it finds takes and sends as much. Every JAX knows the level; the effort
+# of -1 that was given before means the same, but jax 0.11 passes it over.
 LESS_EFFORT = {'JAX_OPTIMIZATION_LEVEL': 'O0'}
 
 
