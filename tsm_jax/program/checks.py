@@ -5,6 +5,7 @@ are where it is used; this is the one place that applies them all.
 """
 
 from tsm_jax import configuration, errors, models, sharding
+from tsm_jax.configs import warm_up
 from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
@@ -38,7 +39,7 @@ def check(config, mesh):
     learning_rate=config.learning_rate,
     steps_per_epoch=1,
     epochs=config.epochs,
-    **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
+    **{**config.schedule, 'warmup_epochs': warm_up.epochs(config)},
   )
   optim.check(config.optimizer)
   eval_variables.create_ema(config.ema_decay)
