@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import re
 
@@ -8,8 +9,9 @@ import pytest
 
 from support import golden, helpers, torch_weights, trainings
 from tsm_jax import convert, errors, models
+from tsm_jax.configs import common
 from tsm_jax.convert import __main__ as main
-from tsm_jax.convert import fit, init_from
+from tsm_jax.convert import beside, fit, init_from
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
@@ -44,10 +46,10 @@ def tsn(tmp_path):
   return tmp_path / 'tsn'
 
 
-def load(path, labels=LABELS, **changes):
+def load(path, labels=LABELS, data=None, **changes):
   lines = []
   variables, origin = init_from.load(
-    str(path), {**CONFIG, **changes}, labels, lines.append
+    str(path), {**CONFIG, **changes}, labels, lines.append, data
   )
   return variables, origin, '\n'.join(lines)
 
@@ -136,6 +138,34 @@ def test_what_the_weights_tell_of_another_model_is_said(tsn, tmp_path):
   _, _, log = load(tsn, fold_div=2)
   assert f"{start}shift='none', but shift='blockres' is used." in log
   assert 'fold_div' not in log
+
+
+def test_other_images_than_the_weights_saw_are_said(tsn, tmp_path):
+  data = common.get_config('').data.to_dict()
+  half = {**data, 'mean': (0.5,), 'std': (0.25,), 'divisor': 1.0}
+  turned = {**data, 'channel_order': 'bgr'}
+  _, _, log = load(tsn, data=data)
+  assert 'other images' not in log
+  _, _, log = load(tsn, data=half)
+  assert (
+    'The weights saw other images: data.mean is (0.5,), data.std is (0.25,), '
+    'data.divisor is 1.0; theirs are '
+    "--config.data.mean='(0.485,0.456,0.406)' "
+    "--config.data.std='(0.229,0.224,0.225)' --config.data.divisor=255.0."
+  ) in log
+  _, _, log = load(tsn, data=turned)
+  assert "data.channel_order is 'bgr'; theirs are --config.data.channel" in log
+  _, _, log = load(tsn, data=half, modality='flow')  # it has others anyway
+  assert 'other images' not in log
+  # A file has them beside it.
+  file = save(tmp_path / 'ours.pth', torch_weights.small(2))
+  trained = checkpoints.restore_model(tsn)
+  how = dataclasses.replace(trained.preprocessing, channel_order='bgr')
+  beside.write(file, dataclasses.replace(trained, preprocessing=how))
+  _, _, log = load(file, data=data)
+  assert "data.channel_order is 'rgb'; theirs are --config.data.channel" in log
+  _, _, log = load(file, data=turned)
+  assert 'other images' not in log
 
 
 def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):

@@ -3,7 +3,7 @@
 import jax
 
 from tsm_jax import convert, errors, files, models, sharding
-from tsm_jax.convert import fit, weight_files
+from tsm_jax.convert import fit, images, weight_files
 from tsm_jax.convert.hub import fetch, names, pretrained
 from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders, processes, steps
@@ -130,8 +130,8 @@ def load(path, model_config, labels, log, data=None):
   source = files.path(fetched.path if fetched else path)
   try:
     if source.is_dir():
-      return _from_ours(source, config, labels, log)
-    variables = _from_file(source, config, labels, log)
+      return _from_ours(source, config, labels, log, data)
+    variables = _from_file(source, config, labels, log, data)
   except (errors.InputError, ImportError) as error:
     raise errors.InputError(f'init_from is {path!r}: {error}') from error
   if fetched:
@@ -140,8 +140,10 @@ def load(path, model_config, labels, log, data=None):
   return variables, {'file': source.name, 'sha256': sha256}
 
 
-def _from_file(source, config, labels, log):
+def _from_file(source, config, labels, log, data):
   converted = convert.read(source, log=log, **config)
+  if config['modality'] == 'rgb':  # the others' images are made in other ways
+    images.compare(converted.data, data, log)
   if converted.labels is None:
     log(
       'The file does not name its classes: if the dataset has as many, they '
@@ -174,8 +176,10 @@ def _renamed(theirs, ours, log):
   return True
 
 
-def _from_ours(source, config, labels, log):
+def _from_ours(source, config, labels, log, data):
   trained = checkpoints.restore_model(source)
+  if config['modality'] == trained.config.modality:
+    images.compare(vars(trained.preprocessing), data, log)
   variables = fit.from_ours(
     {**models.DEFAULTS, **trained.config},
     trained.variables,
