@@ -150,6 +150,15 @@ def test_the_card_says_what_its_numbers_are_of(tmp_path, fields, views):
   assert '| top1 | `75.00%` |' in card
 
 
+def test_the_card_says_which_fold_was_held_out(tmp_path):
+  workdir = tmp_path / 'run'
+  checkpointed.save(workdir, steps=(20,), data__folds=10, data__fold=3)
+  push.write(workdir, tmp_path / 'folder', 'me/mine')
+  card = (tmp_path / 'folder' / manifest.CARD).read_text()
+  assert '| fold held out | `3` |' in card and '| folds | `10` |' in card
+  assert 'share held out' not in card
+
+
 def test_the_card_tells_all_and_nothing_of_the_machine(folder):
   card = folder['README.md'].decode()
   header = card.split('---\n')[1]

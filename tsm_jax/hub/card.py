@@ -171,9 +171,14 @@ def _data(meta):
     ('dataset', meta.get('dataset') or 'not known'),
     ('source', data.get('source') or data.get('dataset') or 'not known'),
     ('classes', len(meta['labels'])),
-    ('share held out', data.get('holdout', 'not known')),
-    ('seed of the hold-out', data.get('holdout_seed', 'not known')),
   ]
+  if folds := data.get('folds', 0):
+    rows += [('folds', folds), ('fold held out', data['fold'])]
+  else:
+    rows += [
+      ('share held out, without splits', data.get('holdout', 'not known')),
+      ('seed of that', data.get('holdout_seed', 'not known')),
+    ]
   return _table(rows)
 
 
