@@ -30,6 +30,7 @@ def check(config, mesh):
   models.create_model({**config.model, 'num_classes': 1})
   check_data(config)
   preprocess.Preprocessing.from_config(config)
+  check_pixels(config)
   records.Views.from_config(config)
   augment.check(config)
   balance.check_mode(config.data.balance)
@@ -79,6 +80,26 @@ def check_numbers(config):
     raise errors.InputError(
       f'epochs is {config.epochs:g}; it must be at most {MAX_EPOCHS:g}.'
     )
+
+
+def check_pixels(config):
+  """Raises InputError for a mean that no pixel has, or no deviation.
+
+  With those of pixels up to 255, and a divisor of 255, all frames would look
+  the same to the network.
+  """
+  data = config.data
+  most = 255 / data.divisor
+  least = -most if config.model.modality == 'rgb_diff' else 0
+  for field, fits, wanted in (
+    ('mean', lambda x: least <= x <= most, f'from {least:g} to {most:g}'),
+    ('std', lambda x: x > 0, 'above 0'),
+  ):
+    if not all(isinstance(x, (int, float)) and fits(x) for x in data[field]):
+      raise errors.InputError(
+        f'data.{field} is {tuple(data[field])}; with data.divisor='
+        f'{data.divisor:g} each value must be {wanted}.'
+      )
 
 
 def check_data(config):
