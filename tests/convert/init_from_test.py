@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from support import golden, helpers, torch_weights, trainings
-from tsm_jax import convert, errors, models
+from tsm_jax import convert, errors, modalities, models
 from tsm_jax.configs import common
 from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import beside, fit, init_from
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
+from support import torch_bn_inception  # noqa: E402  (imports torch)
 
 FIELDS = {
   'depth': 18,
@@ -165,6 +166,23 @@ def test_other_images_than_the_weights_saw_are_said(tsn, tmp_path):
   _, _, log = load(file, data=data)
   assert "data.channel_order is 'rgb'; theirs are --config.data.channel" in log
   _, _, log = load(file, data=turned)
+  assert 'other images' not in log
+
+
+def test_weights_of_bn_inception_saw_whole_levels(tmp_path):
+  """All there are, are Caffe's, whatever their file says."""
+  weights = torch_bn_inception.weights_of(2)
+  path = save(tmp_path / 'TSM_x_RGB_BNInception_shift8_block_avg.pth', weights)
+  fields = {'name': 'bn_inception', 'shift': 'block', 'stage_sizes': ()}
+  fields |= {'depth': 50, 'width': 64}
+  data = common.get_config('').data.to_dict()
+  _, _, log = load(path, data=data, **fields)
+  assert (
+    "--config.data.mean='(104.0,117.0,128.0)' --config.data.std='(1.0)' "
+    '--config.data.divisor=1.0 --config.data.channel_order=bgr.'
+  ) in log
+  data.update(modalities.normalization('bn_inception', 'rgb')._asdict())
+  _, _, log = load(path, data=data, **fields)
   assert 'other images' not in log
 
 

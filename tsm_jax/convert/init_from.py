@@ -2,7 +2,7 @@
 
 import jax
 
-from tsm_jax import convert, errors, files, models, sharding
+from tsm_jax import convert, errors, files, modalities, models, sharding
 from tsm_jax.convert import fit, images, weight_files
 from tsm_jax.convert.hub import fetch, names, pretrained
 from tsm_jax.data.sources import listings
@@ -143,7 +143,11 @@ def load(path, model_config, labels, log, data=None):
 def _from_file(source, config, labels, log, data):
   converted = convert.read(source, log=log, **config)
   if config['modality'] == 'rgb':  # the others' images are made in other ways
-    images.compare(converted.data, data, log)
+    theirs = converted.data
+    if config['name'] == 'bn_inception':  # all there are, are Caffe's
+      usual = modalities.normalization(config['name'], config['modality'])
+      theirs = {**usual._asdict(), **theirs}
+    images.compare(theirs, data, log)
   if converted.labels is None:
     log(
       'The file does not name its classes: if the dataset has as many, they '
