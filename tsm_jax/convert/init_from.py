@@ -86,7 +86,9 @@ def _fetch_in_turn(path, named, log):
 def _fetch(path, named, log):
   """The `fetch.Fetched` of weights on the hub."""
   try:
-    return fetch.weights(named, log)
+    fetched = fetch.weights(named, log)
+    pretrained.refuse_pooled(fetched)
+    return fetched
   except errors.InputError as error:
     or_else = 'there is no such file or workdir here, and on the hub: '
     if path == 'imagenet' or path.startswith(names.SCHEME):
