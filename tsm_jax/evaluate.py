@@ -55,21 +55,14 @@ def _make_step(model, preprocessing, mesh, applied):
   device.
   """
 
-  @functools.partial(
-    jax.jit,
-    out_shardings=sharding.replicated(mesh),
-    compiler_options=compiler_options.for_inference(
-      applied, preprocessing.image_size
-    ),
-  )
   def step(variables, batch):
-    with applied():
-      logits = view_logits(model, variables, batch['frames'], preprocessing)
+    logits = view_logits(model, variables, batch['frames'], preprocessing)
     counts = metrics.counts(logits, batch['label'], batch['mask'])
     clips = {name: batch[name] for name in ('label', 'number', 'mask')}
     return counts, {**clips, 'logits': logits}
 
-  return step
+  size, whole = preprocessing.image_size, sharding.replicated(mesh)
+  return folding.jit(step, applied, size, out_shardings=whole)
 
 
 class Evaluator:

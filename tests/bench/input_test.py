@@ -1,15 +1,11 @@
-import dataclasses
 import re
 
-import numpy as np
 import pytest
 
 from support import helpers
 from tsm_jax.bench import __main__ as bench
-from tsm_jax.bench import input, input_ways, official
-from tsm_jax.data import sampling
-from tsm_jax.data.clips import videos
-from tsm_jax.data.input import cropping
+from tsm_jax.bench import input
+from tsm_jax.bench.inputs import ways
 from tsm_jax.data.store import dataset
 
 
@@ -68,39 +64,9 @@ def test_it_is_three_times_as_fast_as_the_official_input(capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ['frames', 'video'])
 def test_memory_stays_flat(tmp_path, kind):
-  root = input_ways.draw(tmp_path / 'drawn', 4)
+  root = ways.draw(tmp_path / 'drawn', 4)
   path, _ = helpers.build(root, tmp_path / 'data', storage=kind)
   source = dataset.open(path).split('train')
   input.memory(source, 200, 2)  # allocators have what they keep
   _, middle, end = input.memory(source, 500, 2)
   assert end - middle < 15  # megabytes; the 250 clips between have 300
-
-
-def test_the_official_input_is_as_described(tmp_path):
-  path = helpers.write_video(tmp_path / 'a.mp4', 20, (40, 56))
-  scales = (1.0, 0.75)
-  preprocessing = dataclasses.replace(
-    input_ways.PREPROCESSING, num_frames=4, image_size=32
-  )
-  clips = official.Clips([str(path)], 9, preprocessing, scales)
-  decoded = videos.read(path).frames
-  flips = set()
-  for number in range(6):
-    rng = np.random.default_rng(number)
-    indices = sampling.random_indices(rng, 20, 4)
-    expected = cropping.train_frames(
-      [decoded[i] for i in indices], rng, 32, scales
-    )
-    if rng.random() < 0.5:
-      expected = expected[:, :, ::-1]
-      flips.add(number)
-    expected = (expected / 255 - preprocessing.mean) / preprocessing.std
-    found, label = clips[number]
-    assert (label, found.shape, str(found.dtype)) == (
-      number,
-      (12, 32, 32),
-      'torch.float32',
-    )
-    found = found.numpy().reshape(4, 3, 32, 32).transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-  assert 0 < len(flips) < 6

@@ -5,7 +5,8 @@ import pytest
 
 from tsm_jax import configuration, models
 from tsm_jax.insight import describe
-from tsm_jax.models import convolution, cost
+from tsm_jax.models import cost
+from tsm_jax.models.layers import convolution
 
 
 def measured(**fields):

@@ -1,3 +1,5 @@
+import contextlib
+
 import jax
 import numpy as np
 import pytest
@@ -38,3 +40,22 @@ def test_logits_are_those_with_norms(fields, layers, native, short):
   with folding.folded(native):
     found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+def test_what_is_compiled_was_traced_in_the_context():
+  seen = []
+
+  @contextlib.contextmanager
+  def applied():
+    seen.append('begin')
+    yield
+    seen.append('end')
+
+  def double(variables, x):
+    seen.append('trace')
+    return 2 * variables * x
+
+  run = folding.jit(double, applied, 64)
+  assert (run(3, 4), run(3, 5)) == (24, 30)  # compiled once
+  assert seen == ['begin', 'trace', 'end']
+  assert '@jit_double' in run.lower(3, 4).as_text()

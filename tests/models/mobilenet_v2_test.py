@@ -8,7 +8,8 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import convert, models
-from tsm_jax.models import depthwise, mobilenet_v2
+from tsm_jax.models import mobilenet_v2
+from tsm_jax.models.layers import depthwise
 
 CONFIG = {**nets.CONFIG, 'name': 'mobilenet_v2'}
 

@@ -11,13 +11,8 @@ import pytest
 from models import shift_test
 from support import nets
 from tsm_jax import models, sharding
-from tsm_jax.models import (
-  convolution,
-  mobilenet_v2,
-  shift,
-  shift_convolution,
-  shift_forms,
-)
+from tsm_jax.models import mobilenet_v2, shift, shift_convolution, shift_forms
+from tsm_jax.models.layers import convolution
 from tsm_jax.plan import hlo
 
 FORMS = shift_forms.FORMS[1:]

@@ -162,7 +162,8 @@ def test_too_much_for_the_memory_is_a_sentence(cache):
 @pytest.mark.slow
 @planning.needs_cuda
 def test_one_gpu(cache):
-  # Two stages of bottlenecks: with a strided 1x1 convolution, see layers_test.
+  # Two stages of bottlenecks: with a strided 1x1 convolution, see the test of
+  # `convolution`.
   fields = {'model.depth': 50, 'model.stage_sizes': (1, 1)}
   numbers = planning.numbers(cache, '--topology=h100', **fields)
   numbers = numbers[columns.FIRST]

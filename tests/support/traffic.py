@@ -90,7 +90,8 @@ def two_blocks(form, platform, use):
   """The blocks of `measure`, as `ResNet` makes them."""
   from flax import linen as nn
 
-  from tsm_jax.models import batch_norm, convolution, resnet, shift, shift_forms
+  from tsm_jax.models import resnet, shift, shift_forms
+  from tsm_jax.models.layers import batch_norm, convolution
 
   train = use in TRAINED
   dtype = usual_dtype(platform)

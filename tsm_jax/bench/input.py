@@ -20,7 +20,8 @@ from rich import table
 
 import tsm_jax
 from tsm_jax import cli, progress
-from tsm_jax.bench import input_ways, interleave, machine
+from tsm_jax.bench import interleave, machine
+from tsm_jax.bench.inputs import ways
 from tsm_jax.data import defaults
 from tsm_jax.data.sources import folder
 from tsm_jax.data.store import builder, dataset
@@ -41,7 +42,7 @@ def main(argv=None):
   with tempfile.TemporaryDirectory() as scratch:
     scratch = pathlib.Path(scratch)
     found = pathlib.Path(
-      args.source or input_ways.draw(scratch / 'drawn', args.videos)
+      args.source or ways.draw(scratch / 'drawn', args.videos)
     )
     listing = folder.scan(found, holdout=0.0)
     paths = [item.path for item in listing.items]
@@ -54,11 +55,11 @@ def main(argv=None):
         f'the start, in the middle and at the end of {args.clips} clips.',
         flush=True,
       )
-    rows = input_ways.our_rows(sources, args.threads)
-    rows |= input_ways.their_rows(sources, paths)
+    rows = ways.our_rows(sources, args.threads)
+    rows |= ways.their_rows(sources, paths)
     runs = {name: functools.partial(work, run) for name, run in rows.items()}
     times = interleave.measure(runs, args.repeats)
-    show(times, input_ways.kilobytes(sources, paths), args.clips_per_s)
+    show(times, ways.kilobytes(sources, paths), args.clips_per_s)
 
 
 def build(listing, found, data_dir):
@@ -102,8 +103,8 @@ def _parser():
 
 def memory(source, clips, threads):
   """Resident megabytes before, in the middle of and after many clips."""
-  batches = input_ways.train_clips(source, threads)
-  steps = max(2, clips // input_ways.BATCH)
+  batches = ways.train_clips(source, threads)
+  steps = max(2, clips // ways.BATCH)
   resident = []
   for step in progress.bar(range(steps + 1), 'memory', leave=False):
     next(batches)
@@ -124,7 +125,7 @@ def settle():
     before = now
 
 
-def work(run, clips=4 * input_ways.BATCH):
+def work(run, clips=4 * ways.BATCH):
   """Milliseconds of processor time per clip that `run(clips)` takes."""
   settle()
   before = time.process_time()

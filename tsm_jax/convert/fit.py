@@ -11,7 +11,8 @@ import numpy as np
 from tsm_jax import errors, models
 from tsm_jax.convert import checks, infer, naming
 from tsm_jax.convert.reading import state_dicts
-from tsm_jax.models import batch_norm, classifier, non_local
+from tsm_jax.models import classifier
+from tsm_jax.models.layers import batch_norm, non_local
 
 
 def fit(config, weights, num_classes, origin, log):

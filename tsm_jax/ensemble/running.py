@@ -9,7 +9,7 @@ import numpy as np
 from tsm_jax import errors, evaluate, progress, sharding
 from tsm_jax.data.input import pipeline, records
 from tsm_jax.ensemble import matching, scoring
-from tsm_jax.models import compiler_options
+from tsm_jax.models import folding
 from tsm_jax.program import metrics
 
 
@@ -116,21 +116,14 @@ def _check(members, mean):
 def _make_step(model, preprocessing, mesh, applied):
   """The jitted function `(variables, batch) -> batch` with its logits."""
 
-  @functools.partial(
-    jax.jit,
-    out_shardings=sharding.replicated(mesh),
-    compiler_options=compiler_options.for_inference(
-      applied, preprocessing.image_size
-    ),
-  )
   def step(variables, batch):
-    with applied():
-      logits = evaluate.view_logits(
-        model, variables, batch['frames'], preprocessing
-      )
+    logits = evaluate.view_logits(
+      model, variables, batch['frames'], preprocessing
+    )
     return {**batch, 'frames': (), 'logits': logits}
 
-  return step
+  size, whole = preprocessing.image_size, sharding.replicated(mesh)
+  return folding.jit(step, applied, size, out_shardings=whole)
 
 
 def _logits(opened, reading, mesh):

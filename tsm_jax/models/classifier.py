@@ -7,7 +7,8 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors, modalities
-from tsm_jax.models import batch_norm, convolution, shift, shift_forms
+from tsm_jax.models import shift, shift_forms
+from tsm_jax.models.layers import batch_norm, convolution
 
 CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import batch_norm, parts, pooling, shift, shift_forms
+from tsm_jax.models import compiler_options, shift, shift_forms
+from tsm_jax.models.layers import batch_norm, parts, pooling
 
 _LAYERS = (nn.Conv, nn.Dense)
 # Who asks for another form of the shift gets it.
@@ -69,6 +70,27 @@ def prepare(model, variables, clip_shape):
     return variables, contextlib.nullcontext
   in_parts = model.shift_form in _IN_PARTS
   return fold(model, variables, clip_shape, in_parts), _NATIVE
+
+
+def jit(function, applied, image_size, **options):
+  """A forward pass, compiled for what `prepare` returned.
+
+  Args:
+    function: of variables, and of what else it takes.
+    applied: from `prepare`.
+    image_size: side of the frames, in pixels.
+    **options: of `jax.jit`.
+  """
+
+  @functools.wraps(function)  # the program has its name
+  def traced(*args):
+    with applied():
+      return function(*args)
+
+  options['compiler_options'] = compiler_options.for_inference(
+    applied, image_size
+  )
+  return jax.jit(traced, **options)
 
 
 def _pairs(model, clip_shape):
@@ -125,7 +147,7 @@ def folded(native=False):
       return pooling.library(args[0])
     if isinstance(module, shift.TemporalShift):
       if isinstance(args[0], parts.Parts):
-        return _shift_parts(module, args[0])
+        return _shift_parts(module, args[0], native)
       if not native or (module.streaming and module.num_frames == 1):
         return _shift(module, args[0])
     return call(*args, **kwargs)
@@ -171,8 +193,12 @@ def _shift(module, x):
   return y.reshape(x.shape)
 
 
-def _shift_parts(module, x):
-  """The same of `parts.Parts`."""
+def _shift_parts(module, x, native):
+  """The same of `parts.Parts`.
+
+  Here a selection is faster than a concatenation on CPUs: what it reads lies
+  there, see `residual`, and nothing but what moves is selected.
+  """
   y = x.moved
   clips = y.reshape((-1, module.num_frames, *y.shape[1:]))
   if module.streaming:
@@ -183,5 +209,8 @@ def _shift_parts(module, x):
       before.append(clips[:, :-1])
     clips = jnp.concatenate(before, axis=1)
   else:
-    clips = shift_forms.moved(clips, shift.STEPS[module.direction])
+    steps = shift.STEPS[module.direction]
+    form = 'select' if native else 'concatenate'
+    fold = y.shape[-1] // len(steps)
+    clips = shift_forms.shifted(clips, fold, steps, form)
   return parts.Parts(clips.reshape(y.shape), x.rest)

@@ -11,7 +11,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, non_local, parts, pooling, shift
+from tsm_jax.models import classifier, shift
+from tsm_jax.models.layers import non_local, parts, pooling, residual
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -80,7 +81,7 @@ class Block(nn.Module):
     if x.shape != y.shape:
       x = self.identity(x)
     # [B * T, H / stride, W / stride, out_channels]
-    return jax.tree.map(nn.relu, x + y)
+    return jax.tree.map(residual.relu_of_sum, x, y)
 
   def identity(self, x):
     """The identity in the shape of the residual branch."""

@@ -13,7 +13,7 @@ from tsm_jax.data import defaults
 from tsm_jax.data.clips import codec, videos
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.sources import arguments
-from tsm_jax.models import compiler_options, folding
+from tsm_jax.models import folding
 from tsm_jax.models import views as seen
 from tsm_jax.runs import checkpoints, request
 from tsm_jax.stream import progress
@@ -127,20 +127,14 @@ def make_predict(trained):
   )
   variables = jax.device_put(variables, jax.local_devices()[0])
 
-  @functools.partial(
-    jax.jit,
-    compiler_options=compiler_options.for_inference(
-      applied, trained.preprocessing.image_size
-    ),
-  )
   def predict(variables, frames):
-    with applied():
-      logits = seen.view_logits(
-        model, variables, frames[None], trained.preprocessing
-      )
+    logits = seen.view_logits(
+      model, variables, frames[None], trained.preprocessing
+    )
     return activation(logits[0])
 
-  return functools.partial(predict, variables)
+  size = trained.preprocessing.image_size
+  return functools.partial(folding.jit(predict, applied, size), variables)
 
 
 def predict_video(predict, trained, path, views=None, max_frames=MAX_FRAMES):

@@ -1,7 +1,6 @@
 """What is done with a batch of clips: the programs, and their arguments."""
 
 import contextlib
-import functools
 import time
 
 import jax
@@ -11,7 +10,7 @@ from tsm_jax import errors, evaluate, models, program, sharding
 from tsm_jax.bench import interleave, random_weights
 from tsm_jax.data.input import preprocess
 from tsm_jax.data.sources import published
-from tsm_jax.models import compiler_options
+from tsm_jax.models import folding
 from tsm_jax.plan import compilation
 
 
@@ -42,17 +41,13 @@ def inference(config, mesh, variables=None):
     variables, applied = evaluate.prepare(model, variables, how)
     variables = jax.device_put(variables, replicated)
 
-  @functools.partial(
-    jax.jit,
-    out_shardings=sharding.batched(mesh),
-    compiler_options=compiler_options.for_inference(applied, how.image_size),
-  )
   def run(variables, frames):
-    with applied():
-      return evaluate.view_logits(model, variables, frames[:, None], how)
+    return evaluate.view_logits(model, variables, frames[:, None], how)
 
+  batched = sharding.batched(mesh)
+  run = folding.jit(run, applied, how.image_size, out_shardings=batched)
   frames = program.batch_shapes(config.batch_size, how)['frames']
-  return run, (variables, sharding.placed(frames, sharding.batched(mesh)))
+  return run, (variables, sharding.placed(frames, batched))
 
 
 def training(config, mesh):

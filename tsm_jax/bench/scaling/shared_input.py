@@ -8,7 +8,8 @@ import types
 
 import numpy as np
 
-from tsm_jax.bench import input_ways, processes
+from tsm_jax.bench import processes
+from tsm_jax.bench.inputs import ways
 from tsm_jax.data import defaults
 from tsm_jax.data.input import pipeline
 from tsm_jax.data.sources import folder
@@ -51,7 +52,7 @@ def measure(counts, options):
 def build(scratch, options):
   """Draws videos and stores them as frames; the folder of the dataset."""
   scratch = pathlib.Path(scratch)
-  source = input_ways.draw(scratch / 'drawn', options.videos)
+  source = ways.draw(scratch / 'drawn', options.videos)
   usual = defaults.USUAL._replace(storage='frames')
   listing = folder.scan(source, holdout=0.0)
   plan = builder.Plan(
@@ -78,7 +79,7 @@ def read(path, process, clips):
   for _ in range(DRAIN):
     next(batches)
   before = time.perf_counter(), time.process_time()
-  for _ in range(whole(clips) // input_ways.BATCH):
+  for _ in range(whole(clips) // ways.BATCH):
     next(batches)
   after = time.perf_counter(), time.process_time()
   return tuple(b - a for a, b in zip(before, after))
@@ -86,25 +87,23 @@ def read(path, process, clips):
 
 def whole(clips):
   """So many clips in whole batches, which is what is read."""
-  return -(-clips // input_ways.BATCH) * input_ways.BATCH
+  return -(-clips // ways.BATCH) * ways.BATCH
 
 
 def training(path, process):
   """Training batches of one of several processes, each of 8 clips."""
   data = types.SimpleNamespace(
-    scales=input_ways.SCALES,
+    scales=ways.SCALES,
     num_threads=1,
     balance='off',
     randaugment_ops=0,
     randaugment_magnitude=0.0,
     resize='fast',
   )
-  size = input_ways.BATCH * process[1]
+  size = ways.BATCH * process[1]
   config = types.SimpleNamespace(batch_size=size, seed=0, data=data)
-  source = input_ways.Cycle(dataset.open(path).split('train'))
-  return pipeline.train_batches(
-    source, config, input_ways.PREPROCESSING, 0, process
-  )
+  source = ways.Cycle(dataset.open(path).split('train'))
+  return pipeline.train_batches(source, config, ways.PREPROCESSING, 0, process)
 
 
 def together(parts, clips):

@@ -8,7 +8,8 @@ import pytest
 
 from support import golden, nets
 from tsm_jax import models
-from tsm_jax.models import batch_norm, non_local, resnet
+from tsm_jax.models import resnet
+from tsm_jax.models.layers import batch_norm, non_local
 
 torch = pytest.importorskip('torch')
 

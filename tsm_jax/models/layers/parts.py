@@ -32,9 +32,6 @@ class Parts:
     """`(N, H, W, C)`."""
     return (*self.rest.shape[:-1], self.moved.shape[-1] + self.rest.shape[-1])
 
-  def __add__(self, other):
-    return jax.tree.map(jnp.add, self, other)
-
 
 def joined(x):
   """An array `[..., C]` of an array or of `Parts`."""

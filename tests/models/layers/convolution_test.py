@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tsm_jax.models import batch_norm, convolution
+from tsm_jax.models.layers import batch_norm, convolution
 
 torch = pytest.importorskip('torch')
 

@@ -10,8 +10,8 @@ import pytest
 
 from support import nets
 from tsm_jax import errors, models, sharding
-from tsm_jax.models import batch_norm
 from tsm_jax.models import config as model_config
+from tsm_jax.models.layers import batch_norm
 
 CONFIG = {
   **models.DEFAULTS,

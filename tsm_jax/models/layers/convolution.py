@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import depthwise
+from tsm_jax.models.layers import depthwise
 
 # Some layers take another form on CPU where a side of their input or its number
 # of channels is larger. Those of the quickstart stay as they are, and so do its

@@ -113,7 +113,7 @@ def their_rows(sources, paths):
     InputError: if PyTorch is not installed.
   """
   try:
-    from tsm_jax.bench import official
+    from tsm_jax.bench.inputs import official
   except ImportError as error:
     raise errors.InputError(
       f"The official input needs PyTorch ({error}); install 'tsm_jax[torch]'."

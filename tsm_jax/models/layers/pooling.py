@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import convolution
+from tsm_jax.models.layers import convolution
 
 _WINDOW = 3  # rows and columns; a row is a half of a window apart
 

@@ -8,7 +8,8 @@ import pytest
 
 from support import nets
 from tsm_jax import models, stream
-from tsm_jax.models import folding, parts
+from tsm_jax.models import folding
+from tsm_jax.models.layers import parts
 
 SMALL = {**nets.CONFIG, 'stage_sizes': (1, 2), 'width': 8}
 # Layers whose weights are in parts, block by block: what reads parts is the

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tsm_jax.models import depthwise
+from tsm_jax.models.layers import depthwise
 from tsm_jax.plan import hlo
 
 

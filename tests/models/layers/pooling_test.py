@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tsm_jax.models import pooling
+from tsm_jax.models.layers import pooling
 
 
 def library(x):

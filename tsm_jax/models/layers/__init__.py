@@ -1,0 +1,1 @@
+"""Layers of the networks: convolutions, norms, pooling, non-local blocks."""
