@@ -169,6 +169,24 @@ def test_other_images_than_the_weights_saw_are_said(tsn, tmp_path):
   assert 'other images' not in log
 
 
+def test_clips_that_the_weights_may_have_seen_are_told(tsn, tmp_path):
+  trained = checkpoints.restore_model(tsn)
+  data = common.get_config('').data.to_dict()
+  data.update(source='/videos', folds=5, fold=0)
+  meta = {**trained.meta, 'config': {**trained.meta['config'], 'data': data}}
+  variables = jax.device_get(trained.variables)
+  checkpoints.save_model(tmp_path / 'folds', variables, meta)
+  for changes, told in (
+    ({}, ''),
+    ({'fold': 1}, 'data.fold is 1 (there 0).'),
+    ({'folds': 0}, 'data.folds is 0 (there 5).'),
+    ({'source': '/others', 'fold': 1}, ''),
+  ):
+    _, _, log = load(tmp_path / 'folds', data={**data, **changes})
+    found = [line for line in log.splitlines() if 'held out here' in line]
+    assert [line.rpartition(': ')[2] for line in found] == [told] * bool(told)
+
+
 def test_weights_of_bn_inception_saw_whole_levels(tmp_path):
   """All there are, are Caffe's, whatever their file says."""
   weights = torch_bn_inception.weights_of(2)

@@ -5,6 +5,7 @@ import jax
 from tsm_jax import convert, errors, files, modalities, models, sharding
 from tsm_jax.convert import fit, images, weight_files
 from tsm_jax.convert.hub import fetch, names, pretrained
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders, processes, steps
 
@@ -186,6 +187,7 @@ def _from_ours(source, config, labels, log, data):
   trained = checkpoints.restore_model(source)
   if config['modality'] == trained.config.modality:
     images.compare(vars(trained.preprocessing), data, log)
+  _tell_seen(trained, data, log)
   variables = fit.from_ours(
     {**models.DEFAULTS, **trained.config},
     trained.variables,
@@ -199,3 +201,22 @@ def _from_ours(source, config, labels, log, data):
     'converted_from': trained.meta.get('converted_from'),
   }
   return variables, origin
+
+
+def _tell_seen(trained, data, log):
+  """Says so where other clips of the same videos are held out now."""
+  theirs = trained.meta['config']['data']
+  source = theirs.get('source')  # none of a converted model
+  if data is None or not source or source != data['source']:
+    return
+  old, new = (defaults.Splits.from_fields(x)._asdict() for x in (theirs, data))
+  other = [
+    f'data.{name} is {value!r} (there {old[name]!r})'
+    for name, value in new.items()
+    if value != old[name]
+  ]
+  if other:
+    log(
+      'The weights may have been trained on clips that are held out here: '
+      f'{", ".join(other)}.'
+    )
