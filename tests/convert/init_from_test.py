@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 import re
 
@@ -8,14 +7,12 @@ import numpy as np
 import pytest
 
 from support import golden, helpers, torch_weights, trainings
-from tsm_jax import convert, errors, modalities, models
-from tsm_jax.configs import common
+from tsm_jax import convert, errors, models
 from tsm_jax.convert import __main__ as main
-from tsm_jax.convert import beside, fit, init_from
+from tsm_jax.convert import fit, init_from
 from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
-from support import torch_bn_inception  # noqa: E402  (imports torch)
 
 FIELDS = {
   'depth': 18,
@@ -47,10 +44,10 @@ def tsn(tmp_path):
   return tmp_path / 'tsn'
 
 
-def load(path, labels=LABELS, data=None, **changes):
+def load(path, labels=LABELS, **changes):
   lines = []
   variables, origin = init_from.load(
-    str(path), {**CONFIG, **changes}, labels, lines.append, data
+    str(path), {**CONFIG, **changes}, labels, lines.append
   )
   return variables, origin, '\n'.join(lines)
 
@@ -139,69 +136,6 @@ def test_what_the_weights_tell_of_another_model_is_said(tsn, tmp_path):
   _, _, log = load(tsn, fold_div=2)
   assert f"{start}shift='none', but shift='blockres' is used." in log
   assert 'fold_div' not in log
-
-
-def test_other_images_than_the_weights_saw_are_said(tsn, tmp_path):
-  data = common.get_config('').data.to_dict()
-  half = {**data, 'mean': (0.5,), 'std': (0.25,), 'divisor': 1.0}
-  turned = {**data, 'channel_order': 'bgr'}
-  _, _, log = load(tsn, data=data)
-  assert 'other images' not in log
-  _, _, log = load(tsn, data=half)
-  assert (
-    'The weights saw other images: data.mean is (0.5,), data.std is (0.25,), '
-    'data.divisor is 1.0; theirs are '
-    "--config.data.mean='(0.485,0.456,0.406)' "
-    "--config.data.std='(0.229,0.224,0.225)' --config.data.divisor=255.0."
-  ) in log
-  _, _, log = load(tsn, data=turned)
-  assert "data.channel_order is 'bgr'; theirs are --config.data.channel" in log
-  _, _, log = load(tsn, data=half, modality='flow')  # it has others anyway
-  assert 'other images' not in log
-  # A file has them beside it.
-  file = save(tmp_path / 'ours.pth', torch_weights.small(2))
-  trained = checkpoints.restore_model(tsn)
-  how = dataclasses.replace(trained.preprocessing, channel_order='bgr')
-  beside.write(file, dataclasses.replace(trained, preprocessing=how))
-  _, _, log = load(file, data=data)
-  assert "data.channel_order is 'rgb'; theirs are --config.data.channel" in log
-  _, _, log = load(file, data=turned)
-  assert 'other images' not in log
-
-
-def test_clips_that_the_weights_may_have_seen_are_told(tsn, tmp_path):
-  trained = checkpoints.restore_model(tsn)
-  data = common.get_config('').data.to_dict()
-  data.update(source='/videos', folds=5, fold=0)
-  meta = {**trained.meta, 'config': {**trained.meta['config'], 'data': data}}
-  variables = jax.device_get(trained.variables)
-  checkpoints.save_model(tmp_path / 'folds', variables, meta)
-  for changes, told in (
-    ({}, ''),
-    ({'fold': 1}, 'data.fold is 1 (there 0).'),
-    ({'folds': 0}, 'data.folds is 0 (there 5).'),
-    ({'source': '/others', 'fold': 1}, ''),
-  ):
-    _, _, log = load(tmp_path / 'folds', data={**data, **changes})
-    found = [line for line in log.splitlines() if 'held out here' in line]
-    assert [line.rpartition(': ')[2] for line in found] == [told] * bool(told)
-
-
-def test_weights_of_bn_inception_saw_whole_levels(tmp_path):
-  """All there are, are Caffe's, whatever their file says."""
-  weights = torch_bn_inception.weights_of(2)
-  path = save(tmp_path / 'TSM_x_RGB_BNInception_shift8_block_avg.pth', weights)
-  fields = {'name': 'bn_inception', 'shift': 'block', 'stage_sizes': ()}
-  fields |= {'depth': 50, 'width': 64}
-  data = common.get_config('').data.to_dict()
-  _, _, log = load(path, data=data, **fields)
-  assert (
-    "--config.data.mean='(104.0,117.0,128.0)' --config.data.std='(1.0)' "
-    '--config.data.divisor=1.0 --config.data.channel_order=bgr.'
-  ) in log
-  data.update(modalities.normalization('bn_inception', 'rgb')._asdict())
-  _, _, log = load(path, data=data, **fields)
-  assert 'other images' not in log
 
 
 def test_what_does_not_fit_is_one_sentence(tsn, tmp_path):
