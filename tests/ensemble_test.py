@@ -140,6 +140,27 @@ def test_the_places_of_the_mean_by_hand():
   assert np.isfinite(far).all()
 
 
+def test_another_dataset_than_that_of_the_training_is_told(members, tmp_path):
+  """Clips that are held out there may be those of the training."""
+  trained = checkpoints.restore_model(members[0].path)
+  variables = jax.device_get(trained.variables)
+  names = []
+  for number, dataset_name in enumerate(('rgb-0123456789', None)):
+    workdir = tmp_path / str(number)
+    meta = {**trained.meta, 'dataset': dataset_name or names[0]}
+    checkpoints.save_model(workdir, variables, meta)
+    _, _, lines = run(
+      [matching.Member(str(workdir))], 'softmax', records.Views()
+    )
+    told = [line for line in lines if 'the model was trained on' in line]
+    if dataset_name:
+      (line,) = told
+      assert line.endswith('the model was trained on rgb-0123456789.')
+      names.append(line.removeprefix('The dataset is ').partition(';')[0])
+    else:
+      assert not told
+
+
 def test_what_does_not_fit_is_named(sources, members, tmp_path):
   def fails(message, *members, mean='softmax'):
     with pytest.raises(errors.InputError, match=message) as caught:

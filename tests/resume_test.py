@@ -11,6 +11,7 @@ from support import helpers, trainings
 from tsm_jax import errors, sharding
 from tsm_jax.models import cost
 from tsm_jax.program import metrics
+from tsm_jax.runs import checkpoints
 
 
 def test_a_run_goes_on_with_other_devices_split_or_not(
@@ -100,6 +101,31 @@ def test_a_run_trains_longer_also_on_a_folder_that_was_moved(
       helpers.tiny_config(folder, data_dir, epochs=0.8, **changes),
       tmp_path / 'parts',
     )
+
+
+def test_a_stop_at_the_last_step_saves_the_model_that_is_evaluated(
+  folder, data_dir, tmp_path, monkeypatch
+):
+  workdir = tmp_path / 'run'
+  trainings.on_devices(monkeypatch, 1)
+  config = helpers.tiny_config(
+    *(folder, data_dir),
+    base_learning_rate=0.3,  # the program of the first test
+    epochs=0.8,
+    eval__precise_bn_batches=1,
+  )
+  with monkeypatch.context() as patch:
+    trainings.terminate_at(patch, 2)
+    with pytest.raises(SystemExit):
+      trainings.run(config, workdir)
+  _, _, log = trainings.run(config, workdir)
+  assert 'This run finished at step 2' in log
+  last, best = (
+    checkpoints.restore_model(workdir / name)
+    for name in ('checkpoints', 'best')
+  )
+  assert last.step == best.step == 2
+  chex.assert_trees_all_equal(last.variables, best.variables)
 
 
 def test_a_workdir_that_is_removed_is_named(

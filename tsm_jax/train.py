@@ -184,11 +184,11 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
       ):
         occupied.check()
         losses = window.fetch(step)
-        # A stop leaves no time for precise statistics. Averaged or gathered
-        # parameters are a copy on every device: no name may keep it.
+        # A stop leaves time for precise statistics of the last model only.
+        # Averaged or gathered parameters are a copy: no name may keep it.
         kept.save(
           state,
-          finite.check(state, for_use(state, precise=not stop.signal), step),
+          finite.check(state, for_use(state, last or not stop.signal), step),
           {**meta, 'window': losses},
         )
       if stopping_now:

@@ -30,6 +30,11 @@ def test_names_of_files():
     assert file_names.from_file_name(name, 'resnet') == expected
   with pytest.raises(ValueError, match='dot-product'):
     file_names.from_file_name('tsm_r50-nl-dot-product_1x1x8.pth', 'resnet')
+  # Their weights have the names and shapes of a ResNet-50.
+  for name in ('resnetblur50-84f4748f.pth', 'seresnextaa101d_32x8d.bin'):
+    with pytest.raises(errors.InputError, match='instead of a stride'):
+      file_names.from_file_name(name, 'resnet')
+  assert file_names.from_file_name('resnet50aachen.pth', 'resnet') == {}
 
 
 def test_dense_sampling_is_read_from_names_of_files():

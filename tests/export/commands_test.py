@@ -13,6 +13,7 @@ from tsm_jax import errors
 from tsm_jax.export import __main__ as export
 from tsm_jax.export import card, converters, lowering, proof, runtimes
 from tsm_jax.export.runner import engine
+from tsm_jax.stream.events import rule_file, rules
 
 
 @pytest.fixture(scope='module')
@@ -60,6 +61,22 @@ def test_a_model_that_never_looks_ahead_leaves_as_a_step(exported, run):
   assert parity['difference'] < 1e-5 and parity['equal'] == 1
   assert parity['bounds'] == {'difference': 1e-4, 'equal': None}
   assert [x.name for x in exported.parent.iterdir()] == ['out']
+
+
+def test_a_rule_of_another_step_is_told(run, tmp_path, capsys):
+  workdir, labels = shutil.copytree(run, tmp_path / 'run'), ['jump', 'run']
+  rule = rules.default(labels)._replace(on=0.75)
+  rule_file.write(
+    *(workdir / rule_file.FILE, rule, labels), list='a.csv', step=99
+  )
+  out = tmp_path / 'out'
+  export.main([str(workdir), str(out), '--format=stablehlo'])
+  assert card.read(out).rule['on'] == 0.75
+  (line,) = [
+    line for line in capsys.readouterr().err.splitlines() if 'Events' in line
+  ]
+  assert line.startswith('Events are decided by the rule in ')
+  assert 'at step 99 of the training' in line and 'tune it again' in line
 
 
 def test_verify_tells_whether_it_answers_as_before(exported, tmp_path, capsys):

@@ -132,21 +132,43 @@ def test_clips_of_8_bits_are_near(fields, format, tmp_path):
   np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-def test_no_number_of_8_bits_is_rounded_twice(tmp_path):
-  trained = leaving.trained(direction='past')
+@pytest.mark.parametrize('fields', [{}, leaving.MOBILE])
+def test_no_number_of_8_bits_is_rounded_twice(fields, tmp_path):
+  trained = leaving.trained(direction='past', **fields)
   made = graph.create(trained, 'step', 1)
   samples = [inputs(made, seed) for seed in range(2)]
   paths = {
     format: convert(format, made, tmp_path, 'int8', calibration=samples)
     for format in RUN
   }
-  found = interpreter.Interpreter(str(paths['litert']))
-  dtypes = {x['index']: x['dtype'] for x in found.get_tensor_details()}
+  found = interpreter.Interpreter(
+    str(paths['litert']),
+    experimental_op_resolver_type=(
+      interpreter.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    ),
+  )
+  tensors = {x['index']: x for x in found.get_tensor_details()}
+  operations = found._get_ops_details()
   changed = [
-    [dtypes[i] for i in (*x['inputs'], *x['outputs'])]
-    for x in found._get_ops_details()
+    [tensors[i]['dtype'] for i in (*x['inputs'], *x['outputs'])]
+    for x in operations
     if x['op_name'] == 'QUANTIZE'
   ]
   assert changed and [np.int8, np.int8] not in changed
+  # What a shift keeps has the range of what it is taken from.
+  makers = {i: x for x in operations for i in x['outputs']}
+  kept = [
+    makers[makers[x['index']]['inputs'][0]]
+    for x in found.get_output_details()
+    if len(x['shape']) == 4
+  ]
+  assert len(kept) == len(made.caches)
+  for x in kept:
+    before, after = (
+      tensors[x[name][0]]['quantization'] for name in ('inputs', 'outputs')
+    )
+    assert before == after
   # Of reset, not of frames: pixels are bytes.
+  casts = [x for x in operations if x['op_name'] == 'CAST']
+  assert [list(tensors[x['inputs'][0]]['shape']) for x in casts] == [[1]]
   assert paths['onnx'].read_bytes().count(b'\x22\x04Cast') == 1

@@ -100,6 +100,42 @@ def test_steps_are_those_of_a_stream(fields, short):
     assert (value.shape, value.dtype) == (tensor.shape, tensor.dtype)
 
 
+def test_a_shift_by_products_is_that_by_slices(short):
+  trained = leaving.trained(direction='past', **leaving.MOBILE)
+  slices, products = (
+    graph.create(trained, 'step', 2, 1, by_products)
+    for by_products in (False, True)
+  )
+  rng = np.random.default_rng(0)
+  given = [
+    leaving.images(*slices.inputs[0].shape[:-1]),
+    np.array([0, 1], np.uint8),
+    *(rng.normal(size=x.shape).astype(x.dtype) for x in slices.inputs[2:]),
+  ]
+  expected, found = (jax.jit(x.function)(*given) for x in (slices, products))
+  assert expected[1].size and np.ptp(expected[1]) > 0
+  for a, b in zip(found, expected, strict=True):
+    close(a, b)
+  counts = [
+    str(jax.make_jaxpr(x.function)(*x.shapes(2))).count(' slice[')
+    for x in (slices, products)
+  ]
+  assert counts[0] - counts[1] == 2  # what is kept, and what stays
+
+
+@pytest.mark.parametrize('shift', ['block', 'blockres'])
+def test_other_networks_keep_slices(shift):
+  trained = leaving.trained(direction='past', shift=shift)
+  programs = [
+    str(jax.make_jaxpr(x.function)(*x.shapes()))
+    for x in (
+      graph.create(trained, 'step', 1, 1, by_products)
+      for by_products in (False, True)
+    )
+  ]
+  assert programs[0] == programs[1]
+
+
 def test_where_a_model_leaves_does_not_decide_how_it_computes(monkeypatch):
   trained = leaving.trained(**leaving.MOBILE)
 

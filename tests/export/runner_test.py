@@ -175,6 +175,7 @@ def test_what_cannot_be_watched_is_named(steps, clips, tmp_path, capsys):
     (['none.mp4'], steps, "'none.mp4' is no file."),
     (['97'], steps, 'Camera 97 cannot be opened: it is not there, or in use'),
     (['97'], clips, 'Camera 97 cannot be opened: it is not there, or in use'),
+    ([str(bad), '--every=0.2'], clips, '--every is for an export of steps;'),
   ):
     assert run.main(arguments, out) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -127,6 +127,38 @@ def test_what_was_pulled_is_asked_as_the_run_is(hub, folder, run, tmp_path):
   assert answer == other
 
 
+@pytest.mark.parametrize(
+  ('fields', 'views'),
+  [
+    ({}, 'one clip and one centre crop of every video'),
+    ({'eval__full_resolution': True}, 'one clip and one crop at full res'),
+    ({'eval__clips': 2}, 'the mean of 2 clips with 1 crop each of every video'),
+    (
+      {'eval__clips': 10, 'eval__crops': 3, 'eval__full_resolution': True},
+      'the mean of 10 clips with 3 crops at full resolution each of every',
+    ),
+  ],
+)
+def test_the_card_says_what_its_numbers_are_of(tmp_path, fields, views):
+  workdir = tmp_path / 'run'
+  checkpointed.save(workdir, steps=(20,), **fields)
+  record = {'step': 20, 'eval/top1': 0.75, 'eval/mean_class': 0.5}
+  (workdir / 'metrics.jsonl').write_text(json.dumps(record) + '\n')
+  push.write(workdir, tmp_path / 'folder', 'me/mine')
+  card = (tmp_path / 'folder' / manifest.CARD).read_text()
+  assert f'Of the split `val`, while the run trained: {views}' in card
+  assert '| top1 | `75.00%` |' in card
+
+
+def test_the_card_says_which_fold_was_held_out(tmp_path):
+  workdir = tmp_path / 'run'
+  checkpointed.save(workdir, steps=(20,), data__folds=10, data__fold=3)
+  push.write(workdir, tmp_path / 'folder', 'me/mine')
+  card = (tmp_path / 'folder' / manifest.CARD).read_text()
+  assert '| fold held out | `3` |' in card and '| folds | `10` |' in card
+  assert 'share held out' not in card
+
+
 def test_the_card_tells_all_and_nothing_of_the_machine(folder):
   card = folder['README.md'].decode()
   header = card.split('---\n')[1]

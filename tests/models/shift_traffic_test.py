@@ -40,7 +40,7 @@ def test_on_a_tpu_the_chosen_form_moves_hardly_more_than_no_shift():
     cwd=helpers.ROOT,
     env={
       **os.environ,
-      'JAX_EXEC_TIME_OPTIMIZATION_EFFORT': '-1.0',
+      **planning.LESS_EFFORT,
       'PYTHONPATH': str(helpers.ROOT),
     },
   )

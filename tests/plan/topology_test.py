@@ -69,7 +69,9 @@ for name, chip in chips.CHIPS.items():
       jax.jit(lambda x: x + 1).lower(huge).compile()
     except jax.errors.JaxRuntimeError as error:
       said = re.search(r'available HBM \\(([\\d.]+)G\\)', str(error))[1]
-      assert float(said) == chip.memory / 2**30, name
+      # libtpu 0.0.48 keeps up to 20 MB more for itself, in large slices most.
+      less = chip.memory / 2**30 - float(said)
+      assert -1e-9 < less < 0.03, (name, less)
 print(len(found))
 """
 

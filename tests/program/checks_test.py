@@ -47,6 +47,13 @@ from tsm_jax.program import checks
       {'eval__patience': 2, 'eval__every_epochs': 0.0},
       'eval.patience is 2, but eval.every_epochs is 0',
     ),
+    (  # of pixels up to 255, which become 0 to 1 here
+      {'data__mean': (123.675, 116.28, 103.53)},
+      r'data.mean is \(123.675, 116.28, 103.53\); with data.divisor=255 each '
+      'value must be from 0 to 1',
+    ),
+    ({'data__std': (0.229, 0, 0.225)}, r'data.std is .*must be above 0'),
+    ({'data__std': ('a',)}, r"data.std is \('a',\); .*must be above 0"),
   ],
 )
 def test_bad_values_are_one_sentence(changes, message):

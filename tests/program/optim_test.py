@@ -7,7 +7,7 @@ import pytest
 
 from support import helpers
 from tsm_jax import errors, models, program, sharding
-from tsm_jax.configs import common
+from tsm_jax.configs import common, warm_up
 from tsm_jax.plan import forecast
 from tsm_jax.program import optim
 
@@ -302,4 +302,4 @@ def test_warm_up_follows_the_batch(batch, epochs, field, expected):
   config = common.get_config('a')
   config.update(batch_size=batch, epochs=epochs)
   config.schedule.warmup_epochs = field
-  assert optim.warmup_epochs(config) == expected
+  assert warm_up.epochs(config) == expected

@@ -90,9 +90,24 @@ def test_a_run_gets_more_epochs_where_that_changes_no_rate(compare):
   assert not compare(step, epochs=50.0)
   message = compare(cosine, epochs=50.0)
   assert 'epochs (there 5.0, now 50.0)' in message
-  assert 'schedule.kind is step; to train longer, start a new run' in message
+  assert 'schedule.kind is step and the warm-up as long as before' in message
+  assert 'to train longer, start a new run' in message
   assert 'init_from=' in message
   assert 'epochs (there 5.0, now 1.0)' in compare(step, epochs=1.0)
+
+
+def test_more_epochs_do_not_bring_a_warm_up_back(compare):
+  # Nine times the batch of the rate: 0.5 epochs of 5, but 5 of 50.
+  large = {
+    'schedule__kind': 'step',
+    'schedule__warmup_epochs': -1.0,
+    'learning_rate': 9 * 2.0,
+  }
+  message = compare(large, epochs=50.0)
+  assert 'epochs (there 5.0, now 50.0)' in message
+  assert 'the warm-up as long as before; to train longer, start' in message
+  assert not compare({**large, 'epochs': 50.0}, epochs=60.0)  # 5 of both
+  assert not compare({**large, 'learning_rate': 2.0}, epochs=50.0)  # none
 
 
 def test_another_folder_of_the_same_videos_is_the_same_run(compare):

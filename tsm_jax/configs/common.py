@@ -168,7 +168,7 @@ def _add_optimisation(config):
   schedule = config.schedule = config_dict.ConfigDict()
   schedule.kind = 'step'  # 'step', 'cosine'
   schedule.milestones = (20.0, 40.0)  # epochs, for 'step'
-  schedule.warmup_epochs = -1.0  # -1: by the batch, see optim.warmup_epochs
+  schedule.warmup_epochs = -1.0  # -1: by the batch, see warm_up.py
 
   optimizer = config.optimizer = config_dict.ConfigDict()
   optimizer.kind = 'sgd'  # or 'adamw', which wants much smaller rates

@@ -18,6 +18,8 @@ _OTHERS = (
   (r'(patch_embed|.*\.?attn|.*self_attn|encoder\.layers?)\.', 'a transformer'),
 )
 
+_POOLS = {'aa': 'a mean', 'blur': 'a blur'}
+
 
 def refuse_others(shapes, networks):
   """Raises InputError if the names or shapes are of a well-known other one."""
@@ -44,6 +46,24 @@ def refuse_others(shapes, networks):
     raise errors.InputError(
       f'The weights have the parts features.*, but not the blocks of a '
       f'MobileNetV2 (features.2.conv.*); only {networks} are known here.'
+    )
+
+
+def refuse_pooled(name, where):
+  """Raises InputError for a ResNet whose name tells what its weights do not.
+
+  timm has ResNets that pool behind a convolution of stride 1 where those here
+  have stride 2; names and shapes of their weights are the same.
+
+  Args:
+    name: of the network or its file.
+    where: the weights are, for the message.
+  """
+  if match := re.search(r'resnex?t(aa|blur)\d+\w*', name):
+    raise errors.InputError(
+      f'{where} holds, by its name, the weights of a {match[0]}, which has '
+      f'{_POOLS[match[1]]} instead of a stride; the networks here have the '
+      'stride.'
     )
 
 

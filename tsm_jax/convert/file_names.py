@@ -3,6 +3,7 @@
 import re
 
 from tsm_jax import errors
+from tsm_jax.convert import checks
 
 _PARTS = re.compile(
   r'_shift\d+_|_segment\d+_|[-_]\d+x1x\d+[-_]|^tsm[-_].*(r\d+|nl|mobilenet)'
@@ -11,6 +12,7 @@ _PARTS = re.compile(
 
 def from_file_name(file_name, model_name):
   """The fields that only an official file name states."""
+  checks.refuse_pooled(file_name, errors.printable(file_name))
   if re.search(r'(?i)dot[-_]?product', file_name):
     raise errors.InputError(
       f'{errors.printable(file_name)} has dot-product attention; the non-local '

@@ -2,9 +2,10 @@
 
 import jax
 
-from tsm_jax import convert, errors, files, models, sharding
-from tsm_jax.convert import fit, weight_files
+from tsm_jax import convert, errors, files, modalities, models, sharding
+from tsm_jax.convert import fit, images, weight_files
 from tsm_jax.convert.hub import fetch, names, pretrained
+from tsm_jax.data import defaults
 from tsm_jax.data.sources import listings
 from tsm_jax.runs import checkpoints, folders, processes, steps
 
@@ -86,7 +87,9 @@ def _fetch_in_turn(path, named, log):
 def _fetch(path, named, log):
   """The `fetch.Fetched` of weights on the hub."""
   try:
-    return fetch.weights(named, log)
+    fetched = fetch.weights(named, log)
+    pretrained.refuse_pooled(fetched)
+    return fetched
   except errors.InputError as error:
     or_else = 'there is no such file or workdir here, and on the hub: '
     if path == 'imagenet' or path.startswith(names.SCHEME):
@@ -130,8 +133,8 @@ def load(path, model_config, labels, log, data=None):
   source = files.path(fetched.path if fetched else path)
   try:
     if source.is_dir():
-      return _from_ours(source, config, labels, log)
-    variables = _from_file(source, config, labels, log)
+      return _from_ours(source, config, labels, log, data)
+    variables = _from_file(source, config, labels, log, data)
   except (errors.InputError, ImportError) as error:
     raise errors.InputError(f'init_from is {path!r}: {error}') from error
   if fetched:
@@ -140,8 +143,14 @@ def load(path, model_config, labels, log, data=None):
   return variables, {'file': source.name, 'sha256': sha256}
 
 
-def _from_file(source, config, labels, log):
+def _from_file(source, config, labels, log, data):
   converted = convert.read(source, log=log, **config)
+  if config['modality'] == 'rgb':  # the others' images are made in other ways
+    theirs = converted.data
+    if config['name'] == 'bn_inception':  # all there are, are Caffe's
+      usual = modalities.normalization(config['name'], config['modality'])
+      theirs = {**usual._asdict(), **theirs}
+    images.compare(theirs, data, log)
   if converted.labels is None:
     log(
       'The file does not name its classes: if the dataset has as many, they '
@@ -174,8 +183,11 @@ def _renamed(theirs, ours, log):
   return True
 
 
-def _from_ours(source, config, labels, log):
+def _from_ours(source, config, labels, log, data):
   trained = checkpoints.restore_model(source)
+  if config['modality'] == trained.config.modality:
+    images.compare(vars(trained.preprocessing), data, log)
+  _tell_seen(trained, data, log)
   variables = fit.from_ours(
     {**models.DEFAULTS, **trained.config},
     trained.variables,
@@ -189,3 +201,22 @@ def _from_ours(source, config, labels, log):
     'converted_from': trained.meta.get('converted_from'),
   }
   return variables, origin
+
+
+def _tell_seen(trained, data, log):
+  """Says so where other clips of the same videos are held out now."""
+  theirs = trained.meta['config']['data']
+  source = theirs.get('source')  # none of a converted model
+  if data is None or not source or source != data['source']:
+    return
+  old, new = (defaults.Splits.from_fields(x)._asdict() for x in (theirs, data))
+  other = [
+    f'data.{name} is {value!r} (there {old[name]!r})'
+    for name, value in new.items()
+    if value != old[name]
+  ]
+  if other:
+    log(
+      'The weights may have been trained on clips that are held out here: '
+      f'{", ".join(other)}.'
+    )

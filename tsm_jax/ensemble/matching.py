@@ -61,6 +61,7 @@ def open_member(member, split, log):
       'of all models by --sources.'
     )
   evaluate.check_labels(trained.labels, built.labels)
+  request.tell_other_data(trained, built, log)
   return Opened(member, trained, built, built.split(split))
 
 

@@ -38,7 +38,9 @@ def export(args):
   what = args.what or graph.default_kind(trained)
   made = graph.create(trained, what, args.batch)
   lowering.check_size(made, args.format)
-  rule, _ = rule_file.choose(args.checkpoint, trained)
+  rule, origin = rule_file.choose(args.checkpoint, trained)
+  if what == 'step':
+    log(f'Events are decided by {origin}.')
   clips = samples.find(args.checkpoint, trained, args.fields, log)
   inputs = None
   if args.precision == 'int8':

@@ -83,7 +83,7 @@ def in_float32(trained):
   return dataclasses.replace(trained, config=config)
 
 
-def create(trained, what, batch, together=0):
+def create(trained, what, batch, together=0, by_products=False):
   """The graph of a trained model.
 
   Args:
@@ -94,6 +94,7 @@ def create(trained, what, batch, together=0):
       pixels, see `entry.of_pixels`; such a graph has `function` only. Otherwise
       the features of a step may be `parts.Parts`, which is faster; with 8 bits,
       each of two products that make a sum would be rounded.
+    by_products: whether MobileNetV2 shifts a frame so, see `folding.folded`.
 
   Returns:
     A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
@@ -118,7 +119,10 @@ def create(trained, what, batch, together=0):
   in_parts = what == 'step' and not together
   weights = folding.fold(model, trained.variables, shape, in_parts)
   make = {'clip': _clip, 'step': _step}[what]
-  made = make(model, weights, _Entry(preprocessing, together), batch)
+  # Only convolutions read what is shifted there, and its rows are short.
+  by_products &= trained.config.name == 'mobilenet_v2'
+  begin = _Entry(preprocessing, together, by_products)
+  made = make(model, weights, begin, batch)
   return dataclasses.replace(made, trained=trained)
 
 
@@ -130,10 +134,11 @@ def default_kind(trained):
 
 
 class _Entry(NamedTuple):
-  """How frames come to the network, see `entry`."""
+  """How frames come to the network, see `entry`, and how it is applied."""
 
   preprocessing: Any
   together: int
+  by_products: bool
 
   def frames(self, given):
     """What the network is applied to."""
@@ -148,7 +153,7 @@ class _Entry(NamedTuple):
     first = contextlib.nullcontext()
     if self.together:
       first = entry.of_pixels(self.preprocessing, self.together)
-    with first, folding.folded(native):
+    with first, folding.folded(native, self.by_products):
       yield
 
 

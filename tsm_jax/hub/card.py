@@ -143,11 +143,26 @@ def _numbers(config, numbers):
   for field, value in sorted(numbers.items()):
     share = field.startswith('top') and 0 <= value <= 1
     rows.append((field, f'{value:.2%}' if share else f'{value:.6g}'))
-  split = config.get('eval', {}).get('split', 'val')
+  evaluated = config.get('eval', {})
+  split = evaluated.get('split', 'val')
   return (
-    f'Of the split {_code(split)}, while the run trained: one clip and one '
-    f'centre crop of every video.\n\n{_table(rows)}'
+    f'Of the split {_code(split)}, while the run trained: {_views(evaluated)} '
+    f'of every video.\n\n{_table(rows)}'
   )
+
+
+def _views(evaluated):
+  """What the logits of a video are the mean of, in words."""
+  clips, crops = evaluated.get('clips', 1), evaluated.get('crops', 1)
+  full = evaluated.get('full_resolution', False)
+  size = ' at full resolution' * full
+  if clips == crops == 1:
+    return f'one clip and one {"" if full else "centre "}crop{size}'
+  many = [
+    f'{count} {what}{"s" if count > 1 else ""}'
+    for count, what in ((clips, 'clip'), (crops, 'crop'))
+  ]
+  return f'the mean of {many[0]} with {many[1]}{size} each'
 
 
 def _data(meta):
@@ -156,9 +171,14 @@ def _data(meta):
     ('dataset', meta.get('dataset') or 'not known'),
     ('source', data.get('source') or data.get('dataset') or 'not known'),
     ('classes', len(meta['labels'])),
-    ('share held out', data.get('holdout', 'not known')),
-    ('seed of the hold-out', data.get('holdout_seed', 'not known')),
   ]
+  if folds := data.get('folds', 0):
+    rows += [('folds', folds), ('fold held out', data['fold'])]
+  else:
+    rows += [
+      ('share held out, without splits', data.get('holdout', 'not known')),
+      ('seed of that', data.get('holdout_seed', 'not known')),
+    ]
   return _table(rows)
 
 

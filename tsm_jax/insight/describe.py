@@ -5,12 +5,12 @@ import jax
 import numpy as np
 
 from tsm_jax import files, models
+from tsm_jax.configs import warm_up
 from tsm_jax.data import intervals
 from tsm_jax.data.input import flips, preprocess
 from tsm_jax.data.sources import published
 from tsm_jax.insight import choices
 from tsm_jax.models import cost
-from tsm_jax.program import optim
 from tsm_jax.runs import json_item, steps
 
 
@@ -111,7 +111,7 @@ def describe_plan(config, dataset, steps, mesh):
   )
   yield (
     f'Learning rate {config.learning_rate:g} after scaling with the batch, '
-    f'{config.schedule.kind} schedule, {optim.warmup_epochs(config):g} epochs '
+    f'{config.schedule.kind} schedule, {warm_up.epochs(config):g} epochs '
     'of warm-up.'
   )
   epochs = config.eval.every_epochs

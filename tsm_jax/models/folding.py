@@ -123,7 +123,7 @@ def _pairs(model, clip_shape):
 
 
 @contextlib.contextmanager
-def folded(native=False):
+def folded(native=False, by_products=False):
   """Lets `apply` of a model take what `fold` returned.
 
   Args:
@@ -132,6 +132,11 @@ def folded(native=False):
       is a concatenation, which CPUs do faster. Otherwise they are for other
       compilers: a convolution and a pooling are one operation each, a shift a
       concatenation.
+    by_products: whether the shift of one frame takes no slices, if only
+      convolutions read what is shifted: one of the identity makes the next
+      cache, and those behind a shift get its cache and all features, with
+      weights of zero for those that it drops. That is for runtimes that
+      multiply faster than they copy many short rows.
   """
 
   def without_norm(call, args, kwargs, context):
@@ -147,7 +152,9 @@ def folded(native=False):
       return pooling.library(args[0])
     if isinstance(module, shift.TemporalShift):
       if isinstance(args[0], parts.Parts):
-        return _shift_parts(module, args[0])
+        return _shift_parts(module, args[0], native)
+      if by_products and module.streaming and module.num_frames == 1:
+        return _shift_by_products(module, args[0])
       if not native or (module.streaming and module.num_frames == 1):
         return _shift(module, args[0])
     return call(*args, **kwargs)
@@ -176,6 +183,11 @@ def _conv(module, x, convolve):
   kernel, bias = (module.variables['params'][x] for x in ('kernel', 'bias'))
   if isinstance(kernel, tuple):
     return parts.convolve(x, kernel, bias, conv)
+  before = x.shape[-1] - kernel.shape[2] * module.feature_group_count
+  if before:  # the cache, see `_shift_by_products`
+    dropped = np.zeros_like(kernel[:, :, :before])
+    pieces = kernel[:, :, :before], dropped, kernel[:, :, before:]
+    kernel = np.concatenate(pieces, axis=2)
   return conv(x, kernel) + bias.reshape((1, 1, 1, -1))
 
 
@@ -193,8 +205,26 @@ def _shift(module, x):
   return y.reshape(x.shape)
 
 
-def _shift_parts(module, x):
-  """The same of `parts.Parts`."""
+def _shift_by_products(module, x):
+  """A cache and all features `[B, H, W, C]`, for `_conv`."""
+  cache = module.get_variable('cache', 'past')
+  fold = cache.shape[-1]
+  if not fold:
+    return x
+  first = np.eye(x.shape[-1], fold, dtype=np.float32)[None, None]
+  following = jax.lax.conv_general_dilated(
+    x, first, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
+  )
+  module.put_variable('cache', 'past', following)
+  return jnp.concatenate([cache, x], axis=-1)
+
+
+def _shift_parts(module, x, native):
+  """The same of `parts.Parts`.
+
+  Here a selection is faster than a concatenation on CPUs: what it reads lies
+  there, see `residual`, and nothing but what moves is selected.
+  """
   y = x.moved
   clips = y.reshape((-1, module.num_frames, *y.shape[1:]))
   if module.streaming:
@@ -205,5 +235,8 @@ def _shift_parts(module, x):
       before.append(clips[:, :-1])
     clips = jnp.concatenate(before, axis=1)
   else:
-    clips = shift_forms.moved(clips, shift.STEPS[module.direction])
+    steps = shift.STEPS[module.direction]
+    form = 'select' if native else 'concatenate'
+    fold = y.shape[-1] // len(steps)
+    clips = shift_forms.shifted(clips, fold, steps, form)
   return parts.Parts(clips.reshape(y.shape), x.rest)

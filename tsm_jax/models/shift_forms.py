@@ -58,16 +58,6 @@ def shifted(x, fold, steps, form):
   return selected(x, {step: view(x, step) for step in steps}, fold, steps)
 
 
-def moved(x, steps):
-  """`shifted` of the groups alone.
-
-  Args:
-    x: `[B, T, H, W, C]`, of which each group has an equal part.
-    steps: see `shifted`.
-  """
-  return _concatenated(x, x.shape[-1] // len(steps), steps)
-
-
 def _concatenated(x, fold, steps):
   parts = [
     _joined(x[..., i * fold : (i + 1) * fold], step)
@@ -84,6 +74,8 @@ def selected(x, views, fold, steps):
   moved = views[last]
   for i, step in reversed(list(enumerate(others))):
     moved = jnp.where(channel < (i + 1) * fold, views[step], moved)
+  if len(steps) * fold == x.shape[-1]:
+    return moved
   return jnp.where(channel < len(steps) * fold, moved, x)
 
 

@@ -25,8 +25,8 @@ class Chip(NamedTuple):
     f32: the same for float32 at XLA's default precision: one pass of bfloat16
       on a TPU, TF32 on a GPU.
     memory: bytes that a program may use. TPU: what libtpu's compiler calls
-      available, a little less than is built in. GPU: the three quarters of the
-      built-in memory that JAX allocates.
+      available (0.0.42; 0.0.48 up to 20 MB less), a little less than is built
+      in. GPU: the three quarters of the built-in memory that JAX allocates.
     bandwidth: bytes/s of that memory.
     link: bytes/s of one interconnect link in one direction.
     vcpus: virtual CPUs of a host: two for each core that runs two threads.

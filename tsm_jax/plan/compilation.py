@@ -15,6 +15,14 @@ from tsm_jax import files
 from tsm_jax.plan import hlo, moves, topology
 
 RECORD = 2  # version of what is remembered
+# How hard the compiler tries, and what JAX asks for if nobody says so. jax 0.11
+# has the levels alone.
+_EFFORTS = {
+  'exec_time_optimization_effort': 0.0,
+  'memory_fitting_effort': 0.0,
+  'optimization_level': 'UNKNOWN',
+  'memory_fitting_level': 'O2',
+}
 
 
 class Compiler:
@@ -75,9 +83,8 @@ def key(lowered, target):
       versions.append(f'{name}=={importlib.metadata.version(name)}')
   flags = [os.environ.get(name) for name in ('XLA_FLAGS', 'LIBTPU_INIT_ARGS')]
   parts = (RECORD, target.name, versions, flags, lowered.as_text())
-  # How hard the compiler tries, if somebody says so: JAX leaves it to XLA.
-  for name in ('exec_time_optimization_effort', 'memory_fitting_effort'):
-    if effort := getattr(jax.config, f'jax_{name}'):
+  for name, usual in _EFFORTS.items():
+    if (effort := getattr(jax.config, f'jax_{name}', usual)) != usual:
       parts += (name, effort)
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 

@@ -3,7 +3,7 @@
 from rich import console, table
 
 from tsm_jax import program, sharding
-from tsm_jax.program import optim
+from tsm_jax.configs import warm_up
 
 GIB, MIB = 2**30, 2**20
 
@@ -18,7 +18,7 @@ def recipe(config, num_clips, target):
     )
     yield 'batch per chip', f'{config.batch_size // target.size} clips'
   yield 'learning rate', f'{config.learning_rate:g}'
-  warmup = optim.warmup_epochs(config)
+  warmup = warm_up.epochs(config)
   yield 'schedule', f'{config.schedule.kind}, {warmup:g} epochs of warm-up'
   yield 'epochs', f'{config.epochs:g}'
   yield 'steps', f'{total}'

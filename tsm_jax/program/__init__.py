@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from tsm_jax import errors, models, sharding
+from tsm_jax.configs import warm_up
 from tsm_jax.data.input import preprocess
 from tsm_jax.models import compiler_options
 from tsm_jax.program import (
@@ -83,7 +84,7 @@ def build(config, mesh, num_classes, num_clips, mirrored=None, weights=None):
     learning_rate=config.learning_rate,
     steps_per_epoch=steps_per_epoch,
     epochs=config.epochs,
-    **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
+    **{**config.schedule, 'warmup_epochs': warm_up.epochs(config)},
   )
   clip_shape = preprocessing.clip_shape()
   shapes = models.shapes(model, clip_shape)

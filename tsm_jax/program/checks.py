@@ -5,6 +5,7 @@ are where it is used; this is the one place that applies them all.
 """
 
 from tsm_jax import configuration, errors, models, sharding
+from tsm_jax.configs import warm_up
 from tsm_jax.data import defaults
 from tsm_jax.data.input import augment, balance, pipeline, preprocess, records
 from tsm_jax.data.sources import lists
@@ -29,6 +30,7 @@ def check(config, mesh):
   models.create_model({**config.model, 'num_classes': 1})
   check_data(config)
   preprocess.Preprocessing.from_config(config)
+  check_pixels(config)
   records.Views.from_config(config)
   augment.check(config)
   balance.check_mode(config.data.balance)
@@ -38,7 +40,7 @@ def check(config, mesh):
     learning_rate=config.learning_rate,
     steps_per_epoch=1,
     epochs=config.epochs,
-    **{**config.schedule, 'warmup_epochs': optim.warmup_epochs(config)},
+    **{**config.schedule, 'warmup_epochs': warm_up.epochs(config)},
   )
   optim.check(config.optimizer)
   eval_variables.create_ema(config.ema_decay)
@@ -78,6 +80,26 @@ def check_numbers(config):
     raise errors.InputError(
       f'epochs is {config.epochs:g}; it must be at most {MAX_EPOCHS:g}.'
     )
+
+
+def check_pixels(config):
+  """Raises InputError for a mean that no pixel has, or no deviation.
+
+  With those of pixels up to 255, and a divisor of 255, all frames would look
+  the same to the network.
+  """
+  data = config.data
+  most = 255 / data.divisor
+  least = -most if config.model.modality == 'rgb_diff' else 0
+  for field, fits, wanted in (
+    ('mean', lambda x: least <= x <= most, f'from {least:g} to {most:g}'),
+    ('std', lambda x: x > 0, 'above 0'),
+  ):
+    if not all(isinstance(x, (int, float)) and fits(x) for x in data[field]):
+      raise errors.InputError(
+        f'data.{field} is {tuple(data[field])}; with data.divisor='
+        f'{data.divisor:g} each value must be {wanted}.'
+      )
 
 
 def check_data(config):

@@ -28,24 +28,6 @@ GROUPS = {
 }
 FLOW_SCALE = 5.0  # the stem for optical flow is new, too
 
-# With more than LARGE_BATCH times the batch that base_learning_rate is meant
-# for, training starts with warm-up (Goyal et al., arXiv 1706.02677, section
-# 2.2).
-LARGE_BATCH = 8
-WARMUP_EPOCHS = 5.0
-
-
-def warmup_epochs(config):
-  """The epochs of warm-up: the field, or if it is -1 what suits the batch.
-
-  Args:
-    config: a configuration, see `configs/common.py`.
-  """
-  if config.schedule.warmup_epochs != -1:
-    return config.schedule.warmup_epochs
-  large = config.learning_rate > LARGE_BATCH * config.base_learning_rate
-  return min(WARMUP_EPOCHS, config.epochs / 10) if large else 0.0
-
 
 def create_schedule(
   *, kind, learning_rate, steps_per_epoch, epochs, milestones, warmup_epochs

@@ -7,7 +7,7 @@ import re
 
 import tsm_jax
 from tsm_jax import configuration, errors, files
-from tsm_jax.configs import frozen
+from tsm_jax.configs import frozen, warm_up
 
 # Whose versions a checkpoint keeps.
 LIBRARIES = (
@@ -177,7 +177,10 @@ def differing(old, new):
 def _may_train_longer(saved, meta):
   """Whether more epochs leave the learning rate of all others as it was."""
   old, new = saved['config'], meta['config']
-  return old['epochs'] < new['epochs'] and new['schedule']['kind'] == 'step'
+  if old['epochs'] > new['epochs'] or new['schedule']['kind'] != 'step':
+    return False
+  # Of a large batch, a short run warms up for a tenth of it.
+  return warm_up.epochs(old) == warm_up.epochs(new)
 
 
 def same_content(one, other):
@@ -208,7 +211,8 @@ def _other_run(what, workdir, fields):
   if there < now:
     message += (
       ' More epochs change the rate of all others unless schedule.kind is '
-      f'step; to train longer, start a new run by init_from={workdir}.'
+      'step and the warm-up as long as before; to train longer, start a new '
+      f'run by init_from={workdir}.'
     )
   return message
 

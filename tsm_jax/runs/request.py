@@ -152,10 +152,8 @@ def check_data(trained, config, asked, dataset, log=print):
       f'{dataset.name} has {kinds[dataset.multi_label]}; evaluate on one like '
       'that of the training.'
     )
-  other = own and not identity.same_content(own, dataset.name)
-  if other and jax.process_index() == 0:
-    log(f'The dataset is {dataset.name}; the model was trained on {own}.')
-  elif own and jax.process_index() == 0:
+  other = tell_other_data(trained, dataset, log)
+  if own and not other and jax.process_index() == 0:
     # Folds share a dataset, and its name does not tell them apart.
     held_out = trained.meta.get('config', {}).get('data', {}).get('fold', 0)
     if (fold := data.get('fold', 0)) != held_out:
@@ -170,6 +168,26 @@ def check_data(trained, config, asked, dataset, log=print):
         f'{data.source!r} holds clips with {dataset.options[name]!r}; '
         'leave it out, or give the videos as data.source.'
       )
+
+
+def tell_other_data(trained, dataset, log):
+  """Says so if a dataset is not the one that a model was trained on.
+
+  What is held out in it may have been trained on.
+
+  Args:
+    trained: a `TrainedModel`.
+    dataset: a `Dataset`.
+    log: called with a line, by the first process.
+
+  Returns:
+    Whether it is another one.
+  """
+  own = trained.meta.get('dataset')
+  other = bool(own) and not identity.same_content(own, dataset.name)
+  if other and jax.process_index() == 0:
+    log(f'The dataset is {dataset.name}; the model was trained on {own}.')
+  return other
 
 
 def _fields(trained):

@@ -118,7 +118,8 @@ def test_a_platform_that_is_not_here_is_a_sentence(run, monkeypatch):
 
 @planning.needs_libtpu
 def test_for_a_topology_the_compiled_program_counts(run, tmp_path, monkeypatch):
-  monkeypatch.setenv('JAX_EXEC_TIME_OPTIMIZATION_EFFORT', '-1.0')
+  for name, value in planning.LESS_EFFORT.items():
+    monkeypatch.setenv(name, value)
   options = '--modes=training', '--forms=select', '--dtypes=bfloat16'
   target = '--topology=v5e:1x1', f'--cache_dir={tmp_path}'
   found = json.loads(run(*CONFIG, *options, *target, '--json'))

@@ -148,6 +148,8 @@ def test_what_cannot_be_is_one_sentence(hub, monkeypatch):
   hub.add('me/two', {'a.safetensors': content, 'b.safetensors': content})
   hub.add('me/text', {'README.md': b'x'})
   hub.add('me/private', {'model.safetensors': content}, private=True)
+  pooled = json.dumps({'architecture': 'resnetaa50d'}).encode()
+  hub.add('timm/aa', {'model.safetensors': content, 'config.json': pooled})
   for name, *parts in (
     ('no/where', 'no such file or workdir', 'timm/resnet50.a1_in1k', 'hf auth'),
     ('hf://no/where', 'shows no model no/where'),
@@ -157,6 +159,7 @@ def test_what_cannot_be_is_one_sentence(hub, monkeypatch):
     ('me/text', 'no file of weights', 'README.md'),
     ('me/private', 'private', 'HF_TOKEN'),
     ('hf://run', 'hf://user/repo'),
+    ('timm/aa', 'resnetaa50d', 'a mean instead of a stride'),
     ('hf://me/run/../x', 'no path inside'),
     ('imagenet', 'bn_inception', 'mobilenet_v2'),
   ):

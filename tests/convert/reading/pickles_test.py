@@ -89,7 +89,8 @@ def test_looking_into_a_pickle_calls_nothing(tmp_path):
   path = tmp_path / 'x.pth'
   torch.save({'x': Large(open, str(trace), 'w')}, path)
   content = pickles.inspect(path)
-  assert content['x'].origin == 'io.open' and not trace.exists()
+  name = f'{open.__module__}.open'  # _io.open, from Python 3.12 on
+  assert content['x'].origin == name and not trace.exists()
   path.write_bytes(pickle.dumps({'x': 1}))
   with pytest.raises(ValueError, match=r'no file of torch\.save'):
     pickles.inspect(path)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tsm_jax.convert import checks
+
 
 def compare(fetched, modality, data, log):
   """Logs where a run shows its network other images than the weights saw.
@@ -32,6 +34,13 @@ def compare(fetched, modality, data, log):
       f'{fetched.origin["hub"]} was trained on other images: {now}, and theirs '
       f'are {flags}.'
     )
+
+
+def refuse_pooled(fetched):
+  """As `checks.refuse_pooled`, of the `architecture` that timm states."""
+  name = fetched.config.get('architecture')
+  if isinstance(name, str):
+    checks.refuse_pooled(name, fetched.origin['hub'])
 
 
 def _are_numbers(values):

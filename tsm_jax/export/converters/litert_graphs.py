@@ -1,4 +1,5 @@
-"""Ranges of a graph of LiteRT by which no number of a step is rounded twice.
+"""Graphs of LiteRT in which no number of a step is rounded twice, or copied
+by one thread while others wait.
 
 Part of `to_litert.py`, in its environment.
 """
@@ -48,6 +49,31 @@ def tie(model, ranges, caches):
       x['max'] = np.full_like(x['max'], high)
 
 
+def with_bytes(model):
+  """Lets bytes of frames become float32 as numbers of 8 bits do.
+
+  What computes on CPUs, XNNPACK, takes neither a CAST nor what moves bytes that
+  are no such numbers: one thread did it while the others waited.
+
+  Args:
+    model: the bytes of a file.
+
+  Returns:
+    The bytes of another one, with the same outputs.
+  """
+  graph = _Graph(model)
+  for operator in graph.operators:
+    if graph.is_pixels(operator.outputs[0]):
+      graph.dequantise(operator)
+      tensor = operator.inputs[0]
+      while tensor is not None:
+        graph.tensors[tensor].quantization = schema.QuantizationParametersT(
+          scale=[1.0], zeroPoint=[0]
+        )
+        tensor = graph.source(tensor)
+  return graph.bytes()
+
+
 def _groups(graph, caches):
   """A dict from each tensor to the set of those that hold the same numbers."""
   pairs = [[graph.named[x] for x in names] for names in caches]
@@ -86,6 +112,29 @@ class _Graph:
   def name(self, tensor):
     """Of a tensor by its number."""
     return _text(self.tensors[tensor].name)
+
+  def source(self, tensor):
+    """What moves to a tensor, or None."""
+    for operator in self.operators:
+      if tensor in operator.outputs and self.kind(operator) in _MOVES:
+        return operator.inputs[_MOVES[self.kind(operator)]]
+    return None
+
+  def dequantise(self, operator):
+    """Makes a CAST a DEQUANTIZE."""
+    code = schema.BuiltinOperator.DEQUANTIZE
+    self._model.operatorCodes.append(
+      schema.OperatorCodeT(
+        builtinCode=code, deprecatedBuiltinCode=code, version=2
+      )
+    )
+    operator.opcodeIndex = len(self._model.operatorCodes) - 1
+    operator.builtinOptionsType = schema.BuiltinOptions.NONE
+    operator.builtinOptions = None
+
+  def bytes(self):
+    """The file of the graph."""
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(self._model))
 
   def is_pixels(self, tensor):
     """Whether it is what became float32 of images of bytes."""

@@ -24,13 +24,16 @@ OPERATIONS = (
 
 
 def main(folder):
+  sys.path.insert(0, str(pathlib.Path(__file__).parent))
+  import litert_graphs
+
   job = json.loads((folder / 'job.json').read_text())
   model = _convert((folder / 'graph.mlir').read_text(), job)
   if job['precision'] == 'float16':
     model = _halve(model)
   elif job['precision'] == 'int8':
     model = _quantise(model, job, folder)
-  (folder / 'model').write_bytes(model)
+  (folder / 'model').write_bytes(litert_graphs.with_bytes(model))
 
 
 def _convert(text, job):
@@ -66,7 +69,6 @@ def _halve(model):
 
 
 def _quantise(model, job, folder):
-  sys.path.insert(0, str(pathlib.Path(__file__).parent))
   import litert_graphs
   from litert_quantizer import calibrator, qtyping, quantizer, recipe_manager
 

@@ -84,6 +84,11 @@ def read_card(folder):
 
 def label(run, card, args, stopped):
   """Prints the label of a video, or of what a camera sees for some seconds."""
+  if args.every:
+    raise errors.InputError(
+      '--every is for an export of steps; the frames of a clip are chosen as '
+      'in training.'
+    )
   name, source, live = opened(args.video, stopped)
   if live and not args.seconds:
     raise errors.InputError('A clip of a camera needs an end; give --seconds.')
