@@ -130,8 +130,8 @@ def _shift_forward(x, move):
 
 
 def _shift_backward(move, _, gradient):
-  # What the compiler makes a part of the sum that the result belongs to is a
-  # shift of what is stored, and no shift of another sum.
+  # Of what is stored, the shift is a part of the sum behind it. Otherwise the
+  # compiler would compute the gradient once for each view.
   gradient = jax.lax.optimization_barrier(gradient)
   return (_in_memory(gradient, move.back()),)
 
