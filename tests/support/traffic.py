@@ -143,9 +143,9 @@ def main():
     use: {form: measure(use, form, device) for form in ('none', 'auto', *more)}
     for use, *more in (
       ('training', 'select'),
-      ('long', 'select'),
+      ('long',),
       ('inference', 'select'),
-      ('strided', 'select'),
+      ('strided',),
       ('in place',),
       ('inverted',),
     )
