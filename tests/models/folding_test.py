@@ -59,3 +59,17 @@ def test_what_is_compiled_was_traced_in_the_context():
   assert (run(3, 4), run(3, 5)) == (24, 30)  # compiled once
   assert seen == ['begin', 'trace', 'end']
   assert '@jit_double' in run.lower(3, 4).as_text()
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_other_compilers_get_no_choice_by_platform(depth):
+  # What converts to ONNX does not know one.
+  model = models.create_model(
+    {**nets.CONFIG, 'width': 8, 'depth': depth, 'stage_sizes': (2, 1)}
+  )
+  frames = nets.clips(1, 2, 160, 160, 3)  # large, see `convolution.is_large`
+  variables = nets.tiny_variables(model, frames)
+  folded = folding.fold(model, variables, frames.shape)
+  with folding.folded():
+    program = jax.make_jaxpr(lambda *args: model.apply(*args))(folded, frames)
+  assert 'platform_index' not in str(program)

@@ -16,9 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax.models import compiler_options, shift, shift_forms
-from tsm_jax.models.layers import batch_norm, parts, pooling
+from tsm_jax.models.layers import batch_norm, parts, pooling, residual
 
 _LAYERS = (nn.Conv, nn.Dense)
+# Layers whose form depends on the platform, and one that all compilers know.
+_PLAIN = {
+  pooling.MaxPool: pooling.library,
+  residual.ReluOfSum: residual.plain,
+}
 # Who asks for another form of the shift gets it.
 _IN_PARTS = ('auto', 'concatenate')
 
@@ -148,8 +153,8 @@ def folded(native=False, by_products=False):
       if native:
         convolve = module.conv_general_dilated
       return _conv(module, args[0], convolve)
-    if isinstance(module, pooling.MaxPool) and not native:
-      return pooling.library(args[0])
+    if type(module) in _PLAIN and not native:
+      return _PLAIN[type(module)](*args)
     if isinstance(module, shift.TemporalShift):
       if isinstance(args[0], parts.Parts):
         return _shift_parts(module, args[0], native)

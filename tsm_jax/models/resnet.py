@@ -59,7 +59,7 @@ class Block(nn.Module):
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C], an array or `parts.Parts`
     taken, given = self.apart
-    x, y, fields, relu_of_sum = self.shifted(x)
+    x, y, fields, stored = self.shifted(x)
     if self.bottleneck:
       fields['apart'] = taken, 0
       y = self.conv(self.width, 1, name='conv1', **fields)(y)
@@ -77,20 +77,20 @@ class Block(nn.Module):
     if x.shape != y.shape:
       x = self.identity(x)
     # [B * T, H / stride, W / stride, out_channels]
-    return jax.tree.map(relu_of_sum, x, y)
+    return residual.ReluOfSum(stored)(x, y)
 
   def shifted(self, x):
-    """The identity, the branch's input, fields of its convolution, the end."""
+    """`(identity, input, fields, stored)`: of the branch, and of its end."""
     if not self.shift or not self.shift_identity:
       taken = shift.into_convolution(self.shift, x)
-      return x, *taken, residual.relu_of_sum
+      return x, *taken, False
     module = self.shift(name='shift')
     moved = module(x)
     if not module.fuses:
-      return moved, moved, {}, residual.relu_of_sum
+      return moved, moved, {}, False
     # Each branch shifts for itself, so that nothing is stored for it.
     taken = shift.into_convolution(lambda name: module, x)
-    return moved, *taken, residual.stored_relu_of_sum
+    return moved, *taken, True
 
   def identity(self, x):
     """The identity in the shape of the residual branch."""

@@ -24,11 +24,27 @@ def relu_of_sum(x, y):
     `[N, H, W, C]`, same dtype: the same values and gradients on all platforms,
     but for an identity of minus infinity, which gives NaN on a CPU.
   """
-  return _relu_of_sum(x, y) if convolution.is_large(y) else _plain(x, y)
+  return _relu_of_sum(x, y) if convolution.is_large(y) else plain(x, y)
 
 
-def _plain(x, y):
-  return nn.relu(x + y)
+class ReluOfSum(nn.Module):
+  """`relu_of_sum` as a layer, so that `folding` finds it.
+
+  Attributes:
+    stored: whether it is `stored_relu_of_sum`.
+  """
+
+  stored: bool = False
+
+  def __call__(self, x, y):  # [N, H, W, C], arrays or `parts.Parts`
+    return jax.tree.map(
+      stored_relu_of_sum if self.stored else relu_of_sum, x, y
+    )
+
+
+def plain(x, y):
+  """`relu_of_sum` in one form for all compilers."""
+  return jax.tree.map(lambda x, y: nn.relu(x + y), x, y)
 
 
 def _stored(x, y):
@@ -37,7 +53,7 @@ def _stored(x, y):
 
 @jax.custom_jvp
 def _relu_of_sum(x, y):
-  return jax.lax.platform_dependent(x, y, cpu=_stored, default=_plain)
+  return jax.lax.platform_dependent(x, y, cpu=_stored, default=plain)
 
 
 @_relu_of_sum.defjvp
@@ -52,12 +68,12 @@ def stored_relu_of_sum(x, y):
   In training, its compiler would add up the sum once more for a reader, or
   store it twice, once for the gradient.
   """
-  return _plain(x, y)
+  return plain(x, y)
 
 
 @stored_relu_of_sum.defjvp
 def _stored_tangent(primals, tangents):
-  result = jax.lax.optimization_barrier(_plain(*primals))
+  result = jax.lax.optimization_barrier(plain(*primals))
   return _with_tangent(result, *tangents)
 
 
