@@ -14,21 +14,10 @@ from tsm_jax.runs import checkpoints
 
 torch = pytest.importorskip('torch')
 
-FIELDS = {
-  'depth': 18,
-  'stage_sizes': (1,),
-  'width': 8,
-  'num_frames': 4,
-  'dropout': 0.0,
-  'num_classes': 2,
-}
+FIELDS = torch_weights.FIELDS
 CONFIG = {**models.DEFAULTS, **FIELDS}
 LABELS = ['jump', 'run']
-
-
-def save(path, weights):
-  torch.save({k: torch.tensor(v) for k, v in weights.items()}, path)
-  return path
+save = torch_weights.save
 
 
 @pytest.fixture

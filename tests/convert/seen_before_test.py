@@ -15,20 +15,8 @@ from tsm_jax.runs import checkpoints
 torch = pytest.importorskip('torch')
 from support import torch_bn_inception  # noqa: E402  (imports torch)
 
-CONFIG = {
-  **models.DEFAULTS,
-  'depth': 18,
-  'stage_sizes': (1,),
-  'width': 8,
-  'num_frames': 4,
-  'dropout': 0.0,
-  'num_classes': 2,
-}
-
-
-def save(path, weights):
-  torch.save({k: torch.tensor(v) for k, v in weights.items()}, path)
-  return path
+CONFIG = {**models.DEFAULTS, **torch_weights.FIELDS}
+save = torch_weights.save
 
 
 @pytest.fixture

@@ -11,6 +11,23 @@ from tsm_jax import convert
 
 # The official name of a file of `small`.
 NAME = 'TSM_x_RGB_resnet18_shift8_blockres_avg_segment8_e1.pth'
+# What a configuration says of `small(2)`.
+FIELDS = {
+  'depth': 18,
+  'stage_sizes': (1,),
+  'width': 8,
+  'num_frames': 4,
+  'dropout': 0.0,
+  'num_classes': 2,
+}
+
+
+def save(path, weights):
+  """Writes NumPy arrays as PyTorch does; returns the path."""
+  import torch
+
+  torch.save({k: torch.tensor(v) for k, v in weights.items()}, path)
+  return path
 
 
 def without_module(weights):
