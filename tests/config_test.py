@@ -6,6 +6,7 @@ from configs import jester, kinetics, quickstart, ssv1, ssv2, ucf101
 from support import helpers
 from tsm_jax import models
 from tsm_jax.configs import common
+from tsm_jax.configuration import flags
 from tsm_jax.data import choosing
 from tsm_jax.data.input import augment, preprocess, records
 
@@ -140,6 +141,44 @@ def test_an_argument_is_true_or_false():
     message = f"argument dense is '{text}'; it must be True or False"
     with pytest.raises(ValueError, match=message):
       kinetics.get_config(f'dense={text}')
+
+
+@pytest.mark.parametrize(
+  ('name', 'expected'),
+  [
+    ('quickstart', set()),
+    ('quickstart:shift=none', {'model.shift'}),
+    ('quickstart:shift=blockres', {'model.shift'}),  # the default
+    ('folder:frames=8', {'model.num_frames'}),
+    ('folder:depth=0', set()),  # leaves it open
+    ('kinetics:shift=none,frames=8', {'model.shift', 'model.num_frames'}),
+    ('kinetics:non_local=False', {'model.non_local'}),
+  ],
+)
+def test_a_given_argument_counts_where_it_is_the_default_too(name, expected):
+  config, asked = flags.from_flags(name, [])
+  assert asked - {'name'} == expected
+  # What finds that out leaves no trace.
+  kinds = {type(x).__module__ for x in config.model.values()}
+  assert kinds == {'builtins'}
+
+
+def test_what_follows_from_a_given_argument_counts(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'from tsm_jax.configs import common\n'
+    'def get_config(arg=None):\n'
+    '  args = common.parse_arg(arg, seconds=2, size={"a": 1}["a"], kind="x")\n'
+    '  config = common.get_config("mine", arg)\n'
+    '  config.model.num_frames = 4 * args.seconds\n'
+    '  config.data.image_size = {1: 224}[args.size]\n'
+    '  return config\n'
+  )
+  _, asked = flags.from_flags(f'{path}:seconds=2', [])
+  assert asked - {'name'} == {'model.num_frames'}
+  # A file that takes no other value works as well.
+  config, _ = flags.from_flags(f'{path}:size=1', [])
+  assert config.data.image_size == 224
 
 
 def test_mobilenet_needs_less_decay_on_every_dataset():

@@ -158,6 +158,32 @@ def test_an_argument_of_the_file_counts_as_asked_for(call, workdir):
   assert "model.shift is 'none'" in done.stderr
 
 
+def test_an_argument_counts_where_it_is_the_default_of_the_file(
+  config, folder, data_dir, tmp_path
+):
+  leaving.save(tmp_path, folder, data_dir, model__shift='none')
+
+  def call(name):
+    return commands.call(
+      'main',
+      *('--mode=eval', f'--config={name}', f'--workdir={tmp_path}'),
+      f'--config.data.source={config.data.source}',
+      f'--config.data.data_dir={config.data.data_dir}',
+      '--config.eval.batch_size=4',
+    )
+
+  done = call('quickstart:shift=blockres')
+  assert done.returncode == 2
+  assert "model.shift is 'blockres', but the model was trained with 'none'" in (
+    done.stderr
+  )
+  done = call('folder:frames=8')
+  assert done.returncode == 0, done.stderr
+  assert 'model.num_frames is 8; the model was trained with 4.' in done.stdout
+  found = json.loads((tmp_path / 'eval_val.json').read_text())
+  assert found['num_frames'] == found['asked']['model.num_frames'] == 8
+
+
 def test_a_number_that_cannot_be_written_is_printed(call, workdir):
   (workdir / 'eval_train.json').mkdir()  # nothing can replace it
   done, _ = call('eval.split=train')

@@ -14,6 +14,7 @@ A file of your own, in any folder:
 from ml_collections import config_dict
 
 from tsm_jax import errors, modalities, models
+from tsm_jax.configuration import given
 from tsm_jax.data import defaults
 
 REFERENCE_BATCH = 128  # clips, for which the published learning rates are
@@ -48,12 +49,13 @@ def parse_arg(arg, **defaults):
       )
     kind = type(defaults[name])
     try:
-      args[name] = _truth(value) if kind is bool else kind(value)
+      parsed = _truth(value) if kind is bool else kind(value)
     except (KeyError, ValueError):
       wanted = 'True or False' if kind is bool else f'of type {kind.__name__}'
       raise errors.InputError(
         f'The argument {name} is {value!r}; it must be {wanted}.'
       ) from None
+    args[name] = given.value(parsed)
   return args
 
 

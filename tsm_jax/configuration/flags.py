@@ -4,6 +4,7 @@ import ast
 import re
 
 from tsm_jax import configuration, errors
+from tsm_jax.configuration import given
 
 
 def parse_fields(arguments, defaults):
@@ -75,11 +76,7 @@ def from_flags(name, overrides):
   """
   config = configuration.load(name, called='--config')
   path, argument = configuration.split(name)
-  by_argument = set()
-  if argument:
-    known = configuration.flatten(config.to_dict())
-    usual = configuration.flatten(configuration.load(path).to_dict())
-    by_argument = {f for f in known if usual.get(f) != known[f]}
+  by_argument = given.fields(path, argument) if argument else set()
   config, asked = override(config, overrides)
   return config, by_argument | asked
 
