@@ -138,8 +138,20 @@ def test_another_optimizer_is_another_run(compare, tmp_path):
     data__balance='loss'
   )
   assert not compare(eval__patience=3)  # only says when it ends
-  # Its curve, and which of its models is the best, are of one split.
-  assert "eval.split (there 'val', now 'test')" in compare(eval__split='test')
+  assert not compare(eval__batch_size=3)
+
+
+def test_evaluations_of_a_run_are_of_one_kind(compare):
+  # A curve of unlike measures names no best model.
+  for field, old, new in (
+    ('eval__split', "'val'", 'test'),
+    ('eval__clips', 1, 2),
+    ('eval__crops', 1, 3),
+    ('eval__full_resolution', False, True),
+  ):
+    message = compare(**{field: new})
+    assert f'{field.replace("__", ".")} (there {old}, now {new!r})' in message
+    assert '--mode=eval' in message
 
 
 def test_best_models_of_another_run_are_not_mixed_in(tmp_path):

@@ -41,8 +41,8 @@ FREE = (
   'data.num_threads',
   'data.source',  # the dataset itself is compared by its hash
 )
-# Of these, what may not: measures of two splits are no curve, and name no best.
-BOUND = ('eval.split',)
+# Of these, what may not: measures of two kinds are no curve, and name no best.
+BOUND = ('eval.clips', 'eval.crops', 'eval.full_resolution', 'eval.split')
 # Fields that may differ once a run has diverged, of which `DIVERGED` is the
 # note in its workdir.
 RATE = (
@@ -147,8 +147,7 @@ def check_new(workdir, config):
   if not best.is_dir() or not frozen.exists():
     return
   if any(path.name.isdigit() for path in best.iterdir()):
-    fields = differing(files.read_json(frozen), _as_json(config))
-    if fields:
+    if fields := differing(files.read_json(frozen), _as_json(config)):
       raise errors.InputError(
         _other_run(f'The models in {best} are', workdir, fields)
       )
@@ -207,6 +206,8 @@ def _other_run(what, workdir, fields):
     f'of: {listed}. To continue it as it is, give --workdir={workdir} and no '
     '--config.'
   )
+  if not set(BOUND).isdisjoint(fields):
+    message += ' To evaluate it in another way, use --mode=eval.'
   there, now = fields.get('epochs', (0, 0))
   if there < now:
     message += (
