@@ -146,11 +146,12 @@ def check_new(workdir, config):
   best, frozen = workdir / 'best', workdir / CONFIG
   if not best.is_dir() or not frozen.exists():
     return
-  if any(path.name.isdigit() for path in best.iterdir()):
-    if fields := differing(files.read_json(frozen), _as_json(config)):
-      raise errors.InputError(
-        _other_run(f'The models in {best} are', workdir, fields)
-      )
+  if not any(path.name.isdigit() for path in best.iterdir()):
+    return
+  if fields := differing(files.read_json(frozen), _as_json(config)):
+    raise errors.InputError(
+      _other_run(f'The models in {best} are', workdir, fields)
+    )
 
 
 def differing(old, new):
