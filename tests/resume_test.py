@@ -128,6 +128,41 @@ def test_a_stop_at_the_last_step_saves_the_model_that_is_evaluated(
   chex.assert_trees_all_equal(last.variables, best.variables)
 
 
+@pytest.mark.parametrize('patience', [0, 1], ids=['asked later', 'from start'])
+def test_a_stop_where_a_run_ends_early_saves_the_model_that_is_evaluated(
+  patience, folder, data_dir, tmp_path, monkeypatch
+):
+  workdir = tmp_path / 'run'
+  trainings.on_devices(monkeypatch, 1)
+  config = helpers.tiny_config(
+    *(folder, data_dir),
+    base_learning_rate=0.0,  # no evaluation is better than the first
+    epochs=5.0,
+    eval__every_epochs=0.5,  # every step
+    eval__patience=patience,
+    eval__precise_bn_batches=1,
+  )
+  with monkeypatch.context() as patch:
+    trainings.terminate_at(patch, 2)
+    with pytest.raises(SystemExit):
+      trainings.run(config, workdir)
+  stopped = checkpoints.restore_model(workdir)
+  assert stopped.step == 2
+  config.eval.patience = 1
+  _, _, log = trainings.run(config, workdir)
+  assert 'The run ends at step 2' in log
+  last, best = (
+    checkpoints.restore_model(workdir / name)
+    for name in ('checkpoints', 'best')
+  )
+  assert last.step == best.step == 2
+  chex.assert_trees_all_equal(last.variables, best.variables)
+  # A stop leaves no time for precise statistics.
+  with pytest.raises(AssertionError):
+    chex.assert_trees_all_equal(last.variables, stopped.variables)
+  assert sorted(p.name for p in (workdir / 'checkpoints').iterdir()) == ['2']
+
+
 def test_a_workdir_that_is_removed_is_named(
   folder, data_dir, tmp_path, monkeypatch
 ):

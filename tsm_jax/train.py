@@ -224,13 +224,12 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
                 f'step {step}: {config.eval.split} {result.in_short()} of '
                 f'{result.num_clips} clips'
               )
-          if not last and early_stopping.reached(workdir, step, config, log):
-            last = True
+          last = last or early_stopping.reached(workdir, step, config, log)
+          if last:  # what an earlier start saved may not be what was evaluated
             kept.save(state, variables, {**meta, 'window': losses})
-          final = agreement.on_host(variables) if last else None
-          del variables
-          if last:
+            final = agreement.on_host(variables)
             break
+          del variables
     kept.wait()
 
   if stop.signal:

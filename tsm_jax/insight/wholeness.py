@@ -1,7 +1,7 @@
 """`--mode=check`: which checkpoints of a workdir are whole."""
 
 from tsm_jax import errors, files
-from tsm_jax.runs import folders, hashes, steps
+from tsm_jax.runs import folders, hashes, replacing, steps
 
 
 def check(workdir, log=print):
@@ -74,6 +74,8 @@ def _check_step(folder, step, say):
 def _why(name):
   if '.damaged' in name:
     return 'a damaged step that a run has set aside'
+  if name.endswith(replacing.SUFFIX):
+    return 'of a save that was killed; the next start uses it again'
   if folders.UNFINISHED in name:
     return 'a save that was killed; the next start removes it'
   return 'no step'

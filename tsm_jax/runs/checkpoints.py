@@ -8,17 +8,25 @@ holds models (without `train`) by their top-1. `SHA256SUMS` beside the items has
 the hashes of their files, see `hashes`.
 """
 
-import dataclasses
 import functools
-from typing import Any
 
 import jax
-import ml_collections
 import orbax.checkpoint as ocp
 
-from tsm_jax import errors, files, models, sharding
-from tsm_jax.data.input import preprocess
-from tsm_jax.runs import arrays, folders, identity, json_item, steps
+from tsm_jax import errors, files
+from tsm_jax.runs import (
+  arrays,
+  folders,
+  identity,
+  json_item,
+  replacing,
+  steps,
+)
+from tsm_jax.runs.trained import (  # noqa: F401
+  TrainedModel,
+  restore_model,
+  save_model,
+)
 
 
 class Checkpoints:
@@ -40,6 +48,7 @@ class Checkpoints:
     self._folder = files.path(workdir) / 'checkpoints'
     self._folder.mkdir(parents=True, exist_ok=True)
     self._start, self._damaged = steps.agree(self._folder)
+    self._statistics = None  # of the model that was restored
 
   # Orbax reads its folders when it opens them, and fails over damaged ones.
   @functools.cached_property
@@ -59,6 +68,8 @@ class Checkpoints:
   def save(self, state, variables, meta):
     """Starts to save `state`; does nothing if its step is saved already.
 
+    Where that was restored, it is replaced if its statistics are others.
+
     Args:
       state: a `TrainState`.
       variables: params and batch_stats to use, from `EvalVariables`.
@@ -68,9 +79,10 @@ class Checkpoints:
       InputError: if an earlier save failed; it says which checkpoint is whole.
     """
     step = int(state.step)
-    if step in self._latest.all_steps():
+    if step in self._latest.all_steps() and not self._differs(step, variables):
       return
-    with folders.failed_save_explained(self._latest):
+    room = replacing.room(self._latest, step)
+    with folders.failed_save_explained(self._latest), room:
       self._latest.save(
         step,
         args=ocp.args.Composite(
@@ -80,6 +92,11 @@ class Checkpoints:
         ),
         force=True,
       )
+
+  def _differs(self, step, variables):
+    """Whether a step that was restored has other statistics for use."""
+    kept, now = self._statistics, variables['batch_stats']
+    return step == self._start and kept and not replacing.same(kept, now)
 
   def save_best(self, step, variables, meta, score):
     """Saves an evaluated model if it is among the best, and waits for it.
@@ -145,6 +162,7 @@ class Checkpoints:
           train=ocp.args.StandardRestore(_to_continue(abstract)),
         ),
       )
+    self._statistics = restored.model['batch_stats']
     return state._replace(**{**restored.model, **restored.train}), saved
 
   def drop_after(self, step):
@@ -164,87 +182,3 @@ def _to_continue(state):
   content = state._asdict()
   params, ema = content.pop('params'), content.pop('ema')
   return {**content, 'params': params, 'ema': ema} if ema else content
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainedModel:
-  """A model that is ready for use.
-
-  Attributes:
-    config: the section `model` of its configuration.
-    variables: params and batch_stats.
-    labels: class names by index.
-    preprocessing: a `preprocess.Preprocessing`.
-    meta: the whole JSON item of the checkpoint, with the frozen config.
-    step: of the checkpoint.
-  """
-
-  config: ml_collections.ConfigDict
-  variables: dict[str, Any]
-  labels: list[str]
-  preprocessing: preprocess.Preprocessing
-  meta: dict[str, Any]
-  step: int
-
-  def module(self):
-    """The Flax module for the first device, see `models.create_model`."""
-    return models.create_model(self.config, jax.local_devices()[0].platform)
-
-
-def restore_model(path, log=steps.tell):
-  """The model of a checkpoint, without its optimiser.
-
-  Args:
-    path: a workdir, its folder `checkpoints` or `best`, or one step in that; a
-      local path or a URL.
-    log: called with a sentence about every damaged step that is passed over.
-
-  Returns:
-    A `TrainedModel`, its variables on the first device.
-
-  Raises:
-    InputError: if there is no checkpoint, or none that is whole.
-  """
-  folder, step = folders.find(path)
-  step, meta, _ = steps.choose(folder, step, log=log)
-  config = json_item.resolved(meta)
-  item = folder / str(step) / 'model'
-  shapes = arrays.shapes(item)
-  arrays.check_fit(item, shapes, config)
-  device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-  abstract = sharding.placed(shapes, device)
-  return TrainedModel(
-    config=config.model,
-    variables=arrays.restore(item, abstract),
-    labels=meta['labels'],
-    preprocessing=preprocess.Preprocessing.from_config(config),
-    meta=meta,
-    step=step,
-  )
-
-
-def save_model(workdir, variables, meta):
-  """Writes the checkpoint of a model that was not trained here, at step 0.
-
-  Args:
-    workdir: gets the folder `checkpoints`.
-    variables: params and batch_stats.
-    meta: a JSON-able dict, from `identity.describe`.
-
-  Raises:
-    InputError: if there is a checkpoint already, or it cannot be written.
-  """
-  with folders.open_latest(workdir) as manager:
-    if steps.listed(manager.directory):
-      raise errors.InputError(
-        f'{str(workdir)!r} holds a checkpoint already; choose another place.'
-      )
-    with folders.failed_save_explained(manager):
-      manager.save(
-        0,
-        args=ocp.args.Composite(
-          model=ocp.args.StandardSave(variables),
-          data=ocp.args.JsonSave(meta),
-        ),
-      )
-      manager.wait_until_finished()

@@ -12,7 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from tsm_jax import errors, files, sharding
-from tsm_jax.runs import arrays, hashes, json_item, processes
+from tsm_jax.runs import arrays, hashes, json_item, processes, replacing
 
 BEST = 'best'
 TO_USE = ('model', 'data')
@@ -194,9 +194,11 @@ def agree(folder):
     InputError: if there are steps, but none is whole.
   """
   step, damaged, error = _NONE, (), None
-  if jax.process_index() == 0 and listed(folder):
+  if jax.process_index() == 0:
+    replacing.put_back(folder)
     try:
-      step, _, damaged = choose(folder, items=TO_CONTINUE)
+      if listed(folder):
+        step, _, damaged = choose(folder, items=TO_CONTINUE)
     except errors.InputError as raised:
       step, error = _NONE_WHOLE, raised
   # The others wait here, for a collective operation may last half a minute.

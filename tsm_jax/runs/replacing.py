@@ -1,0 +1,66 @@
+"""A step that is saved a second time, so that a kill in between loses nothing.
+
+The first one is renamed, and removed once the second is whole. If that never
+was, the next start of the run gives it its name back.
+"""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+
+from tsm_jax import sharding
+
+SUFFIX = '.replaced'
+
+
+@jax.jit
+def same(one, other):
+  """Whether the arrays of two trees are equal, bool `[]`."""
+  pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other))
+  return jnp.array([(a == b).all() for a, b in pairs]).all()
+
+
+@contextlib.contextmanager
+def room(manager, step):
+  """Makes room for a save of a step, if it is there.
+
+  Args:
+    manager: of the folder, an orbax `CheckpointManager`.
+    step: a number. It must be saved inside of this context.
+  """
+  if step not in manager.all_steps():
+    yield
+    return
+  old = manager.directory / f'{step}{SUFFIX}'
+  if jax.process_index() == 0:
+    (manager.directory / str(step)).rename(old)
+  sharding.barrier('room for a step is made')
+  manager.reload()
+  try:
+    yield
+    manager.wait_until_finished()
+  except Exception:  # such as a full disk
+    if jax.process_index() == 0:
+      put_back(manager.directory)
+    raise
+  if jax.process_index() == 0:
+    old.rmtree()
+
+
+def put_back(folder):
+  """Puts right what a kill inside of `room` has left; by one process.
+
+  Args:
+    folder: an `epath.Path`.
+  """
+  whole = ocp.utils.checkpoint_steps(folder)
+  for old in sorted(folder.glob(f'*{SUFFIX}')):
+    there = folder / old.name.removesuffix(SUFFIX)
+    if int(there.name) in whole:
+      old.rmtree()
+      continue
+    if there.exists():  # in a bucket, a save that was killed has its name
+      there.rmtree()
+    old.rename(there)
