@@ -111,6 +111,21 @@ def test_verify_takes_clips_of_a_checkpoint(
   assert line.endswith('clips of a checkpoint; give --checkpoint, too.')
 
 
+def test_a_proof_says_that_its_clips_are_not_those_of_the_training(
+  exported, run, folder, data_dir, tmp_path, capsys
+):
+  assert 'note' not in json.loads((exported / 'parity.json').read_text())
+  out = tmp_path / 'out'
+  flags = '--format=stablehlo', '--config.data.quality=50'
+  export.main([run, str(out), *flags])
+  parity = json.loads((out / 'parity.json').read_text())
+  assert parity['note'].startswith(f'The dataset is {parity["dataset"]}; the m')
+  assert parity['note'] in capsys.readouterr().err
+  clips = '--checkpoint', run, '--config.data.quality=50'
+  assert export.main(['verify', str(exported), *clips]) == 0
+  assert parity['note'] in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_other_classes_proves_nothing(
   exported, run, tmp_path, capsys
 ):

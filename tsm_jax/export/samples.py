@@ -12,7 +12,7 @@ from tsm_jax.data.clips import codec
 from tsm_jax.data.input import cropping, records
 from tsm_jax.data.store import asked, dataset
 from tsm_jax.export import graph
-from tsm_jax.runs import json_item
+from tsm_jax.runs import json_item, request
 from tsm_jax.stream import cache
 from tsm_jax.stream.events import answers
 
@@ -45,10 +45,12 @@ class Clips(NamedTuple):
   Attributes:
     dataset: a `dataset.Dataset`.
     split: the name of the one for evaluation.
+    note: a sentence if they are other clips than those of the training, or ''.
   """
 
   dataset: dataset.Dataset
   split: str
+  note: str = ''
 
   def about(self, count):
     """A dict for JSON: of which clips `count` were asked for."""
@@ -57,6 +59,7 @@ class Clips(NamedTuple):
       'split': self.split,
       'clips_in_split': len(self.dataset.num_frames[self.split]),
       'clips_asked_for': count,
+      **({'note': self.note} if self.note else {}),
     }
 
 
@@ -97,7 +100,8 @@ def find(checkpoint, trained, fields=(), log=print):
         'folder for built datasets by --config.data.data_dir=/path.'
       ) from error
   evaluate.check_labels(trained.labels, found.labels)
-  return Clips(found, split)
+  fold = data.get('fold', 0)
+  return Clips(found, split, request.tell_other_data(trained, found, log, fold))
 
 
 def _configuration(trained, fields):

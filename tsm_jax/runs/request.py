@@ -143,7 +143,7 @@ def check_data(trained, config, asked, dataset, log=print):
     log: called with a line if the model was trained on another one, or with
       another fold held out.
   """
-  own, data = trained.meta.get('dataset'), config.data
+  data = config.data
   several = multi_label(trained)
   if several != dataset.multi_label:
     kinds = 'one label per clip', 'several labels per clip'
@@ -152,15 +152,7 @@ def check_data(trained, config, asked, dataset, log=print):
       f'{dataset.name} has {kinds[dataset.multi_label]}; evaluate on one like '
       'that of the training.'
     )
-  other = tell_other_data(trained, dataset, log)
-  if own and not other and jax.process_index() == 0:
-    # Folds share a dataset, and its name does not tell them apart.
-    held_out = trained.meta.get('config', {}).get('data', {}).get('fold', 0)
-    if (fold := data.get('fold', 0)) != held_out:
-      log(
-        f'data.fold is {fold}, but the model was trained with '
-        f'data.fold={held_out}: it has seen clips of that fold in training.'
-      )
+  tell_other_data(trained, dataset, log, data.get('fold', 0))
   for name in defaults.USUAL._fields:
     if f'data.{name}' in asked and data[name] != dataset.options[name]:
       raise errors.InputError(
@@ -170,24 +162,34 @@ def check_data(trained, config, asked, dataset, log=print):
       )
 
 
-def tell_other_data(trained, dataset, log):
-  """Says so if a dataset is not the one that a model was trained on.
+def tell_other_data(trained, dataset, log, fold=None):
+  """Says so if clips are not those that were held out of a training.
 
-  What is held out in it may have been trained on.
+  What is held out in another dataset, or as another fold, may have been
+  trained on.
 
   Args:
     trained: a `TrainedModel`.
     dataset: a `Dataset`.
     log: called with a line, by the first process.
+    fold: which one is held out; None if that is as in the training.
 
   Returns:
-    Whether it is another one.
+    The line, or ''.
   """
-  own = trained.meta.get('dataset')
-  other = bool(own) and not identity.same_content(own, dataset.name)
-  if other and jax.process_index() == 0:
-    log(f'The dataset is {dataset.name}; the model was trained on {own}.')
-  return other
+  own, line = trained.meta.get('dataset'), ''
+  # Folds share a dataset, and its name does not tell them apart.
+  held_out = trained.meta.get('config', {}).get('data', {}).get('fold', 0)
+  if own and not identity.same_content(own, dataset.name):
+    line = f'The dataset is {dataset.name}; the model was trained on {own}.'
+  elif own and fold not in (None, held_out):
+    line = (
+      f'data.fold is {fold}, but the model was trained with '
+      f'data.fold={held_out}: it has seen clips of that fold in training.'
+    )
+  if line and jax.process_index() == 0:
+    log(line)
+  return line
 
 
 def _fields(trained):
