@@ -145,6 +145,44 @@ def test_a_built_dataset_holds_what_it_was_built_with(call, config):
   done, _ = call(f'data.source={built}', 'data.fps=5')
   assert done.returncode == 2
   assert 'data.fps is 5.0, but the built dataset' in done.stderr
+  done, _ = call(f'data.source={built}', 'data.max_frames=5')
+  assert done.returncode == 2
+  assert 'data.max_frames is 5, but the built dataset' in done.stderr
+  assert 'holds clips with 20000' in done.stderr
+
+
+def test_a_training_on_a_built_dataset_is_told_what_it_cannot_have(
+  config, tmp_path
+):
+  built = str(dataset.prepare(config.data, log=len).path)
+
+  def train(*fields):
+    return commands.call(
+      *('main', f'--workdir={tmp_path}', *commands.TINY),
+      *('--config.batch_size=4', '--config.epochs=0.2'),
+      '--config.schedule.warmup_epochs=0',
+      f'--config.data.source={built}',
+      *(f'--config.data.{field}' for field in fields),
+    )
+
+  for field in ('fps=5.0', 'quality=50', "storage='video'", 'max_frames=5'):
+    done = train(field.replace("'", ''))
+    name, _, value = field.partition('=')
+    assert done.returncode == 2
+    assert f'data.{name} is {value}, but the built dataset' in done.stderr
+  assert not list(tmp_path.iterdir())
+  done = train('holdout=0.5', 'holdout_seed=3', 'labels=mine.txt')
+  assert done.returncode == 0, done.stderr
+  for field in ('holdout=0.5', 'holdout_seed=3', "labels='mine.txt'"):
+    assert f'data.{field} does nothing: {built} was built' in done.stdout
+
+
+def test_a_recipe_that_stores_clips_in_another_way_is_told(config):
+  built = dataset.prepare(config.data, log=len).path
+  lines = []
+  fields = {**config.data.to_dict(), 'source': str(built), 'storage': 'video'}
+  dataset.prepare(fields, log=lines.append)
+  assert lines == [f"data.storage='video' does nothing: {built} has 'frames'."]
 
 
 def test_an_argument_of_the_file_counts_as_asked_for(call, workdir):

@@ -24,7 +24,7 @@ def main(argv=None):
     return _check(args)
   allocation.keep_freed()
   # JAX takes seconds to import, which --help and mistakes need not wait for.
-  from tsm_jax.runs import identity, processes, stopping
+  from tsm_jax.runs import identity, processes, request, stopping
 
   workdir = args.workdir or _usual_workdir(args.config)
   try:
@@ -34,6 +34,8 @@ def main(argv=None):
     if processes.alone():  # XLA lets several wait for what one of them compiles
       compilation_cache.switch_on()
     config, asked = _configuration(args, workdir)
+    if args.mode == 'train':
+      request.check_stored(config, asked)
     processes.check_same(
       {
         '--mode': args.mode,

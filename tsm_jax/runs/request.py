@@ -10,6 +10,7 @@ from tsm_jax import configuration, errors
 from tsm_jax.configs import frozen
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess
+from tsm_jax.data.store import build_report
 from tsm_jax.runs import identity
 
 # How a trained model looks at a video; no weight depends on it.
@@ -153,11 +154,29 @@ def check_data(trained, config, asked, dataset, log=print):
       'that of the training.'
     )
   tell_other_data(trained, dataset, log, data.get('fold', 0))
-  for name in defaults.USUAL._fields:
-    if f'data.{name}' in asked and data[name] != dataset.options[name]:
+  check_stored(config, asked, dataset.options)
+
+
+def check_stored(config, asked, options=None):
+  """Raises InputError if a built dataset holds clips in another form.
+
+  Args:
+    config: a configuration.
+    asked: names of its fields that somebody has set.
+    options: of the dataset, see `Dataset.options`; by default those of
+      data.source, if it is a built one.
+  """
+  data = config.data
+  if options is None:
+    if not data.source or not build_report.exists(data.source):
+      return
+    options = build_report.read(data.source)['options']
+  for name, usual in defaults.USUAL._asdict().items():
+    there = options.get(name, usual)
+    if f'data.{name}' in asked and data[name] != there:
       raise errors.InputError(
         f'data.{name} is {data[name]!r}, but the built dataset '
-        f'{data.source!r} holds clips with {dataset.options[name]!r}; '
+        f'{data.source!r} holds clips with {there!r}; '
         'leave it out, or give the videos as data.source.'
       )
 

@@ -53,8 +53,7 @@ def build(data, stored, log, splits):
   if source and build_report.exists(source):
     _check_background(data, source)
     _check_labels(data, source)
-    if group := data.get('group', ''):
-      log(f'data.group={group!r} does nothing: {source} was built, and split.')
+    _tell_unused(data, source, log)
     return source
   source = drawn.source(data, log)
   listing, clips = _scan(source, data, stored)
@@ -146,6 +145,20 @@ def find(name, data):
     return source
   found = [path for path in folder.glob('*') if build_report.exists(path)]
   return found[0] if name and found else None
+
+
+def _tell_unused(data, source, log):
+  """Says which fields would have decided what a built dataset holds."""
+  splits = {'labels': '', **defaults.Splits()._asdict()}
+  for name in ('labels', 'holdout', 'holdout_seed', 'group'):
+    value = data.get(name, splits[name])
+    if value != splits[name]:
+      log(f'data.{name}={value!r} does nothing: {source} was built, and split.')
+  options = build_report.read(source)['options']
+  for name, usual in defaults.USUAL._asdict().items():
+    value, there = data.get(name, usual), options.get(name, usual)
+    if value not in (usual, there):
+      log(f'data.{name}={value!r} does nothing: {source} has {there!r}.')
 
 
 def _check_labels(data, source):
