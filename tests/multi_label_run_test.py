@@ -9,6 +9,7 @@ import pytest
 from support import helpers, listed, ranked, trainings
 import tsm_jax
 from tsm_jax import errors, evaluate, main
+from tsm_jax.convert import __main__ as convert
 from tsm_jax.ensemble import __main__ as ensemble
 from tsm_jax.export import __main__ as export
 from tsm_jax.insight import run_report
@@ -164,6 +165,22 @@ def test_predict_gives_each_label_its_own_probability(trained, source, capsys):
   predict.main([str(workdir), str(path), '--json'])
   (row,) = json.loads(capsys.readouterr().out)
   assert {p['label']: p['probability'] for p in row['predictions']} == found
+
+
+def test_a_file_of_its_weights_keeps_its_sigmoids(
+  trained, source, tmp_path, capsys
+):
+  workdir, _, result, _ = trained
+  out, again = tmp_path / 'handed_over.pth', tmp_path / 'again'
+  convert.main([str(workdir), str(out)])
+  assert 'each class has a sigmoid of its own' in capsys.readouterr().out
+  convert.main([str(out), str(again)])
+  path = source.parent / result.clips[0]
+  one, other = (tsm_jax.load(run).predict(path) for run in (workdir, again))
+  assert [p.label for p in one] == [p.label for p in other]
+  np.testing.assert_allclose(
+    *([p.probability for p in found] for found in (one, other)), rtol=1e-5
+  )
 
 
 def test_data_of_one_label_are_not_evaluated(trained, source, data_dir):

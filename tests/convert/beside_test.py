@@ -9,6 +9,7 @@ from tsm_jax import convert, errors, models
 from tsm_jax.convert import __main__ as main
 from tsm_jax.convert import beside, init_from, official_form
 from tsm_jax.runs import checkpoints
+from tsm_jax.stream.events import rule_file
 
 torch = pytest.importorskip('torch')
 SIZES = {'stage_sizes': (1,), 'fold_div': 4, 'num_frames': 5}
@@ -64,6 +65,27 @@ def test_the_file_is_read_as_the_same_model(source, written, tmp_path, capsys):
   assert one.labels == other.labels == ['jump', 'run', 'walk']
   config, _ = convert.from_torch(out, num_frames=7, log=[].append)
   assert (config['num_frames'], config['fold_div']) == (7, 4)
+
+
+def test_what_is_no_event_stays_so(source, tmp_path):
+  trained = checkpoints.restore_model(source)
+  trained.meta['config']['data']['background'] = 'walk'
+  out = tmp_path / 'online.pth'
+  official_form.to_file(source, out)
+  (tmp_path / 'online.pth.json').unlink()
+  beside.write(out, trained)
+  main.to_checkpoint(out, tmp_path / 'again')
+  again = checkpoints.restore_model(tmp_path / 'again')
+  rule, _ = rule_file.choose(tmp_path / 'again', again)
+  assert rule.background == ('walk',)
+  (tmp_path / 'names.txt').write_text('jump\nrun\nstroll\n')
+  lines = main.to_checkpoint(
+    out, tmp_path / 'others', labels_file=str(tmp_path / 'names.txt')
+  )
+  assert [line for line in lines if "The background 'walk' is none of" in line]
+  others = checkpoints.restore_model(tmp_path / 'others')
+  rule, _ = rule_file.choose(tmp_path / 'others', others)
+  assert rule.background == ()
 
 
 def test_flags_have_the_last_word(written, tmp_path):

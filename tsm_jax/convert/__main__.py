@@ -54,6 +54,11 @@ def to_checkpoint(
   preprocessing = released_preprocessing(config, name, 224, 256)
   data = vars(preprocessing) | converted.data
   data.update({k: value for k, value in given.items() if value is not None})
+  if data.get('background', labels[0]) not in labels:
+    lines.append(
+      f'The background {data.pop("background")!r} is none of the classes now; '
+      'name it when things happen, by --background.'
+    )
   if not (sampling or 'sampling' in converted.data or file_names.tells(name)):
     lines.append(
       "sampling is not in the weights; 'uniform' is used (--sampling=dense)."

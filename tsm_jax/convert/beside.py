@@ -16,6 +16,8 @@ DATA = tuple(
   for field in dataclasses.fields(preprocess.Preprocessing)
   if field.name not in ('num_frames', 'modality')  # fields of the model
 )
+# Further ones, which say what the classes mean; written where they are set.
+MEANING = ('background', 'multi_label')
 
 
 class Beside(NamedTuple):
@@ -23,7 +25,7 @@ class Beside(NamedTuple):
 
   Attributes:
     model: fields of the section `model`.
-    data: fields of the section `data`, of `DATA`.
+    data: fields of the section `data`, of `DATA` and `MEANING`.
     labels: class names by index, or None.
   """
 
@@ -51,6 +53,7 @@ def write(out, trained):
     A sentence about what it says.
   """
   model, data = trained.config.to_dict(), vars(trained.preprocessing)
+  whole = trained.meta['config']['data']
   content = {
     'sha256': weight_files.sha256(files.path(out)),
     'step': trained.step,
@@ -58,7 +61,10 @@ def write(out, trained):
     'config': {
       'name': trained.meta['config']['name'],
       'model': {k: model[k] for k in models.DEFAULTS},
-      'data': {k: data[k] for k in DATA},
+      'data': {
+        **{k: data[k] for k in DATA},
+        **{k: whole[k] for k in MEANING if whole.get(k)},
+      },
     },
   }
   files.write(f'{out}{SUFFIX}', json.dumps(content, indent=1, allow_nan=False))
@@ -106,5 +112,5 @@ def read(path, log):
     for name, value in config['model'].items()
     if name in models.DEFAULTS and name != 'num_classes'
   }
-  data = {k: v for k, v in config['data'].items() if k in DATA}
+  data = {k: v for k, v in config['data'].items() if k in (*DATA, *MEANING)}
   return Beside(model, data, content['labels'])

@@ -19,7 +19,7 @@ from tsm_jax.convert import (
 )
 from tsm_jax.data.sources import listings
 from tsm_jax.models import mobilenet_v2, resnet
-from tsm_jax.runs import checkpoints, folders
+from tsm_jax.runs import checkpoints, folders, request
 
 
 def to_torch(model_config, variables, *, log=logging.warning):
@@ -106,6 +106,11 @@ def to_file(source, out):
     lines.append(
       'The logits of a clip are the mean over its frames from '
       f"{config['consensus_from']} on; the authors' code takes all frames."
+    )
+  if request.multi_label(trained):
+    lines.append(
+      'The model was trained for clips of several labels: each class has a '
+      'sigmoid of its own, where others take a softmax of all.'
     )
   if hidden := _hidden_fields(config, out):
     lines.append(
