@@ -238,6 +238,44 @@ def test_a_checkpoint_of_unknown_intervals_says_what_to_do(workdir, films):
     recordings.load(old, args, rules.default(colours.LABELS, 'idle'))
 
 
+def test_recordings_of_the_training_without_splits_are_named(
+  workdir, films, capsys
+):
+  lines = (films / 'list.csv').read_text().splitlines()
+  bare = films / 'bare.csv'
+  bare.write_text('\n'.join(line.rpartition(',')[0] for line in lines))
+  trained = checkpoints.restore_model(workdir)
+  rule = rules.default(trained.labels, 'idle')
+  for source, name, is_told in (
+    (bare, '', True),
+    (bare, bare, True),
+    ('', bare, False),  # whose recordings the training did not see
+    (films / 'list.csv', '', False),  # 'val' is chosen
+  ):
+    trained.meta['config']['data']['source'] = str(source)
+    args = argparse.Namespace(
+      checkpoint=workdir, list=str(name), split='', every=None, fps=None
+    )
+    listed, _ = recordings.load(trained, args, rule)
+    assert listed.split == ('' if 'bare' in listed.name else 'val')
+    said = capsys.readouterr().err
+    assert ('also those that the model was trained on' in said) == is_told
+
+
+def test_a_damaged_recording_is_named_whenever_it_counts(
+  workdir, films, tmp_path
+):
+  whole_film = colours.write_video(
+    tmp_path / 'whole.mkv', [(2, 'idle'), (6, 'red'), (2, 'idle')]
+  )
+  film = tmp_path / 'cut.mkv'
+  film.write_bytes(whole_film.read_bytes()[:-3000])
+  (tmp_path / 'list.csv').write_text('path,label,start,end\ncut.mkv,red,2,4')
+  for _ in range(2):  # the second time, nothing is decoded
+    done = call('eval', workdir, tmp_path / 'list.csv', '--background=idle')
+    assert f'{film}: damaged, ' in done.stderr
+
+
 def test_scores_that_are_damaged_on_disk_are_made_again(workdir, films):
   trained = checkpoints.restore_model(workdir)
   video = films / '0.mp4'

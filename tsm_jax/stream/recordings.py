@@ -151,12 +151,10 @@ def score(streams, path, interval):
           logits.append(answers[name].logits)
           times.append(time)
         bar.reach(end)
-      if source.damage:
-        progress.log(f'{name}: damaged, {source.damage}')
   finally:
     streams.remove(name)
   return whole.Scores(
-    np.array(times), np.stack(logits), max(source.length, end)
+    np.array(times), np.stack(logits), max(source.length, end), source.damage
   )
 
 
@@ -181,6 +179,12 @@ def load(trained, args, rule):
   """
   source = args.list or _of_training(trained)
   listed = read(source, trained.labels, rule.background, args.split)
+  if not listed.split and _is_of_training(source, trained):
+    progress.log(
+      f'{source} names no splits: all of its recordings count, also those that '
+      'the model was trained on, so that the numbers are too good; give it a '
+      'column split, or another list.'
+    )
   streams = session.Session(trained, rule=rule)
   interval = flags.interval(args, streams.interval)
   cache = score_cache.Cache(
@@ -192,6 +196,8 @@ def load(trained, args, rule):
     if found is None:
       found = score(streams, path, interval)
       cache.save(path, found)
+    if found.damage:  # also where its scores were known
+      progress.log(f'{path}: damaged, {found.damage}')
     scores.append(found)
     truths.append(_within(path, true, found.seconds))
   return listed, search.Recordings(scores, truths, streams.labels, interval)
@@ -205,6 +211,15 @@ def _of_training(trained):
       'The checkpoint does not say by which list it was trained; give LIST.'
     )
   return drawn.source(data)
+
+
+def _is_of_training(source, trained):
+  """Whether a list is the one that a model was trained by."""
+  of_training = trained.meta['config']['data']['source']
+  paths = source, of_training
+  if not all(path and os.path.exists(path) for path in paths):
+    return source == of_training
+  return os.path.samefile(*paths)
 
 
 def _within(path, truths, seconds):

@@ -47,7 +47,10 @@ class Cache:
       content = self._file(path).read_bytes()
       with np.load(io.BytesIO(content)) as found:
         return whole.Scores(
-          found['times'], found['logits'], float(found['seconds'])
+          found['times'],
+          found['logits'],
+          float(found['seconds']),
+          str(found['damage']) if 'damage' in found else '',  # newer than some
         )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
       return None  # there is none, or it is damaged

@@ -211,6 +211,8 @@ class _Stream:
       words.append(memory)
     if frames.dropped:
       words.append(f'{frames.dropped} steps were dropped, as they came faster')
+    if skipped := frames.pace.skipped:
+      words.append(f'{skipped} steps had no frame, as none came for long')
     damage = '' if self._stop.signal else frames.source.damage
     if damage:
       words.append(f'damaged, {damage}')

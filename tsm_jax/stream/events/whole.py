@@ -17,11 +17,13 @@ class Scores(NamedTuple):
     times: float64 `[N]`, of the frames, in seconds; they grow.
     logits: float32 `[N, K]`.
     seconds: length of the recording.
+    damage: what is broken of it, or ''.
   """
 
   times: np.ndarray
   logits: np.ndarray
   seconds: float
+  damage: str = ''
 
 
 class Candidate(NamedTuple):

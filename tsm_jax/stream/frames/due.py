@@ -37,6 +37,7 @@ class Paced:
 
   Attributes:
     source: of the frames.
+    pace: the `pace.Pace`.
     dropped: steps without their frame: none.
   """
 
@@ -50,7 +51,7 @@ class Paced:
       pace: a `pace.Pace`.
       stopped: whether to take what has come for all.
     """
-    self.source, self._pace, self._stopped = source, pace, stopped
+    self.source, self.pace, self._stopped = source, pace, stopped
 
   def __iter__(self):
     return self
@@ -60,8 +61,8 @@ class Paced:
       raise StopIteration
     frame = next(self.source)
     if frame.anew:
-      self._pace.restart()
-    return frame, self._pace.take(frame.time)
+      self.pace.restart()
+    return frame, self.pace.take(frame.time)
 
   def close(self):
     self.source.close()
@@ -76,13 +77,14 @@ class Newest:
 
   Attributes:
     source: of the frames.
+    pace: the `pace.Pace`.
     dropped: steps so far whose frame was replaced.
   """
 
   def __init__(self, source, pace, stopped=lambda: False):
     """Starts to read; the arguments are those of `Paced`."""
     self.dropped = 0
-    self.source, self._stopped = source, stopped
+    self.source, self.pace, self._stopped = source, pace, stopped
     self._waiting, self._error = None, None
     self._ended = self._closed = False
     self._changed = threading.Condition()
