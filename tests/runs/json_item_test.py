@@ -8,9 +8,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from support import checkpointed
+from support import checkpointed, helpers
 from tsm_jax import errors, files
-from tsm_jax.runs import arrays, checkpoints, hashes
+from tsm_jax.runs import arrays, checkpoints, hashes, identity, json_item
 
 
 @pytest.fixture(scope='module')
@@ -180,3 +180,21 @@ def test_small_files_do_not_fill_the_memory(step):
 def test_what_orbax_says_of_arrays(text, step):
   (step / 'model/_METADATA').write_text(text)
   assert f'{step}/model' in refusal(step)
+
+
+def test_weights_to_start_from_come_too_late_for_a_run_that_goes_on():
+  def described(init_from):
+    config = helpers.tiny_config('', '', init_from=init_from)
+    return identity.describe(config, ['a'], 'data')
+
+  for began, asked, is_told in (
+    ('', '', False),
+    ('one.pth', 'one.pth', False),  # the same command, given again
+    ('one.pth', '', False),
+    ('one.pth', 'other.pth', True),
+    ('', 'one.pth', True),
+  ):
+    lines = []
+    json_item.carry_on(described(asked), described(began), 3, lines.append)
+    told = [line for line in lines if f'init_from={asked!r} does noth' in line]
+    assert len(told) == is_told

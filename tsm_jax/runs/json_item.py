@@ -116,7 +116,7 @@ def carry_on(meta, saved, step, log):
     meta: from `identity.describe`, of the run that continues; it is completed.
     saved: the JSON item of its last checkpoint.
     step: of that.
-    log: called with a line for every field that has changed.
+    log: called with a line for every field that has changed, or comes too late.
 
   Returns:
     Whether one has.
@@ -128,6 +128,12 @@ def carry_on(meta, saved, step, log):
     meta['changes'] = [*meta['changes'], {'step': step, **changed}]
   for field, (old, new) in changed.items():
     log(f'From here on, {field} is {new}; it was {old}.')
+  began, asked = (one['config'].get('init_from', '') for one in (saved, meta))
+  if asked not in ('', began):
+    log(
+      f'init_from={asked!r} does nothing: this run goes on from its '
+      'checkpoint; to start from other weights, choose another --workdir.'
+    )
   return bool(changed)
 
 

@@ -176,6 +176,15 @@ def test_flow_in_one_image(tmp_path):
     assert abs(found - flow[number // 2, ..., number % 2]).max() <= 6
 
 
+@pytest.mark.parametrize('axis', ['x', 'y'])
+def test_flow_without_its_other_axis_is_named(axis, tmp_path):
+  helpers.write_flow(tmp_path / 'a', 6)
+  (tmp_path / 'a' / f'flow_{axis}_00006.jpg').unlink()
+  record, video = codec.to_record(tmp_path / 'a', modality='flow')
+  assert record['num_frames'] == 5
+  assert video.damage == f'5 of 5 images are good: image 6 has no {axis}'
+
+
 def test_what_is_no_flow(tmp_path):
   def fails(folder, message):
     with pytest.raises(videos.VideoError, match=message):

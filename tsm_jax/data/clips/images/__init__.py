@@ -53,11 +53,12 @@ def read(folder, options, modality, segment=None):
       f'is a folder of images without timestamps, which fps={options.fps:g} '
       'needs'
     )
-  found = _flow(folder) if modality == 'flow' else _frames(folder)
+  found, lone = _flow(folder) if modality == 'flow' else (_frames(folder), '')
   first, step = numbered.counted(found)
   last, odd = max(found), _odd(found, first, step)
   if segment:
     found, first, last, odd = _part(found, segment, first, step)
+    lone = ''  # of another part, maybe; of this one, it is missing
   if reason := limits.too_long(len(found), options.max_frames):
     raise videos.VideoError(reason)
   as_video = options.storage == 'video'
@@ -68,7 +69,7 @@ def read(folder, options, modality, segment=None):
     quality=100 if as_video else options.quality,
   )
   stored, size, problem = _read_all(found, store, first, step, not segment)
-  problem = problem or odd
+  problem = problem or odd or lone
   if not stored:
     raise videos.NoFrameError(f'no image can be read: {problem}')
   frames = [data for parts in stored for data in parts]
@@ -118,7 +119,7 @@ def count(folder, modality='rgb'):
   Raises:
     VideoError: if it holds none, or several clips.
   """
-  found = _flow(folder) if modality == 'flow' else _frames(folder)
+  found = _flow(folder)[0] if modality == 'flow' else _frames(folder)
   first, step = numbered.counted(found)
   return (max(found) - first) // step + 1
 
@@ -165,7 +166,10 @@ def _frames(folder):
 
 
 def _flow(folder):
-  """Its flow, from number to `(x, y)` paths, or `(path,)` of both in one."""
+  """`(flow, lone)`: what it holds, and what is said of images without another.
+
+  The flow is a dict from number to `(x, y)` paths, or `(path,)` of both in one.
+  """
   series = numbered.series(folder, ignored=('.',))
   pairs = {
     match[1]: (stem, f'{match[1]}y{match[2]}')
@@ -173,7 +177,7 @@ def _flow(folder):
     if (match := _FLOW_X.fullmatch(stem))
   }
   if not pairs:
-    return _only(series)
+    return _only(series), ''
   if len(pairs) > 1:
     raise videos.VideoError(
       f'holds flow of several names: {", ".join(sorted(pairs))}'
@@ -183,7 +187,9 @@ def _flow(folder):
   found = {i: (xs[i], ys[i]) for i in xs if i in ys}
   if not found:
     raise videos.VideoError(f'holds images {x}... without any {y}...')
-  return found
+  if not (lone := sorted(xs.keys() ^ ys.keys())):
+    return found, ''
+  return found, f'image {lone[0]} has no {"y" if lone[0] in xs else "x"}'
 
 
 def _only(series):
