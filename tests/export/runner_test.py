@@ -182,6 +182,25 @@ def test_what_cannot_be_watched_is_named(steps, clips, tmp_path, capsys):
     assert line.startswith(f'error: {message}')
 
 
+def test_a_video_that_ends_too_early_is_named(steps, clips, tmp_path, capsys):
+  whole = colours.write_video(
+    tmp_path / 'whole.mkv', [(4, 'idle'), (4, 'red'), (4, 'blue')]
+  )
+  film = tmp_path / 'cut.mkv'
+  content = whole.read_bytes()
+  film.write_bytes(content[: len(content) // 2])
+  for folder in (steps, clips):
+    assert run.main([str(film)], folder) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+      rf'{film}: its frames end at \d\.\d s, where it states 12\.0 s', line
+    )
+    # Nothing is missing of what was asked for.
+    assert run.main([str(film), '--seconds=1'], folder) == 0
+    assert run.main([str(whole)], folder) == 0
+    assert capsys.readouterr().err == ''
+
+
 def test_the_parts_need_nothing_of_ours(steps, film):
   """By another Python process, which finds no tsm_jax."""
   assert not list(steps.rglob('*tsm_jax*'))

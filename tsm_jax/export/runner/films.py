@@ -17,6 +17,8 @@ from tsm_jax.stream.frames import timed
 # Of FFmpeg; read when OpenCV opens a file. Errors are said once, by us.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 _MAX_DENOMINATOR = 100_000  # of times as fractions: containers count in less
+_LATE = 1.0  # seconds by which frames may end before a file states it
+_LONGEST = 1e7  # seconds; what states more states nothing
 
 
 class Film:
@@ -26,15 +28,19 @@ class Film:
     rate: frames per second that it states, or 0.
   """
 
-  def __init__(self, path):
+  def __init__(self, path, log):
     """Opens it.
+
+    Args:
+      path: of the file.
+      log: called with a line if its frames end long before it states.
 
     Raises:
       InputError: if it is no file, or none that FFmpeg can read.
     """
     if not os.path.isfile(path):
       raise errors.InputError(f'{path!r} is no file.')
-    self._path = path
+    self._path, self._log = path, log
     self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
     if not self._capture.isOpened():
       raise errors.InputError(f'{path!r} is not a readable video.')
@@ -63,6 +69,17 @@ class Film:
       yield timed.Frame(time, self._image)
     if not count:
       raise errors.InputError(f'{self._path!r}: no frame decodes.')
+    self._compare(time)
+
+  def _compare(self, end):
+    """Says so if the frames of the file end long before it states."""
+    frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    length = frames / self.rate if self.rate else 0.0
+    if end + _LATE < length < _LONGEST:
+      self._log(
+        f'{errors.printable(self._path)}: its frames end at {end:.1f} s, where '
+        f'it states {length:.1f} s'
+      )
 
   def _image(self):
     """The frame that is current; only those that are needed are converted."""

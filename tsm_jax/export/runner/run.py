@@ -148,10 +148,10 @@ def watch(run, card, args, stopped):
 
 def opened(video, stopped):
   """`(name, frames, live)` of a file or of the index of a camera."""
+  log = functools.partial(print, file=sys.stderr)
   if re.fullmatch(r'\d+', video) and not os.path.exists(video):
-    log = functools.partial(print, file=sys.stderr)
     return f'camera {video}', devices.read(int(video), stopped, log), True
-  return video, films.Film(video), False
+  return video, films.Film(video, log), False
 
 
 def fit(image, card):
