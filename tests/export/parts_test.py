@@ -81,7 +81,7 @@ def test_a_clip_is_that_of_evaluation(tmp_path, fields):
   path = str(helpers.write_video(tmp_path / 'a.mp4', 90, (48, 64), fps=24))
   record, _ = codec.to_record(path, how.stored())
   expected = records.eval_views(record, how, records.Views())
-  film, recorder = films.Film(path), films.Recorder(vars(how))
+  film, recorder = films.Film(path, print), films.Recorder(vars(how))
   for frame in film:
     recorder.add(frame)
   found = np.stack(recorder.clip(film.rate))
