@@ -7,6 +7,7 @@ import pytest
 from support import leaving, nets
 from tsm_jax import models
 from tsm_jax.models import folding
+from tsm_jax.models.layers import convolution
 
 short = leaving.short
 
@@ -73,3 +74,26 @@ def test_other_compilers_get_no_choice_by_platform(depth):
   with folding.folded():
     program = jax.make_jaxpr(lambda *args: model.apply(*args))(folded, frames)
   assert 'platform_index' not in str(program)
+
+
+def test_features_of_too_many_channels_are_no_shift():
+  layer = convolution.convolution(3, 1, use_bias=True)
+  x = np.ones((1, 2, 2, 8), np.float32)
+  params = layer.init(jax.random.key(0), x)
+  with folding.folded():
+    assert layer.apply(params, x).shape == (1, 2, 2, 3)
+    with pytest.raises(ValueError, match='rhs input feature'):
+      layer.apply(params, np.ones((1, 2, 2, 10), np.float32))
+
+
+def test_which_networks_shift_by_products_they_say_themselves():
+  for name, expected in (
+    ('resnet', False),
+    ('bn_inception', False),
+    ('mobilenet_v2', True),
+  ):
+    fields = {'shift': 'none'} if name == 'bn_inception' else {}
+    model = models.create_model(
+      {**models.DEFAULTS, 'name': name, 'num_classes': 3, **fields}
+    )
+    assert model.shift_by_products == expected

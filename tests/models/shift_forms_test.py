@@ -12,7 +12,7 @@ from models import shift_test
 from support import nets
 from tsm_jax import models
 from tsm_jax.models import mobilenet_v2, shift, shift_forms
-from tsm_jax.models.layers import convolution
+from tsm_jax.models.layers import convolution, temporal_shift
 
 FORMS = shift_forms.FORMS[1:]
 
@@ -103,7 +103,7 @@ def test_the_block_of_mobilenet_is_the_same():
     block = mobilenet_v2.InvertedResidual(
       conv=convolution.convolution,
       norm=lambda name: lambda x: x,
-      shift=functools.partial(shift.TemporalShift, 4, form=form),
+      shift=functools.partial(temporal_shift.TemporalShift, 4, form=form),
       expansion=2,
       out_channels=16,
       stride=1,

@@ -90,13 +90,14 @@ def some_blocks(form, platform, use):
   """The blocks of `measure`, as their networks make them."""
   from flax import linen as nn
 
-  from tsm_jax.models import mobilenet_v2, resnet, shift, shift_forms
+  from tsm_jax.models import mobilenet_v2, resnet, shift_forms
   from tsm_jax.models.layers import batch_norm, convolution
+  from tsm_jax.models.layers import temporal_shift as layers
 
   train = use in TRAINED
   dtype = usual_dtype(platform)
   temporal_shift = functools.partial(
-    shift.TemporalShift,
+    layers.TemporalShift,
     2 * FRAMES if use == 'long' else FRAMES,
     form=shift_forms.choose(
       form, platform, 'training' if train else 'inference'

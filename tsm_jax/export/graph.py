@@ -94,7 +94,8 @@ def create(trained, what, batch, together=0, by_products=False):
       pixels, see `entry.of_pixels`; such a graph has `function` only. Otherwise
       the features of a step may be `parts.Parts`, which is faster; with 8 bits,
       each of two products that make a sum would be rounded.
-    by_products: whether MobileNetV2 shifts a frame so, see `folding.folded`.
+    by_products: whether a network that it suits, as MobileNetV2, shifts a frame
+      so, see `folding.folded`.
 
   Returns:
     A `Graph`. A clip has the input frames, uint8 `[B, T, S, S, 3]`, where S is
@@ -119,8 +120,7 @@ def create(trained, what, batch, together=0, by_products=False):
   in_parts = what == 'step' and not together
   weights = folding.fold(model, trained.variables, shape, in_parts)
   make = {'clip': _clip, 'step': _step}[what]
-  # Only convolutions read what is shifted there, and its rows are short.
-  by_products &= trained.config.name == 'mobilenet_v2'
+  by_products &= model.shift_by_products
   begin = _Entry(preprocessing, together, by_products)
   made = make(model, weights, begin, batch)
   return dataclasses.replace(made, trained=trained)

@@ -7,8 +7,8 @@ from flax import linen as nn
 import jax.numpy as jnp
 
 from tsm_jax import errors, modalities
-from tsm_jax.models import shift, shift_forms
-from tsm_jax.models.layers import batch_norm, convolution
+from tsm_jax.models import shift_forms
+from tsm_jax.models.layers import batch_norm, convolution, temporal_shift
 
 CHANNELS = {name: m.channels for name, m in modalities.MODALITIES.items()}
 REMAT = ('none', 'block', 'stage')
@@ -50,6 +50,10 @@ class VideoClassifier(nn.Module):
     remat: in training, the activations inside every 'block' or every 'stage'
       are recomputed in the backward pass; 'none' stores them.
   """
+
+  # Whether shifts by products suit the network, see `folding.folded`: only
+  # convolutions read what is shifted, and there are few channels.
+  shift_by_products = False
 
   num_classes: int
   direction: str = 'both'
@@ -187,7 +191,7 @@ class VideoClassifier(nn.Module):
     """Constructor of the temporal shift, for clips of `num_frames` frames."""
     use = 'training' if train else 'inference'
     return functools.partial(
-      shift.TemporalShift,
+      temporal_shift.TemporalShift,
       num_frames,
       self.fold_div,
       self.direction,

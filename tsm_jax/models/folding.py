@@ -16,7 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from tsm_jax.models import compiler_options, shift, shift_forms
-from tsm_jax.models.layers import batch_norm, parts, pooling, residual
+from tsm_jax.models.layers import (
+  batch_norm,
+  behind,
+  parts,
+  pooling,
+  residual,
+  temporal_shift,
+)
 
 _LAYERS = (nn.Conv, nn.Dense)
 # Layers whose form depends on the platform, and one that all compilers know.
@@ -155,7 +162,7 @@ def folded(native=False, by_products=False):
       return _conv(module, args[0], convolve)
     if type(module) in _PLAIN and not native:
       return _PLAIN[type(module)](*args)
-    if isinstance(module, shift.TemporalShift):
+    if isinstance(module, temporal_shift.TemporalShift):
       if isinstance(args[0], parts.Parts):
         return _shift_parts(module, args[0], native)
       if by_products and module.streaming and module.num_frames == 1:
@@ -188,11 +195,7 @@ def _conv(module, x, convolve):
   kernel, bias = (module.variables['params'][x] for x in ('kernel', 'bias'))
   if isinstance(kernel, tuple):
     return parts.convolve(x, kernel, bias, conv)
-  before = x.shape[-1] - kernel.shape[2] * module.feature_group_count
-  if before:  # the cache, see `_shift_by_products`
-    dropped = np.zeros_like(kernel[:, :, :before])
-    pieces = kernel[:, :, :before], dropped, kernel[:, :, before:]
-    kernel = np.concatenate(pieces, axis=2)
+  x, kernel = behind.joined(x, kernel)
   return conv(x, kernel) + bias.reshape((1, 1, 1, -1))
 
 
@@ -211,7 +214,7 @@ def _shift(module, x):
 
 
 def _shift_by_products(module, x):
-  """A cache and all features `[B, H, W, C]`, for `_conv`."""
+  """All features `[B, H, W, C]` as `behind.Behind` their cache."""
   cache = module.get_variable('cache', 'past')
   fold = cache.shape[-1]
   if not fold:
@@ -221,7 +224,7 @@ def _shift_by_products(module, x):
     x, first, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
   )
   module.put_variable('cache', 'past', following)
-  return jnp.concatenate([cache, x], axis=-1)
+  return behind.Behind(jnp.concatenate([cache, x], axis=-1), fold)
 
 
 def _shift_parts(module, x, native):

@@ -12,7 +12,8 @@ from typing import Any
 from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import classifier, shift
+from tsm_jax.models import classifier
+from tsm_jax.models.layers import temporal_shift
 
 # expansion, channels, blocks, stride of the first block
 STAGES = (
@@ -51,7 +52,7 @@ class InvertedResidual(nn.Module):
     hidden = x.shape[-1] * self.expansion
     y = x
     if self.expansion != 1:
-      y, fields = shift.into_convolution(self.shift, x)
+      y, fields = temporal_shift.into_convolution(self.shift, x)
       y = self.conv(hidden, 1, name='expand', **fields)(y)
       y = nn.relu6(self.norm(name='expand_bn')(y))
     y = self.conv(hidden, 3, self.stride, hidden, name='depthwise')(y)
@@ -70,6 +71,8 @@ class MobileNetV2(classifier.VideoClassifier, kw_only=True):
     shift: 'blockres' shifts the input of the residual branch of every block
       with an identity (ten blocks), 'none' nothing (TSN).
   """
+
+  shift_by_products = True
 
   width_multiplier: float = 1.0
   shift: str = 'blockres'

@@ -12,7 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from tsm_jax.models import classifier, shift
-from tsm_jax.models.layers import non_local, parts, pooling, residual
+from tsm_jax.models.layers import (
+  non_local,
+  parts,
+  pooling,
+  residual,
+  temporal_shift,
+)
 
 # depth: (uses bottleneck blocks, blocks per stage)
 DEPTHS = {
@@ -82,14 +88,14 @@ class Block(nn.Module):
   def shifted(self, x):
     """`(identity, input, fields, stored)`: of the branch, and of its end."""
     if not self.shift or not self.shift_identity:
-      taken = shift.into_convolution(self.shift, x)
+      taken = temporal_shift.into_convolution(self.shift, x)
       return x, *taken, False
     module = self.shift(name='shift')
     moved = module(x)
     if not module.fuses:
       return moved, moved, {}, False
     # Each branch shifts for itself, so that nothing is stored for it.
-    taken = shift.into_convolution(lambda name: module, x)
+    taken = temporal_shift.into_convolution(lambda name: module, x)
     return moved, *taken, True
 
   def identity(self, x):

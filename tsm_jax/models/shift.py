@@ -5,10 +5,9 @@ the second `fold` from the previous frame, and the rest stay. The order of the
 two groups is that of the released checkpoints.
 """
 
-from flax import linen as nn
 import jax.numpy as jnp
 
-from tsm_jax.models import shift_convolution, shift_forms
+from tsm_jax.models import shift_forms
 
 # By direction: where each group of channels comes from, see `shift_forms`.
 STEPS = {'both': (1, -1), 'past': (-1,)}
@@ -178,72 +177,3 @@ def fold_channels(num_channels, fold_div):
       f'fold_div is {fold_div!r}; it must be a positive integer.'
     )
   return num_channels // int(fold_div)
-
-
-class TemporalShift(nn.Module):
-  """The temporal shift of clips whose frames are folded into the batch.
-
-  Attributes:
-    num_frames: T of the clips.
-    fold_div: see `temporal_shift`.
-    direction: see `temporal_shift`.
-    streaming: the clips go on where the last ones ended: the collection 'cache'
-      keeps the channels of the previous frame.
-    form: see `shift_forms.FORMS`, without 'auto'.
-  """
-
-  num_frames: int
-  fold_div: int = 8
-  direction: str = 'both'
-  streaming: bool = False
-  form: str = shift_forms.DEFAULT
-
-  @property
-  def fuses(self):
-    """Whether a convolution behind it takes the shift over."""
-    return self.form == 'fused' and not self.streaming
-
-  @nn.compact
-  def __call__(self, x):  # [B * T, H, W, C]
-    if self.fuses:
-      return shift_convolution.shifted(x, self.move(x))
-    clips = x.reshape((-1, self.num_frames, *x.shape[1:]))
-    if self.streaming:
-      channels = fold_channels(x.shape[-1], self.fold_div)
-      shape = (clips.shape[0], *x.shape[1:-1], channels)
-      cache = self.variable('cache', 'past', jnp.zeros, shape, x.dtype)
-      if self.num_frames == 1:
-        y, cache.value = temporal_shift_step(x, cache.value, self.fold_div)
-        return y
-      y, cache.value = temporal_shift_chunk(clips, cache.value, self.fold_div)
-      return y.reshape(x.shape)
-    y = temporal_shift(clips, self.fold_div, self.direction, self.form)
-    return y.reshape(x.shape)
-
-  def move(self, x):
-    """What moves of frames `[B * T, H, W, C]`."""
-    fold = fold_channels(x.shape[-1], self.fold_div)
-    return shift_convolution.Move(self.num_frames, fold, STEPS[self.direction])
-
-
-def into_convolution(make_shift, x):
-  """Shifts the input of a convolution, or leaves that to the convolution.
-
-  Args:
-    make_shift: constructor of a `TemporalShift`, or None.
-    x: `[B * T, H, W, C]`.
-
-  Returns:
-    `(y, fields)`: the input of the convolution and more fields for it.
-  """
-  if not make_shift:
-    return x, {}
-  module = make_shift(name='shift')
-  if not module.fuses:
-    return module(x), {}
-
-  def shift_and_convolve(x, kernel, strides, padding, **_):
-    places = tuple(strides), tuple(map(tuple, padding))
-    return shift_convolution.convolved(x, kernel, module.move(x), *places)
-
-  return x, {'conv_general_dilated': shift_and_convolve}
