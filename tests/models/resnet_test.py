@@ -10,6 +10,7 @@ import pytest
 from support import golden, nets
 from tsm_jax import convert, models
 from tsm_jax.models import resnet
+from tsm_jax.models.layers import pooling
 
 
 def tiny(**fields):
@@ -130,12 +131,12 @@ def test_every_second_block_of_deep_networks():
 
 def test_temporal_pool_is_a_max_over_three_frames():
   ramp = np.arange(8, dtype=np.float32).reshape((8, 1, 1, 1))
-  pooled = resnet.pool_time(ramp, 8)
+  pooled = pooling.pool_time(ramp, 8)
   chex.assert_trees_all_equal(pooled.ravel(), np.float32([1, 3, 5, 7]))
-  falling = resnet.pool_time(-1 - ramp, 8)
+  falling = pooling.pool_time(-1 - ramp, 8)
   chex.assert_trees_all_equal(falling.ravel(), np.float32([-1, -2, -4, -6]))
   with pytest.raises(ValueError, match='number of frames, which is 7'):
-    resnet.pool_time(ramp[:7], 7)
+    pooling.pool_time(ramp[:7], 7)
 
 
 def test_temporal_pool_halves_what_follows():

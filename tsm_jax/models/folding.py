@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tsm_jax.models import compiler_options, shift, shift_forms
+from tsm_jax.models import compiler_options
 from tsm_jax.models.layers import (
   batch_norm,
   behind,
+  folded_shift,
   parts,
   pooling,
   residual,
@@ -51,7 +52,7 @@ def fold(model, variables, clip_shape, in_parts=False):
   variables = jax.tree.map(np.asarray, variables)
   stats = traverse_util.flatten_dict(variables.get('batch_stats', {}))
   params = traverse_util.flatten_dict(variables['params'])
-  for layer, (norm, apart) in _pairs(model, clip_shape).items():
+  for layer, (norm, places) in _pairs(model, clip_shape).items():
     scale, shift = (params.pop((*norm, name)) for name in ('scale', 'bias'))
     mean, var = (stats[*norm, name] for name in ('mean', 'var'))
     bias = params.get((*layer, 'bias'), 0.0)
@@ -59,8 +60,8 @@ def fold(model, variables, clip_shape, in_parts=False):
       factor = scale / np.sqrt(np.float64(var) + batch_norm.EPSILON)
       kernel = np.float32(params[*layer, 'kernel'] * factor)
       bias = np.float32((bias - mean) * factor + shift)
-    if in_parts and any(apart):
-      kernel, bias = parts.split(kernel, bias, apart)
+    if in_parts and any(places[0]):
+      kernel, bias = parts.split(kernel, bias, *places)
     params[*layer, 'kernel'], params[*layer, 'bias'] = kernel, bias
   return {'params': traverse_util.unflatten_dict(params)}
 
@@ -81,7 +82,7 @@ def prepare(model, variables, clip_shape):
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
   in_parts = model.shift_form in _IN_PARTS
-  return fold(model, variables, clip_shape, in_parts), _NATIVE
+  return fold(model, variables, clip_shape, in_parts), _NATIVE[in_parts]
 
 
 def jit(function, applied, image_size, **options):
@@ -109,8 +110,8 @@ def _pairs(model, clip_shape):
   """The layers in front of a norm.
 
   Returns:
-    A dict from the path of each to `(path of the norm, apart)`, see
-    `convolution.Conv`.
+    A dict from the path of each to `(path of the norm, places)`, the fields of
+    `convolution.Conv` for `parts.split`.
   """
   found, last = {}, None
 
@@ -121,8 +122,8 @@ def _pairs(model, clip_shape):
       layer, output = last
       if output is not args[0]:
         raise AssertionError(f'{module.path} normalises no layer.')
-      apart = getattr(layer, 'apart', (0, 0))
-      found[layer.scope.path] = module.scope.path, apart
+      places = getattr(layer, 'apart', (0, 0)), getattr(layer, 'beside', False)
+      found[layer.scope.path] = module.scope.path, places
     output = call(*args, **kwargs)
     if isinstance(module, _LAYERS):
       last = module, output
@@ -135,7 +136,7 @@ def _pairs(model, clip_shape):
 
 
 @contextlib.contextmanager
-def folded(native=False, by_products=False):
+def folded(native=False, by_products=False, in_parts=False):
   """Lets `apply` of a model take what `fold` returned.
 
   Args:
@@ -149,6 +150,7 @@ def folded(native=False, by_products=False):
       cache, and those behind a shift get its cache and all features, with
       weights of zero for those that it drops. That is for runtimes that
       multiply faster than they copy many short rows.
+    in_parts: whether `fold` was called so.
   """
 
   def without_norm(call, args, kwargs, context):
@@ -163,30 +165,34 @@ def folded(native=False, by_products=False):
     if type(module) in _PLAIN and not native:
       return _PLAIN[type(module)](*args)
     if isinstance(module, temporal_shift.TemporalShift):
-      if isinstance(args[0], parts.Parts):
-        return _shift_parts(module, args[0], native)
-      if by_products and module.streaming and module.num_frames == 1:
-        return _shift_by_products(module, args[0])
-      if not native or (module.streaming and module.num_frames == 1):
-        return _shift(module, args[0])
+      y = folded_shift.shifted(module, *args, native, by_products, in_parts)
+      if y is not None:
+        return y
     return call(*args, **kwargs)
 
   with nn.intercept_methods(without_norm):
     yield
 
 
-# One object, by which what is compiled in this context can be found again.
-_NATIVE = functools.partial(folded, native=True)
+# Each is one object, by which what is compiled in it can be found again.
+_NATIVE = {
+  in_parts: functools.partial(folded, native=True, in_parts=in_parts)
+  for in_parts in (False, True)
+}
 
 
 def _conv(module, x, convolve):
   """A layer of `convolution.convolution`, with a bias."""
 
+  strides = module.strides
+  if isinstance(x, parts.Parts) and not module.apart[0]:
+    x, strides = parts.joined(parts.strided(x, strides)), (1, 1)
+
   def conv(x, kernel):
     return convolve(
       x,
       kernel,
-      module.strides,
+      strides,
       [(module.padding, module.padding)] * 2,
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
       feature_group_count=module.feature_group_count,
@@ -197,54 +203,3 @@ def _conv(module, x, convolve):
     return parts.convolve(x, kernel, bias, conv)
   x, kernel = behind.joined(x, kernel)
   return conv(x, kernel) + bias.reshape((1, 1, 1, -1))
-
-
-def _shift(module, x):
-  """A shift of `[B * T, H, W, C]`, or of one frame behind its cache."""
-  if module.streaming:
-    cache = module.get_variable('cache', 'past')
-    fold = cache.shape[-1]
-    if not fold:  # too few channels to move any
-      return x
-    module.put_variable('cache', 'past', x[..., :fold])
-    return jnp.concatenate([cache, x[..., fold:]], axis=-1)
-  clips = x.reshape((-1, module.num_frames, *x.shape[1:]))
-  y = shift.concatenated_shift(clips, module.fold_div, module.direction)
-  return y.reshape(x.shape)
-
-
-def _shift_by_products(module, x):
-  """All features `[B, H, W, C]` as `behind.Behind` their cache."""
-  cache = module.get_variable('cache', 'past')
-  fold = cache.shape[-1]
-  if not fold:
-    return x
-  first = np.eye(x.shape[-1], fold, dtype=np.float32)[None, None]
-  following = jax.lax.conv_general_dilated(
-    x, first, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-  )
-  module.put_variable('cache', 'past', following)
-  return behind.Behind(jnp.concatenate([cache, x], axis=-1), fold)
-
-
-def _shift_parts(module, x, native):
-  """The same of `parts.Parts`.
-
-  Here a selection is faster than a concatenation on CPUs: what it reads lies
-  there, see `residual`, and nothing but what moves is selected.
-  """
-  y = x.moved
-  clips = y.reshape((-1, module.num_frames, *y.shape[1:]))
-  if module.streaming:
-    cache = module.get_variable('cache', 'past')
-    module.put_variable('cache', 'past', clips[:, -1])
-    before = [cache[:, None]]
-    if module.num_frames > 1:  # ONNX knows no empty parts
-      before.append(clips[:, :-1])
-    clips = jnp.concatenate(before, axis=1)
-  else:
-    steps = shift.STEPS[module.direction]
-    form = 'select' if native else 'concatenate'
-    fold = y.shape[-1] // len(steps)
-    clips = shift_forms.shifted(clips, fold, steps, form)
-  return parts.Parts(clips.reshape(y.shape), x.rest)

@@ -5,6 +5,7 @@ a weight is found by its name in either library.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -48,6 +49,8 @@ class Block(nn.Module):
     bottleneck: 1x1, 3x3, 1x1 if true, otherwise 3x3, 3x3.
     downsample: as in `ResNet`.
     apart: of a bottleneck's input and output, see `convolution.Conv`.
+    beside: whether its input is in one array all the same, of which its branch
+      takes the moved ones apart.
   """
 
   conv: Callable[..., Any]
@@ -61,13 +64,14 @@ class Block(nn.Module):
   bottleneck: bool
   downsample: str
   apart: tuple[int, int] = (0, 0)
+  beside: bool = False
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C], an array or `parts.Parts`
     taken, given = self.apart
     x, y, fields, stored = self.shifted(x)
     if self.bottleneck:
-      fields['apart'] = taken, 0
+      fields.update(apart=(taken, 0), beside=self.beside)
       y = self.conv(self.width, 1, name='conv1', **fields)(y)
       y = nn.relu(self.norm(name='bn1')(y))
       y = self.conv(self.width, 3, self.stride, self.groups, name='conv2')(y)
@@ -88,8 +92,10 @@ class Block(nn.Module):
   def shifted(self, x):
     """`(identity, input, fields, stored)`: of the branch, and of its end."""
     if not self.shift or not self.shift_identity:
-      taken = temporal_shift.into_convolution(self.shift, x)
-      return x, *taken, False
+      make = self.shift
+      if self.beside:
+        make = functools.partial(make, beside=self.apart[0])
+      return x, *temporal_shift.into_convolution(make, x), False
     module = self.shift(name='shift')
     moved = module(x)
     if not module.fuses:
@@ -103,9 +109,9 @@ class Block(nn.Module):
     stride, name = self.stride, 'downsample'
     if self.downsample == 'avg':
       # Other names than those of 'conv': the files have other ones, too.
-      x = jax.tree.map(halve, x) if stride == 2 else x
+      x = jax.tree.map(pooling.halve, x) if stride == 2 else x
       stride, name = 1, 'avg_downsample'
-    fields = {'name': f'{name}_conv', 'apart': self.apart}
+    fields = {'name': f'{name}_conv', 'apart': (0, self.apart[1])}
     x = self.conv(self.out_channels, 1, stride, **fields)(x)
     return self.norm(name=f'{name}_bn')(x)
 
@@ -153,10 +159,11 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     first_norm, norm = self.norms(train, x.shape[0] // num_frames)
     x = self.begin(x, conv, first_norm, norm)  # [B * T, H/2, W/2, width]
     x = pooling.MaxPool()(x)
-    moved = 0  # channels of the blocks' input that are apart, see `Block`
+    # Channels of the blocks' input that are apart, see `Block`.
+    moved = self.moved_channels(x.shape[-1]) if self.shift == 'blockres' else 0
     for stage, size in enumerate(self.stage_sizes):
       if stage == 1 and self.temporal_pool:
-        x = pool_time(x, num_frames)
+        x = pooling.pool_time(x, num_frames)
         num_frames //= 2
       planes = self.width * 2**stage
       blocks = []
@@ -180,6 +187,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           bottleneck=self.bottleneck,
           downsample=self.downsample,
           apart=apart,
+          beside=stage == index == 0 and apart[0] > 0,
           name=name,
           parent=None,
         )
@@ -218,12 +226,6 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
     return nn.relu(norm(name='bn1')(conv(self.width, 3, name='stem_conv3')(x)))
 
 
-def halve(x):
-  """The mean of every 2x2 pixels; of an odd side, the last ones are alone."""
-  odd = [(0, side % 2) for side in x.shape[1:3]]
-  return nn.avg_pool(x, (2, 2), (2, 2), odd, count_include_pad=False)
-
-
 def is_shifted(shift, shift_every, stage_sizes, index):
   """Whether the block `index` of every stage is shifted."""
   deep = len(stage_sizes) > 2 and stage_sizes[2] >= 23
@@ -234,17 +236,3 @@ def is_shifted(shift, shift_every, stage_sizes, index):
 def has_non_local(stage, index):
   """Whether a non-local block follows; for ResNet-50 the released places."""
   return stage in (1, 2) and index % 2 == 0
-
-
-def pool_time(x, num_frames):
-  """Halves T by a max-pool of kernel 3: [B * T, ...] -> [B * T / 2, ...]."""
-  if num_frames % 2:
-    raise ValueError(
-      f'temporal_pool halves the number of frames, which is {num_frames}; it '
-      f'must be even.'
-    )
-  clips = x.reshape((-1, num_frames, *x.shape[1:]))
-  clips = nn.max_pool(
-    clips, (3, 1, 1), (2, 1, 1), padding=((1, 1), (0, 0), (0, 0))
-  )
-  return clips.reshape((-1, *x.shape[1:]))

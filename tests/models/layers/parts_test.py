@@ -13,9 +13,10 @@ from tsm_jax.models.layers import parts
 
 SMALL = {**nets.CONFIG, 'stage_sizes': (1, 2), 'width': 8}
 # Layers whose weights are in parts, block by block: what reads parts is the
-# first convolution and that of the identity, what gives them the last one and,
-# again, that of the identity.
-PARTS = 2 + 3 + 2
+# first convolution, also that of the first block, which takes the stem's
+# features beside those that move; what gives them is the last convolution and
+# that of the identity.
+PARTS = 3 + 3 + 2
 
 
 def setup(fields, frames):
@@ -34,7 +35,7 @@ def num_parts(folded):
   ('fields', 'layers'),
   [
     ({}, PARTS),
-    ({'shift': 'block'}, PARTS),
+    ({'shift': 'block'}, PARTS - 1),  # the identity of the first moves, too
     ({'shift_every': 2}, PARTS),
     ({'fold_div': 3}, PARTS),
     ({'stem': 'deep', 'downsample': 'avg'}, PARTS),
@@ -55,7 +56,7 @@ def test_clips(fields, layers, native):
   folded = folding.fold(model, variables, frames.shape, in_parts=True)
   assert num_parts(folded) == layers
   expected = jax.jit(model.apply)(variables, frames)
-  with folding.folded(native):
+  with folding.folded(native, in_parts=True):
     found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
   largest = np.abs(expected).max()
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
@@ -71,7 +72,7 @@ def test_any_chunks_of_a_stream(fields):
   expected = np.array(clip(variables, frames))
   expected[1, 3:] = clip(variables, frames[:, 3:])[1]  # it starts anew
   folded, applied = folding.prepare(model, variables, frames.shape)
-  assert num_parts(folded) == PARTS
+  assert num_parts(folded) == PARTS - (model.shift == 'block')
   empty = stream.init_cache(model, 2, 32)
   for size in (1, 3):
     cache, found = empty, []
@@ -103,9 +104,10 @@ def test_another_form_of_the_shift_is_obeyed(form, layers):
 
 
 def test_a_step_neither_cuts_nor_joins_features():
-  """But those of the first block, which come from the stem in one array.
+  """But a strided identity, whose rows are picked anyway.
 
-  The other joined ones are the means behind the last block.
+  The others are what moves of the stem's features, and the joined means behind
+  the last block.
   """
   frames = nets.clips(1, 1, 32, 32, 3)
   model, variables = setup({'direction': 'past'}, frames)
@@ -113,13 +115,13 @@ def test_a_step_neither_cuts_nor_joins_features():
   found = []
   for in_parts in (False, True):
     folded = folding.fold(model, variables, frames.shape, in_parts)
-    with folding.folded(native=True):
+    with folding.folded(native=True, in_parts=in_parts):
       jaxpr = jax.make_jaxpr(lambda *args: stream.step(model, *args))(
         folded, cache, frames[:, 0]
       )
     names = [str(x.primitive) for x in jaxpr.eqns]
     found.append((names.count('concatenate'), names.count('slice')))
-  assert found == [(3, 6), (2, 2)]
+  assert found == [(3, 6), (2, 3)]
 
 
 @pytest.mark.parametrize('apart', list(itertools.product((0, 1), (0, 2))))
@@ -133,7 +135,28 @@ def test_convolve_by_hand(apart):
     x = parts.Parts(x[..., :1], x[..., 1:])
   y = parts.convolve(x, *weights, lambda x, k: x @ k[0, 0])
   assert y.shape == (1, 1, 1, 4)
+  check(y, given)
+
+
+def check(y, given):
   found = [np.ravel(part) for part in jax.tree.leaves(y)]
   expected = np.array([940.0, 1151, 1362, 1573])
   assert [len(part) for part in found] == ([2, 2] if given else [4])
   np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+@pytest.mark.parametrize('given', [0, 2])
+def test_convolve_beside_by_hand(given):
+  """What moved comes from elsewhere, and its old values count for nothing."""
+  kernel = np.arange(12.0).reshape((1, 1, 3, 4))
+  bias = np.array([100.0, 200, 300, 400])
+  old = np.array([7.0, 10, 100]).reshape((1, 1, 1, 3))
+  weights = parts.split(kernel, bias, (1, given), beside=True)
+  x = parts.Parts(np.ones((1, 1, 1, 1)), old)
+  check(parts.convolve(x, *weights, lambda x, k: x @ k[0, 0]), given)
+
+
+def test_parts_of_another_number_than_the_weights_are_an_error():
+  weights = parts.split(np.ones((1, 1, 3, 4)), np.ones(4), (1, 0))
+  with pytest.raises(ValueError, match='longer'):
+    parts.convolve(np.ones((1, 1, 1, 3)), *weights, lambda x, k: 0.0)

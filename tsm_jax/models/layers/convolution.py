@@ -27,9 +27,12 @@ class Conv(nn.Conv):
   Attributes:
     apart: how many of the first channels of its input and of its output are the
       moved ones of `parts.Parts`, where nothing trains, see `folding`.
+    beside: whether the other part of its input is all channels, of which it
+      takes those that do not move.
   """
 
   apart: tuple[int, int] = (0, 0)
+  beside: bool = False
 
 
 def convolution(features, kernel, stride=1, groups=1, **fields):

@@ -21,7 +21,8 @@ class Parts:
 
   Attributes:
     moved: the first channels, which shifts move, `[N, H, W, M]`.
-    rest: the others, `[N, H, W, C - M]`.
+    rest: the others, `[N, H, W, C - M]`; or all features as they were before
+      some of them moved, if what reads them has no weights for those.
   """
 
   moved: jax.Array
@@ -40,7 +41,13 @@ def joined(x):
   return x
 
 
-def split(kernel, bias, apart):
+def strided(x, strides):
+  """Every second row and column of `Parts`, or whatever `strides` says."""
+  down, across = strides
+  return jax.tree.map(lambda x: x[:, ::down, ::across], x)
+
+
+def split(kernel, bias, apart, beside=False):
   """The weights of a convolution that takes parts, or gives them.
 
   Args:
@@ -48,17 +55,20 @@ def split(kernel, bias, apart):
     bias: `[D]`, a NumPy array.
     apart: how many of the C and of the D channels are moved ones; 0 if they all
       are one array.
+    beside: whether the second part of the input is all C channels: those that
+      moved have weights of zero there.
 
   Returns:
     `(kernel, bias)` as tuples of arrays: `kernel[i][j]` leads from the part j
     of the input to the part i of the output, whose bias is `bias[i]`.
   """
   (inputs, outputs) = ([count] if count else [] for count in apart)
-  columns = np.split(kernel, outputs, axis=3)
-  return (
-    tuple(tuple(np.split(column, inputs, axis=2)) for column in columns),
-    tuple(np.split(bias, outputs)),
-  )
+  rows = np.split(kernel, inputs, axis=2)
+  if beside:
+    moved, others = rows
+    rows[1] = np.concatenate([np.zeros_like(moved), others], axis=2)
+  columns = zip(*(np.split(row, outputs, axis=3) for row in rows))
+  return tuple(columns), tuple(np.split(bias, outputs))
 
 
 def convolve(x, kernel, bias, conv):
@@ -77,7 +87,7 @@ def convolve(x, kernel, bias, conv):
   outputs = []
   for column, summand in zip(kernel, bias):
     # The largest has the bias, which most compilers make a part of it.
-    *others, last = map(conv, inputs, column)
+    *others, last = (conv(*x) for x in zip(inputs, column, strict=True))
     last += summand.reshape((1, 1, 1, -1))
     outputs.append(functools.reduce(operator.add, others, last))
   return Parts(*outputs) if len(outputs) == 2 else outputs[0]

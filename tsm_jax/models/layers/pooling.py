@@ -1,4 +1,4 @@
-"""Max-pooling that is fast on CPUs, and so is its gradient."""
+"""Poolings; the max-pool is fast on CPUs, and so is its gradient."""
 
 import functools
 
@@ -42,6 +42,26 @@ class MaxPool(nn.Module):
 def library(x):
   """`max_pool` as one operation, which all compilers know."""
   return nn.max_pool(x, (_WINDOW,) * 2, (2, 2), padding=((1, 1), (1, 1)))
+
+
+def halve(x):
+  """The mean of every 2x2 pixels; of an odd side, the last ones are alone."""
+  odd = [(0, side % 2) for side in x.shape[1:3]]
+  return nn.avg_pool(x, (2, 2), (2, 2), odd, count_include_pad=False)
+
+
+def pool_time(x, num_frames):
+  """Halves T by a max-pool of kernel 3: [B * T, ...] -> [B * T / 2, ...]."""
+  if num_frames % 2:
+    raise ValueError(
+      f'temporal_pool halves the number of frames, which is {num_frames}; it '
+      f'must be even.'
+    )
+  clips = x.reshape((-1, num_frames, *x.shape[1:]))
+  clips = nn.max_pool(
+    clips, (3, 1, 1), (2, 1, 1), padding=((1, 1), (0, 0), (0, 0))
+  )
+  return clips.reshape((-1, *x.shape[1:]))
 
 
 @jax.custom_vjp

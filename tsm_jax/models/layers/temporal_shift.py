@@ -16,6 +16,8 @@ class TemporalShift(nn.Module):
     streaming: the clips go on where the last ones ended: the collection 'cache'
       keeps the channels of the previous frame.
     form: see `shift_forms.FORMS`, without 'auto'.
+    beside: how many channels it moves, if what reads them takes all of its
+      input beside them, see `convolution.Conv`; otherwise 0.
   """
 
   num_frames: int
@@ -23,6 +25,7 @@ class TemporalShift(nn.Module):
   direction: str = 'both'
   streaming: bool = False
   form: str = shift_forms.DEFAULT
+  beside: int = 0
 
   @property
   def fuses(self):
