@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import warnings
 
 import jax
 import pytest
@@ -130,10 +131,35 @@ def test_settings_of_jax_hold(tmp_path, name, value, used):
   assert not programs(tmp_path)
 
 
-def test_a_place_that_cannot_be_used_is_a_sentence(tmp_path):
+@pytest.fixture
+def switch_on(tmp_path, monkeypatch, capsys):
+  """What a user's process gets, in this one, which compiles nothing then.
+
+  Returns:
+    A function of nothing. It returns the folder that JAX would use, and what is
+    on standard error.
+  """
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  # Stays as it is for the other tests, as does what is kept.
+  monkeypatch.setenv('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '1')
+  monkeypatch.setattr(warnings, 'showwarning', warnings.showwarning)
+  ours = jax.config.jax_compilation_cache_dir
+
+  def call():
+    jax.config.update('jax_compilation_cache_dir', None)
+    try:
+      compilation_cache.switch_on()
+      return jax.config.jax_compilation_cache_dir, capsys.readouterr().err
+    finally:
+      jax.config.update('jax_compilation_cache_dir', ours)
+
+  return call
+
+
+def test_a_place_that_cannot_be_used_is_a_sentence(tmp_path, switch_on):
   (tmp_path / 'cache').write_text('a file')
-  place, _, err = run(tmp_path)
-  assert place == 'None'
+  place, err = switch_on()
+  assert place is None
   (line,) = err.splitlines()
   assert line.startswith(f"Compiled programs are not kept, as '{tmp_path}")
   assert line.endswith('; JAX_COMPILATION_CACHE_DIR names another folder.')
@@ -141,41 +167,40 @@ def test_a_place_that_cannot_be_used_is_a_sentence(tmp_path):
 
 @pytest.mark.parametrize('above', [0, 1, 2])
 @pytest.mark.parametrize('mode', [0o770, 0o707])
-def test_a_folder_that_others_may_change_is_not_used(tmp_path, above, mode):
-  place, *_ = run(tmp_path)
+def test_a_folder_that_others_may_change_is_not_used(above, mode, switch_on):
+  place, err = switch_on()
+  assert place and not err
   os.chmod([place, *pathlib.Path(place).parents][above], mode)
-  place, _, err = run(tmp_path)
-  assert place == 'None' and 'other users may change it' in err
+  place, err = switch_on()
+  assert place is None and 'other users may change it' in err
 
 
-def test_a_link_to_another_folder_is_not_used(tmp_path):
-  place = pathlib.Path(run(tmp_path)[0])
+def test_a_link_to_another_folder_is_not_used(tmp_path, switch_on):
+  place = pathlib.Path(switch_on()[0])
   place.rename(tmp_path / 'elsewhere')
   place.symlink_to(tmp_path / 'elsewhere')
-  place, _, err = run(tmp_path)
-  assert place == 'None' and 'is a link' in err
+  place, err = switch_on()
+  assert place is None and 'is a link' in err
 
 
-def test_a_user_without_a_home_keeps_nothing(tmp_path):
-  nobody = """
-import pathlib
-def expanduser(path):
-  raise RuntimeError('Could not determine home directory.')
-pathlib.Path.expanduser = expanduser
-"""
-  place, _, err = run(tmp_path, nobody + CODE)
-  assert place == 'None' and err.count('\n') == 1
+def test_a_user_without_a_home_keeps_nothing(monkeypatch, switch_on):
+  def expanduser(path):
+    raise RuntimeError('Could not determine home directory.')
+
+  monkeypatch.setattr(pathlib.Path, 'expanduser', expanduser)
+  place, err = switch_on()
+  assert place is None and err.count('\n') == 1
   assert 'Could not determine home directory' in err
 
 
-@pytest.mark.parametrize('left', [0, 100])
-def test_half_a_program_is_written_again(tmp_path, left):
+def test_half_a_program_is_written_again(tmp_path):
   run(tmp_path)
   whole = {path: path.stat().st_size for path in programs(tmp_path)}
-  for path in whole:
-    os.truncate(path, left)
-  assert run(tmp_path) == (str(path.parent), len(whole), '')
-  assert {p: p.stat().st_size for p in programs(tmp_path)} == whole
+  for left in (0, 100):
+    for path in whole:
+      os.truncate(path, left)
+    assert run(tmp_path) == (str(path.parent), len(whole), '')
+    assert {p: p.stat().st_size for p in programs(tmp_path)} == whole
   assert run(tmp_path)[1:] == (0, '')
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from support import helpers, planning
+from support import commands, helpers, planning
 from tsm_jax import configuration
 from tsm_jax.bench import __main__ as bench
 from tsm_jax.bench import processes
@@ -37,8 +37,14 @@ def run(monkeypatch, capsys):
 
 
 def test_every_contender_runs_in_a_process_of_its_own(run, monkeypatch):
-  before = {**os.environ, 'XLA_FLAGS': ''}
-  monkeypatch.setenv('XLA_FLAGS', '')  # one device, as PyTorch has
+  # One device, as PyTorch has; the processes compile fast, as this one does.
+  fast = {
+    'XLA_FLAGS': commands.FAST_XLA,
+    'JAX_DISABLE_MOST_OPTIMIZATIONS': 'true',
+  }
+  before = {**os.environ, **fast}
+  for name, value in fast.items():
+    monkeypatch.setenv(name, value)
   eager = {'PyTorch, eager': {}}
   monkeypatch.setattr(contenders, 'PYTORCH', eager)
   options = '--modes=training', '--forms=select', '--threads=1', '--json'
