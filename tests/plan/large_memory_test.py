@@ -113,7 +113,8 @@ def test_with_the_usual_effort_only_what_goes_in_and_out_moves():
   """All that is between two blocks of a forward pass fits the fast memory."""
   _, (taken, given, moved, by_xla) = _compiled()
   features = 64 * 28**2 * 128 * 2  # 64 channels take as much as 128
-  assert given == 2 * features  # 256 channels
+  # 256 channels, and what BatchNorm keeps
+  assert given == pytest.approx(2 * features, rel=1e-3)
   weights = taken - features
   # Two readers: the branch of the first block, and its identity.
   assert moved == pytest.approx(2 * features + weights + given, rel=0.005)
