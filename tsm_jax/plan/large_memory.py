@@ -2,8 +2,8 @@
 
 A TPU computes on a small fast memory. Its compiler keeps arrays there between
 operations, if it is allowed some effort, and copies others there ahead of their
-use. XLA's count has all of it, and a copy that is made in four slices as if
-each was the whole array, so that it tells little about time.
+use. XLA's count has all of it, what is copied in slices several times, so that
+it tells little about time.
 """
 
 import math
