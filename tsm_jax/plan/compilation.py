@@ -12,9 +12,9 @@ import time
 import jax
 
 from tsm_jax import files
-from tsm_jax.plan import hlo, moves, topology
+from tsm_jax.plan import hlo, large_memory, moves, topology
 
-RECORD = 2  # version of what is remembered
+RECORD = 3  # version of what is remembered
 # How hard the compiler tries, and what JAX asks for if nobody says so. jax 0.11
 # has the levels alone.
 _EFFORTS = {
@@ -55,15 +55,17 @@ class Compiler:
 
     Returns:
       A dictionary: `memory` (bytes of a chip by kind), `flops` and `bytes` (of
-      a chip; a loop's body counts once), `collectives`, `moves`, `loop`,
-      `seconds` and `out_of_memory` (a sentence of the compiler, or None).
+      a chip; a loop's body counts once), `large_memory` (of a TPU, the bytes
+      of `large_memory.traffic`; otherwise None), `collectives`, `moves`,
+      `loop`, `seconds` and `out_of_memory` (a sentence of the compiler, or
+      None).
     """
     path = self._folder / f'{key(lowered, self.target)}.json'
     if not path.exists():
       self._folder.mkdir(parents=True, exist_ok=True)  # fails before the work
       start = time.perf_counter()
       with self.watch(f'Compiling (minutes) {name}'):
-        record = _compile(lowered, self.target.size)
+        record = _compile(lowered, self.target)
       record['seconds'] = time.perf_counter() - start
       if record['flops'] is None:
         with self.watch(f'Counting the FLOPs of {name}'):
@@ -89,11 +91,12 @@ def key(lowered, target):
   return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
-def _compile(lowered, num_devices):
+def _compile(lowered, target):
   record = {
     'memory': None,
     'flops': 0,
     'bytes': 0,
+    'large_memory': None,
     'collectives': [],
     'moves': [],
     'loop': False,
@@ -118,7 +121,9 @@ def _compile(lowered, num_devices):
   costs = compiled.cost_analysis() or {}
   record['flops'] = costs.get('flops')
   record['bytes'] = costs.get('bytes accessed', hlo.traffic(text))
-  record['collectives'] = hlo.collectives(text, num_devices)
+  if not target.chip.gpu:
+    record['large_memory'] = large_memory.traffic(text)
+  record['collectives'] = hlo.collectives(text, target.size)
   record['moves'] = moves.find(text)
   record['loop'] = hlo.has_loop(text)
   return record

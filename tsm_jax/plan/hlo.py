@@ -15,6 +15,8 @@ _HEAD = re.compile(r'^(?:ENTRY )?%?([\w.\-]+) \(.*\{$')
 _LINE = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([a-z][\w\-]*)\((.*)$')
 SHAPE = re.compile(r'\b([a-z]\w*)\[([\d,]*)\]')
 CALLED = re.compile(r'(?:calls|to_apply|body|condition)=%?([\w.\-]+)')
+# What these call is a computation of its own.
+CALLS = ('while', 'conditional', 'call')
 # These move nothing; they only name arrays that exist.
 FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast')
 
@@ -88,6 +90,17 @@ def looped(computations):
   return reached
 
 
+def parts(computations):
+  """The names of the computations that are a part of one instruction."""
+  return {
+    called
+    for lines in computations.values()
+    for line in lines
+    if line.opcode not in CALLS
+    for called in CALLED.findall(line.rest)
+  }
+
+
 def collectives(text, num_devices):
   """The collective operations of a program.
 
@@ -140,9 +153,12 @@ def traffic(text):
 
 def line_traffic(line, sizes):
   """Bytes that an instruction reads and writes; `sizes` are those by name."""
-  operands = line.rest.partition(')')[0]
-  read = sum(sizes[x] for x in re.findall(r'%([\w.\-]+)', operands))
-  return sizes[line.name] + read
+  return sizes[line.name] + sum(sizes[x] for x in operands(line))
+
+
+def operands(line):
+  """The names of what an instruction takes."""
+  return re.findall(r'%([\w.\-]+)', line.rest.partition(')')[0])
 
 
 def has_loop(text):

@@ -43,7 +43,7 @@ def find(text):
     A list of `Move`.
   """
   computations, entry = hlo.parse(text)
-  loops, parts = hlo.looped(computations), _parts(computations)
+  loops, parts = hlo.looped(computations), hlo.parts(computations)
   weights = _weights(computations[entry])
   found = []
   for name, lines in computations.items():
@@ -97,17 +97,6 @@ def _axes(shape):
     tuple(sorted(int(n) for n in axes.split(',') if n not in ('', '1')))
     for _, axes in hlo.SHAPE.findall(shape)
   ]
-
-
-def _parts(computations):
-  """The names of the computations that are a part of one instruction."""
-  return {
-    called
-    for lines in computations.values()
-    for line in lines
-    if line.opcode not in ('while', 'conditional', 'call')
-    for called in hlo.CALLED.findall(line.rest)
-  }
 
 
 def _kind(line, computations):

@@ -133,6 +133,7 @@ def test_for_a_topology_the_compiled_program_counts(run, tmp_path, monkeypatch):
   plain, select = found['rows']
   assert plain['times'] == 1 and select['times'] > 1
   assert select['times'] == select['bytes'] / plain['bytes']
+  assert plain['large_memory_times'] == 1 < select['large_memory_times']
   assert plain['temporaries'] > 0
   moved = [
     sum(kind['count'] for kind in row['moves'].values())

@@ -50,22 +50,30 @@ def test_the_table_of_what_was_compiled():
   record = {
     'out_of_memory': None,
     'bytes': 2e9,
+    'large_memory': 1e9,
     'memory': {'temporaries': 3e8},
     'moves': [('copies', 4e6, False), ('copies', 1e6, False)],
   }
   lacking = {'out_of_memory': 'Too large.', 'bytes': 0, 'memory': None}
+  lacking['large_memory'] = None
+  pad = {'bytes': 3e9, 'large_memory': 1.25e9, 'moves': []}
   found = report.compiled(
     {
       'no shift': record,
-      'pad': {**record, 'bytes': 3e9, 'moves': []},
+      'pad': {**record, **pad},
+      'select': {**record, 'large_memory': None},
       'roll': {**lacking, 'moves': []},
     }
   )
-  assert [row['times'] for row in found] == [1.0, 1.5, None]
+  assert [row['times'] for row in found] == [1.0, 1.5, 1.0, None]
+  large = [row['large_memory_times'] for row in found]
+  assert large == [1.0, 1.25, None, None]
   rows = [{**FACTS, 'auto': False, **row} for row in found]
-  head, _, plain, pad, roll = map(cells, report.table(rows).splitlines())
+  head, _, plain, pad, gpu, roll = map(cells, report.table(rows).splitlines())
   assert len(head) == len(plain) == len(roll)
   nothing = '0, 0 GB'
-  assert plain[4:] == ['2', '1.000', '2, 0.005 GB', *[nothing] * 2, '0.3']
-  assert pad[4:] == ['3', '1.500', *[nothing] * 3, '0.3']
+  assert plain[4:8] == ['2', '1.000', '1', '1.000']
+  assert plain[8:] == ['2, 0.005 GB', *[nothing] * 2, '0.3']
+  assert pad[4:] == ['3', '1.500', '1.25', '1.250', *[nothing] * 3, '0.3']
+  assert gpu[4:8] == ['2', '1.000', '', '']
   assert roll[3:5] == ['roll', 'Too large.'] and not any(roll[5:])

@@ -52,26 +52,33 @@ def compiled(records):
     records: of `plan.compilation`, by title.
 
   Returns:
-    A list of dicts: way, the title; bytes that a chip reads and writes; times,
-    the ratio to `PLAIN`; temporaries, bytes; `plan.moves.together`; and
-    out_of_memory, a sentence of the compiler, or None. Without memory for a
-    program, its numbers are None.
+    A list of dicts: way, the title; bytes that a chip reads and writes by XLA's
+    count; times, the ratio to `PLAIN`; large_memory and large_memory_times, the
+    same of a TPU's large memory, None of a GPU; temporaries, bytes;
+    `plan.moves.together`; and out_of_memory, a sentence of the compiler, or
+    None. Without memory for a program, its numbers are None.
   """
   rows = []
   for title, record in records.items():
     plain, why = records.get(PLAIN), record['out_of_memory']
-    compared = plain and not (why or plain['out_of_memory'])
+    compared = None if why or not plain else plain
     rows.append(
       {
         'way': title,
-        'bytes': None if why else record['bytes'],
-        'times': record['bytes'] / plain['bytes'] if compared else None,
+        **_traffic(record, compared, 'bytes', 'times'),
+        **_traffic(record, compared, 'large_memory', 'large_memory_times'),
         'temporaries': None if why else record['memory']['temporaries'],
         'moves': None if why else moves.together(record['moves']),
         'out_of_memory': why,
       }
     )
   return rows
+
+
+def _traffic(record, plain, name, share):
+  # XLA counts no bytes of what does not fit.
+  found, other = record[name] or None, plain and plain[name]
+  return {name: found, share: found / other if found and other else None}
 
 
 def table(rows):
@@ -89,7 +96,8 @@ def table(rows):
 
 _MEASURED = ('ms', 'quartiles', SHARE, 'quartiles')
 _MEASURED += ('processor ms', f'processor, {SHARE}', 'quartiles')
-_COMPILED = ('GB read and written', SHARE, *moves.KINDS, 'temporaries, GB')
+_COMPILED = ('GB read and written', SHARE, 'of the large memory', SHARE)
+_COMPILED += (*moves.KINDS, 'temporaries, GB')
 
 
 def _measured_cells(row):
@@ -115,8 +123,15 @@ def _compiled_cells(row):
     return [row['out_of_memory'], *[''] * (len(_COMPILED) - 1)]
   found = [row['moves'][kind] for kind in moves.KINDS]
   return [
-    f'{row["bytes"] / 1e9:.4g}',
-    '' if row['times'] is None else f'{row["times"]:.3f}',
+    *_traffic_cells(row['bytes'], row['times']),
+    *_traffic_cells(row['large_memory'], row['large_memory_times']),
     *(f'{m["count"]}, {m["bytes"] / 1e9:.4g} GB' for m in found),
     f'{row["temporaries"] / 1e9:.4g}',
   ]
+
+
+def _traffic_cells(num_bytes, times):
+  return (
+    '' if num_bytes is None else f'{num_bytes / 1e9:.4g}',
+    '' if times is None else f'{times:.3f}',
+  )
