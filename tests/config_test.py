@@ -181,6 +181,22 @@ def test_what_follows_from_a_given_argument_counts(tmp_path):
   assert config.data.image_size == 224
 
 
+def test_a_file_may_compute_with_a_field_that_has_an_argument(tmp_path):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'from tsm_jax.configs import common\n'
+    'def get_config(arg=None):\n'
+    '  args = common.parse_arg(arg, count=4)\n'
+    '  config = common.get_config("mine", arg)\n'
+    '  config.model.num_frames = args["count"]\n'
+    '  config.model.num_frames += 8\n'
+    '  return config\n'
+  )
+  config, asked = flags.from_flags(f'{path}:count=4', [])
+  assert config.model.num_frames == 12
+  assert asked - {'name'} == {'model.num_frames'}
+
+
 def test_mobilenet_needs_less_decay_on_every_dataset():
   for module in (kinetics, ssv1, ssv2, jester):
     config = module.get_config('model=mobilenet_v2')

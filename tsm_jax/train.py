@@ -228,8 +228,9 @@ def _train(config, workdir, mesh, occupied, log):  # noqa: C901 (the long one)
           if last:  # what an earlier start saved may not be what was evaluated
             kept.save(state, variables, {**meta, 'window': losses})
             final = agreement.on_host(variables)
-            break
           del variables
+          if last:
+            break
     kept.wait()
 
   if stop.signal:

@@ -1,10 +1,13 @@
 """A step that is saved again, and a kill while it is."""
 
+import shutil
+
 import chex
 import jax
 import pytest
 
 from support import checkpointed
+from tsm_jax import errors
 from tsm_jax.insight import wholeness
 from tsm_jax.runs import checkpoints, folders, replacing
 
@@ -102,3 +105,39 @@ def test_a_kill_after_the_second_save_leaves_that(workdir, monkeypatch):
   assert names(workdir) == ['20']
   found = checkpoints.restore_model(workdir)
   chex.assert_trees_all_equal(found.variables['batch_stats'], stats)
+
+
+def test_files_that_a_killed_rename_did_not_move_are_not_kept_for_the_whole(
+  workdir,
+):
+  """As in a bucket, where a new name is a copy of each file."""
+  folder = workdir / 'checkpoints'
+  expected = checkpoints.restore_model(workdir).variables
+  for partial, whole in (('20', '20.replaced'), ('20.replaced', '20')):
+    (name,) = names(workdir)
+    (folder / name).rename(folder / whole)
+    shutil.copytree(folder / whole, folder / partial)
+    shutil.rmtree(folder / partial / 'train')
+    resume(workdir)
+    assert names(workdir) == ['20']
+    found = checkpoints.restore_model(workdir).variables
+    chex.assert_trees_all_equal(found, expected)
+
+
+def test_of_two_damaged_ones_none_is_thrown_away(workdir):
+  folder = workdir / 'checkpoints'
+  shutil.copytree(folder / '20', folder / '20.replaced')
+  for name in names(workdir):
+    shutil.rmtree(folder / name / 'model')
+  with pytest.raises(errors.InputError, match='model is missing'):
+    resume(workdir)
+  assert names(workdir) == ['20', '20.replaced']
+
+
+def test_a_reader_hears_of_a_step_that_waits_for_the_next_start(tmp_path):
+  workdir = checkpointed.save(tmp_path / 'run', steps=(10, 20), best=())
+  folder = workdir / 'checkpoints'
+  (folder / '20').rename(folder / '20.replaced')
+  lines = []
+  assert checkpoints.restore_model(workdir, log=lines.append).step == 10
+  assert any('20.replaced is of a save that was killed' in x for x in lines)

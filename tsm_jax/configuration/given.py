@@ -54,13 +54,12 @@ def fields(path, argument):
   """
   name = f'{path}:{argument}'
   found, usual = _flat(name), _flat(path)
-  with _set(_marks):
+  # A file may take no other value, or compute what a mark does not go through.
+  marked = turned = found
+  with contextlib.suppress(Exception), _set(_marks):
     marked = _flat(name)
-  with _set(_turns):
-    try:
-      turned = _flat(name)
-    except Exception:  # the file takes no other value
-      turned = found
+  with contextlib.suppress(Exception), _set(_turns):
+    turned = _flat(name)
   return {
     field
     for field, here in found.items()

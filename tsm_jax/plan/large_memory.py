@@ -21,8 +21,8 @@ def traffic(text):
 
   What is there has no memory space in its layout (the fast memory is `S(1)`).
   Sizes are those of whole tiles, as XLA's are. A loop's body counts once, and
-  an operand of a fusion is read once and whole, which is too much where the
-  fusion takes a slice of it.
+  operands and results of a fusion count once and whole, which is too much where
+  it takes or writes a slice of them.
 
   Args:
     text: `compiled.as_text()`, of a program for a TPU.

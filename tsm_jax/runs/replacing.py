@@ -8,7 +8,6 @@ import contextlib
 
 import jax
 import jax.numpy as jnp
-import orbax.checkpoint as ocp
 
 from tsm_jax import sharding
 
@@ -48,24 +47,37 @@ def room(manager, step):
     manager.wait_until_finished()
   except Exception:  # such as a full disk
     if jax.process_index() == 0:
-      put_back(manager.directory)
+      put_back(manager.directory, lambda name: name.endswith(SUFFIX))
     raise
   if jax.process_index() == 0:
     old.rmtree()
 
 
-def put_back(folder):
+def put_back(folder, is_whole):
   """Puts right what a kill inside of `room` has left; by one process.
+
+  In a bucket, a save that was killed has the name of the step, and a new name
+  is a copy of each file, of which some may be missing.
 
   Args:
     folder: an `epath.Path`.
+    is_whole: a function from a name in it to whether all of a step is there.
   """
-  whole = ocp.utils.checkpoint_steps(folder)
   for old in sorted(folder.glob(f'*{SUFFIX}')):
     there = folder / old.name.removesuffix(SUFFIX)
-    if int(there.name) in whole:
+    if there.exists() and is_whole(there.name):
       old.rmtree()
-      continue
-    if there.exists():  # in a bucket, a save that was killed has its name
-      there.rmtree()
-    old.rename(there)
+    elif is_whole(old.name) or not there.exists():
+      if there.exists():
+        there.rmtree()
+      old.rename(there)
+
+
+def tell_killed(folder, log):
+  """Says which steps only the next start of a training gives back."""
+  for old in sorted(folder.glob(f'*{SUFFIX}')):
+    if not (folder / old.name.removesuffix(SUFFIX)).exists():
+      log(
+        f'{old} is of a save that was killed, and is not looked at; start the '
+        'training again to have it back.'
+      )

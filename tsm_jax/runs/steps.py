@@ -58,7 +58,7 @@ def damage(folder, step, items):
 
   Args:
     folder: an `epath.Path`.
-    step: a number.
+    step: a number, or another name in the folder.
     items: that it must have; a converted model never has `train`.
 
   Raises:
@@ -136,6 +136,7 @@ def choose(folder, step=None, items=TO_USE, log=tell):
   else:
     raise errors.InputError(_nothing_whole(folder, damaged))
   del damaged[number]
+  replacing.tell_killed(folder, log)
   for other, found in damaged.items():
     log(
       f'{folder / str(other)} is damaged ({found}); step {number} is used '
@@ -195,8 +196,10 @@ def agree(folder):
   """
   step, damaged, error = _NONE, (), None
   if jax.process_index() == 0:
-    replacing.put_back(folder)
     try:
+      replacing.put_back(
+        folder, lambda name: not damage(folder, name, TO_CONTINUE)
+      )
       if listed(folder):
         step, _, damaged = choose(folder, items=TO_CONTINUE)
     except errors.InputError as raised:
