@@ -121,7 +121,7 @@ def create(trained, what, batch, together=0, by_products=False):
   weights = folding.fold(model, trained.variables, shape, in_parts)
   make = {'clip': _clip, 'step': _step}[what]
   by_products &= model.shift_by_products
-  begin = _Entry(preprocessing, together, by_products, in_parts)
+  begin = _Entry(preprocessing, together, by_products)
   made = make(model, weights, begin, batch)
   return dataclasses.replace(made, trained=trained)
 
@@ -139,7 +139,6 @@ class _Entry(NamedTuple):
   preprocessing: Any
   together: int
   by_products: bool
-  in_parts: bool
 
   def frames(self, given):
     """What the network is applied to."""
@@ -154,7 +153,7 @@ class _Entry(NamedTuple):
     first = contextlib.nullcontext()
     if self.together:
       first = entry.of_pixels(self.preprocessing, self.together)
-    with first, folding.folded(native, self.by_products, self.in_parts):
+    with first, folding.folded(native, self.by_products):
       yield
 
 

@@ -19,6 +19,7 @@ from tsm_jax.models import compiler_options
 from tsm_jax.models.layers import (
   batch_norm,
   behind,
+  convolution,
   folded_shift,
   parts,
   pooling,
@@ -36,7 +37,7 @@ _PLAIN = {
 _IN_PARTS = ('auto', 'concatenate')
 
 
-def fold(model, variables, clip_shape, in_parts=False):
+def fold(model, variables, clip_shape, in_parts=False, here=False):
   """The parameters of a model without its BatchNorms.
 
   Args:
@@ -44,6 +45,7 @@ def fold(model, variables, clip_shape, in_parts=False):
     variables: its params and batch_stats.
     clip_shape: `(1, T, H, W, C)`.
     in_parts: whether features are `parts.Parts` where the model permits it.
+    here: whether XLA compiles it for a CPU, see `_places`.
 
   Returns:
     A dict of params only, float32 NumPy arrays, for `folded`; if in parts,
@@ -52,7 +54,7 @@ def fold(model, variables, clip_shape, in_parts=False):
   variables = jax.tree.map(np.asarray, variables)
   stats = traverse_util.flatten_dict(variables.get('batch_stats', {}))
   params = traverse_util.flatten_dict(variables['params'])
-  for layer, (norm, places) in _pairs(model, clip_shape).items():
+  for layer, (norm, places) in _pairs(model, clip_shape, here).items():
     scale, shift = (params.pop((*norm, name)) for name in ('scale', 'bias'))
     mean, var = (stats[*norm, name] for name in ('mean', 'var'))
     bias = params.get((*layer, 'bias'), 0.0)
@@ -82,7 +84,8 @@ def prepare(model, variables, clip_shape):
   if not on_cpu or jnp.dtype(model.dtype) != np.float32:
     return variables, contextlib.nullcontext
   in_parts = model.shift_form in _IN_PARTS
-  return fold(model, variables, clip_shape, in_parts), _NATIVE[in_parts]
+  folded_variables = fold(model, variables, clip_shape, in_parts, here=True)
+  return folded_variables, _NATIVE[in_parts]
 
 
 def jit(function, applied, image_size, **options):
@@ -106,12 +109,11 @@ def jit(function, applied, image_size, **options):
   return jax.jit(traced, **options)
 
 
-def _pairs(model, clip_shape):
+def _pairs(model, clip_shape, here):
   """The layers in front of a norm.
 
   Returns:
-    A dict from the path of each to `(path of the norm, places)`, the fields of
-    `convolution.Conv` for `parts.split`.
+    A dict from the path of each to `(path of the norm, _places)`.
   """
   found, last = {}, None
 
@@ -122,8 +124,7 @@ def _pairs(model, clip_shape):
       layer, output = last
       if output is not args[0]:
         raise AssertionError(f'{module.path} normalises no layer.')
-      places = getattr(layer, 'apart', (0, 0)), getattr(layer, 'beside', False)
-      found[layer.scope.path] = module.scope.path, places
+      found[layer.scope.path] = module.scope.path, _places(layer, here)
     output = call(*args, **kwargs)
     if isinstance(module, _LAYERS):
       last = module, output
@@ -135,8 +136,24 @@ def _pairs(model, clip_shape):
   return found
 
 
+def _places(layer, here):
+  """`(apart, beside)` of a layer, for `parts.split`.
+
+  A CPU picks rows for a convolution with strides anyway, so that it joins them
+  there, and has one product. That its shift takes what moves beside all
+  features, with weights of zero, is for XLA alone, which would compute what is
+  in front of the shift once more.
+  """
+  if not isinstance(layer, convolution.Conv):
+    return (0, 0), False
+  taken, given = layer.apart
+  if max(layer.strides) > 1 if here else layer.beside:
+    taken = 0
+  return (taken, given), layer.beside and here
+
+
 @contextlib.contextmanager
-def folded(native=False, by_products=False, in_parts=False):
+def folded(native=False, by_products=False, beside=False):
   """Lets `apply` of a model take what `fold` returned.
 
   Args:
@@ -150,7 +167,7 @@ def folded(native=False, by_products=False, in_parts=False):
       cache, and those behind a shift get its cache and all features, with
       weights of zero for those that it drops. That is for runtimes that
       multiply faster than they copy many short rows.
-    in_parts: whether `fold` was called so.
+    beside: whether `fold` was called in parts and for here.
   """
 
   def without_norm(call, args, kwargs, context):
@@ -165,7 +182,7 @@ def folded(native=False, by_products=False, in_parts=False):
     if type(module) in _PLAIN and not native:
       return _PLAIN[type(module)](*args)
     if isinstance(module, temporal_shift.TemporalShift):
-      y = folded_shift.shifted(module, *args, native, by_products, in_parts)
+      y = folded_shift.shifted(module, *args, native, by_products, beside)
       if y is not None:
         return y
     return call(*args, **kwargs)
@@ -176,16 +193,16 @@ def folded(native=False, by_products=False, in_parts=False):
 
 # Each is one object, by which what is compiled in it can be found again.
 _NATIVE = {
-  in_parts: functools.partial(folded, native=True, in_parts=in_parts)
+  in_parts: functools.partial(folded, native=True, beside=in_parts)
   for in_parts in (False, True)
 }
 
 
 def _conv(module, x, convolve):
   """A layer of `convolution.convolution`, with a bias."""
-
+  kernel, bias = (module.variables['params'][x] for x in ('kernel', 'bias'))
   strides = module.strides
-  if isinstance(x, parts.Parts) and not module.apart[0]:
+  if isinstance(x, parts.Parts) and len(kernel[0]) == 1:
     x, strides = parts.joined(parts.strided(x, strides)), (1, 1)
 
   def conv(x, kernel):
@@ -198,7 +215,6 @@ def _conv(module, x, convolve):
       feature_group_count=module.feature_group_count,
     )
 
-  kernel, bias = (module.variables['params'][x] for x in ('kernel', 'bias'))
   if isinstance(kernel, tuple):
     return parts.convolve(x, kernel, bias, conv)
   x, kernel = behind.joined(x, kernel)

@@ -111,7 +111,9 @@ class Block(nn.Module):
       # Other names than those of 'conv': the files have other ones, too.
       x = jax.tree.map(pooling.halve, x) if stride == 2 else x
       stride, name = 1, 'avg_downsample'
-    fields = {'name': f'{name}_conv', 'apart': (0, self.apart[1])}
+    taken, given = self.apart
+    apart = 0 if self.beside else taken, given
+    fields = {'name': f'{name}_conv', 'apart': apart}
     x = self.conv(self.out_channels, 1, stride, **fields)(x)
     return self.norm(name=f'{name}_bn')(x)
 

@@ -10,7 +10,6 @@ from tsm_jax import configuration, errors
 from tsm_jax.configs import frozen
 from tsm_jax.data import defaults
 from tsm_jax.data.input import preprocess
-from tsm_jax.data.store import build_report
 from tsm_jax.runs import identity
 
 # How a trained model looks at a video; no weight depends on it.
@@ -168,6 +167,9 @@ def check_stored(config, asked, options=None):
   """
   data = config.data
   if options is None:
+    # Here, as predictions do not wait for what builds datasets.
+    from tsm_jax.data.store import build_report
+
     if not data.source or not build_report.exists(data.source):
       return
     options = build_report.read(data.source)['options']

@@ -17,6 +17,7 @@ SMALL = {**nets.CONFIG, 'stage_sizes': (1, 2), 'width': 8}
 # features beside those that move; what gives them is the last convolution and
 # that of the identity.
 PARTS = 3 + 3 + 2
+ELSEWHERE = PARTS - 1  # in an export, the stem's features move in one array
 
 
 def setup(fields, frames):
@@ -53,10 +54,10 @@ def num_parts(folded):
 def test_clips(fields, layers, native):
   frames = nets.clips(2, 4, 32, 32, 3)
   model, variables = setup(fields, frames)
-  folded = folding.fold(model, variables, frames.shape, in_parts=True)
-  assert num_parts(folded) == layers
+  folded = folding.fold(model, variables, frames.shape, True, native)
+  assert num_parts(folded) == (layers if native else min(layers, ELSEWHERE))
   expected = jax.jit(model.apply)(variables, frames)
-  with folding.folded(native, in_parts=True):
+  with folding.folded(native, beside=native):
     found = jax.jit(lambda *args: model.apply(*args))(folded, frames)
   largest = np.abs(expected).max()
   np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
@@ -114,8 +115,8 @@ def test_a_step_neither_cuts_nor_joins_features():
   cache = stream.init_cache(model, 1, 32)
   found = []
   for in_parts in (False, True):
-    folded = folding.fold(model, variables, frames.shape, in_parts)
-    with folding.folded(native=True, in_parts=in_parts):
+    folded = folding.fold(model, variables, frames.shape, in_parts, True)
+    with folding.folded(native=True, beside=in_parts):
       jaxpr = jax.make_jaxpr(lambda *args: stream.step(model, *args))(
         folded, cache, frames[:, 0]
       )

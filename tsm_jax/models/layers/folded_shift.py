@@ -8,7 +8,7 @@ from tsm_jax.models import shift, shift_forms
 from tsm_jax.models.layers import behind, parts
 
 
-def shifted(module, x, native, by_products, in_parts):
+def shifted(module, x, native, by_products, beside):
   """What a shift makes of its input.
 
   Args:
@@ -16,13 +16,13 @@ def shifted(module, x, native, by_products, in_parts):
     x: `[B * T, H, W, C]`, an array or `parts.Parts`.
     native: see `folding.folded`.
     by_products: see there.
-    in_parts: see there.
+    beside: see there.
 
   Returns:
     What the convolutions behind it take: an array, `parts.Parts` or
     `behind.Behind`; or None if the layer itself is to shift.
   """
-  if in_parts and module.beside:
+  if beside and module.beside:
     x = parts.Parts(x[..., : module.beside], x)
   if isinstance(x, parts.Parts):
     return _of_parts(module, x, native)
