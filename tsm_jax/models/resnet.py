@@ -51,6 +51,7 @@ class Block(nn.Module):
     apart: of a bottleneck's input and output, see `convolution.Conv`.
     beside: whether its input is in one array all the same, of which its branch
       takes the moved ones apart.
+    stored: whether a shift that is a part of a convolution reads the output.
   """
 
   conv: Callable[..., Any]
@@ -65,6 +66,7 @@ class Block(nn.Module):
   downsample: str
   apart: tuple[int, int] = (0, 0)
   beside: bool = False
+  stored: bool = False
 
   @nn.compact
   def __call__(self, x):  # [B * T, H, W, C], an array or `parts.Parts`
@@ -86,6 +88,8 @@ class Block(nn.Module):
       y = self.norm(name='bn2')(y)
     if x.shape != y.shape:
       x = self.identity(x)
+    else:  # otherwise the backward pass reads both operands anyhow
+      stored |= self.stored
     # [B * T, H / stride, W / stride, out_channels]
     return residual.ReluOfSum(stored)(x, y)
 
@@ -190,6 +194,7 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           downsample=self.downsample,
           apart=apart,
           beside=stage == index == 0 and apart[0] > 0,
+          stored=self.shift_behind(num_frames, train, stage, index),
           name=name,
           parent=None,
         )
@@ -201,6 +206,14 @@ class ResNet(classifier.VideoClassifier, kw_only=True):
           blocks[-1].append(attention)
       x = self.apply_stage(blocks, x, train)
     return parts.joined(jax.tree.map(lambda x: jnp.mean(x, axis=(1, 2)), x))
+
+  def shift_behind(self, num_frames, train, stage, index):
+    """Whether a convolution behind a block shifts what the block gives."""
+    index = (index + 1) % self.stage_sizes[stage]
+    if not index and stage + 1 == len(self.stage_sizes):
+      return False
+    shifted = is_shifted(self.shift, self.shift_every, self.stage_sizes, index)
+    return shifted and self.temporal_shift(num_frames, train)(parent=None).fuses
 
   def moved_channels(self, channels):
     """How many of a bottleneck's output the shifts behind it move.
