@@ -2,6 +2,7 @@ import functools
 import itertools
 
 import chex
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from support import golden, nets
 from tsm_jax import convert, models
 from tsm_jax.models import resnet
-from tsm_jax.models.layers import pooling
+from tsm_jax.models.layers import pooling, residual
 
 
 def tiny(**fields):
@@ -151,3 +152,31 @@ def test_temporal_pool_halves_what_follows():
   changed[1] += 1
   both = apply(variables, changed)
   chex.assert_trees_all_equal(both[0], logits[0])
+
+
+@pytest.mark.parametrize(
+  ('fields', 'platform', 'expected'),
+  [
+    ({}, 'tpu', ['layer1_1', 'layer1_2']),
+    ({'shift_every': 2}, 'tpu', ['layer1_1', 'layer1_2']),
+    ({'shift_every': 3}, 'tpu', ['layer1_2']),
+    ({'shift': 'none'}, 'tpu', []),
+    ({'shift_form': 'select'}, 'tpu', []),
+    ({}, 'cpu', []),
+  ],
+)
+def test_sums_that_a_convolution_shifts_are_stored(fields, platform, expected):
+  """But where the identity has a convolution, and behind the last block."""
+  config = {**nets.CONFIG, 'stage_sizes': (3, 2), **fields}
+  model = models.create_model(config, platform)
+  found = []
+
+  def note(call, args, kwargs, context):
+    if isinstance(context.module, residual.ReluOfSum) and context.module.stored:
+      found.append(context.module.path[0])
+    return call(*args, **kwargs)
+
+  frames = jax.ShapeDtypeStruct((1, 2, 32, 32, 3), np.float32)
+  with nn.intercept_methods(note):
+    jax.eval_shape(model.init, jax.random.key(0), frames)
+  assert found == expected
