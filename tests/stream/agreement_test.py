@@ -129,8 +129,8 @@ def test_a_bounded_number_of_clips_is_spread_over_the_split():
 def test_what_is_compared_is_what_a_session_computes_with(monkeypatch):
   fold = folding.fold
 
-  def wrong(*args):
-    params = fold(*args)['params']
+  def wrong(*args, **kwargs):
+    params = fold(*args, **kwargs)['params']
     head = {**params['head'], 'bias': params['head']['bias'] + 1}
     return {'params': {**params, 'head': head}}
 
