@@ -134,6 +134,7 @@ def test_a_job_continues_after_each_of_its_ends(
     list(trainings.losses(workdir).items()),
     list(trainings.losses(tmp_path / 'whole').items()),
     rtol=1e-2,
+    atol=1e-3,  # processors round otherwise, and losses end below 0.01
   )
   expected = checkpoints.restore_model(tmp_path / 'whole')
   found = checkpoints.restore_model(workdir)
