@@ -140,7 +140,7 @@ def test_a_job_continues_after_each_of_its_ends(
   found = checkpoints.restore_model(workdir)
   assert found.step == expected.step == 200
   chex.assert_trees_all_close(
-    found.variables, expected.variables, rtol=1e-2, atol=1e-3
+    found.variables, expected.variables, rtol=1e-2, atol=2e-2
   )
 
 
