@@ -120,12 +120,18 @@ def test_a_stop_at_the_last_step_saves_the_model_that_is_evaluated(
       trainings.run(config, workdir)
   _, _, log = trainings.run(config, workdir)
   assert 'This run finished at step 2' in log
+  the_evaluated_one(workdir)
+
+
+def the_evaluated_one(workdir):
+  """The last model, of step 2, which is the best one, too."""
   last, best = (
     checkpoints.restore_model(workdir / name)
     for name in ('checkpoints', 'best')
   )
   assert last.step == best.step == 2
   chex.assert_trees_all_equal(last.variables, best.variables)
+  return last
 
 
 @pytest.mark.parametrize('patience', [0, 1], ids=['asked later', 'from start'])
@@ -151,12 +157,7 @@ def test_a_stop_where_a_run_ends_early_saves_the_model_that_is_evaluated(
   config.eval.patience = 1
   _, _, log = trainings.run(config, workdir)
   assert 'The run ends at step 2' in log
-  last, best = (
-    checkpoints.restore_model(workdir / name)
-    for name in ('checkpoints', 'best')
-  )
-  assert last.step == best.step == 2
-  chex.assert_trees_all_equal(last.variables, best.variables)
+  last = the_evaluated_one(workdir)
   # A stop leaves no time for precise statistics.
   with pytest.raises(AssertionError):
     chex.assert_trees_all_equal(last.variables, stopped.variables)
